@@ -1,0 +1,36 @@
+/**
+ * The table of checkers, and what may be asked of it: which rules are watched at run time, and by whom.
+ */
+
+import type { Checker } from './checker.ts';
+import { COMPLETION_CHECKERS } from './checkers/completions.ts';
+import { EVENT_CHECKERS } from './checkers/events.ts';
+import { INITIATE_CHECKERS } from './checkers/initiate.ts';
+import { OPERATION_CHECKERS } from './checkers/operations.ts';
+import { POSTING_CHECKERS } from './checkers/posting.ts';
+import { RECEIVING_CHECKERS } from './checkers/receiving.ts';
+import { TERMINATE_CHECKERS } from './checkers/terminate.ts';
+import { TREE_CHECKERS } from './checkers/trees.ts';
+
+/** All checkers, in the order in which they look. */
+export const CHECKERS: readonly Checker[] = [
+  ...TREE_CHECKERS,
+  ...OPERATION_CHECKERS,
+  ...INITIATE_CHECKERS,
+  ...TERMINATE_CHECKERS,
+  ...POSTING_CHECKERS,
+  ...COMPLETION_CHECKERS,
+  ...RECEIVING_CHECKERS,
+  ...EVENT_CHECKERS,
+];
+
+/** Ids of all rules that some checker watches, under their own id or another's, sorted. */
+export function checkedRules(checkers: readonly Checker[] = CHECKERS): string[] {
+  const rules = new Set<string>();
+  for (const checker of checkers) {
+    for (const rule of checker.must) rules.add(rule);
+    for (const rule of checker.should ?? []) rules.add(rule);
+    for (const rule of checker.also ?? []) rules.add(rule);
+  }
+  return [...rules].sort();
+}

@@ -1,0 +1,129 @@
+/**
+ * Checkers of events, statuses, reachability queries and OIDs.
+ */
+
+import {
+  IndicateOffloadEvent,
+  isMandatoryUploadReason,
+  NdisStatus,
+  ndisStatusName,
+  OffloadStateType,
+  Oid,
+  type OidRequest,
+  StateOperation,
+  TcpOffloadEventType,
+  TcpUploadReason,
+} from '../../ndis/protocol.ts';
+import type { Checker, Watch } from '../checker.ts';
+import { type ObjectRecord, Phase } from '../records.ts';
+
+const TYPES: readonly number[] = Object.values(TcpOffloadEventType);
+const REASONS: readonly number[] = Object.values(TcpUploadReason);
+
+/** Events of one connection. */
+const tcpEvents: Checker = {
+  about: 'events of a connection',
+  must: ['EVT-002', 'EVT-005', 'EVT-007', 'EVT-023', 'CTX-011', 'TERM-006'],
+  should: ['EVT-025', 'INIT-054'],
+  tcpEvent(watch, object, _handle, type, info) {
+    if (object === undefined || object.phase === Phase.ABSENT) {
+      watch.breach('EVT-007', 'target', object ?? null, 'the handle of an offloaded connection', 'another');
+      return;
+    }
+    if (!TYPES.includes(type)) watch.breach('EVT-002', 'target', object, 'a TCP_OFFLOAD_EVENT_TYPE', `${type}`);
+    if (object.layer === 0 || object.layer === 1) {
+      const rule = type === TcpOffloadEventType.INDICATE_RETRIEVE ? 'TERM-006' : 'CTX-011';
+      watch.breach(rule, 'target', object, 'events about connections only', `one about ${object.name}`);
+      return;
+    }
+    if (object.isSettling)
+      watch.breach('INIT-054', 'target', object, 'no event while an offload is in progress', 'one');
+    if (type === TcpOffloadEventType.INDICATE_RETRIEVE) checkRetrieve(watch, object, info);
+    if (type === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE && info === object.lastBacklog) {
+      watch.breach('EVT-025', 'target', object, 'backlog events about changes', `${info} bytes again`);
+    }
+  },
+};
+
+function checkRetrieve(watch: Watch, object: ObjectRecord, reason: number): void {
+  if (!REASONS.includes(reason)) {
+    watch.breach('EVT-005', 'target', object, 'a TCP_UPLOAD_REASON', `${reason}`);
+  } else if (!isMandatoryUploadReason(reason) && object.isHalfClosed) {
+    const expected = 'no upload asked for at discretion of a half-closed connection';
+    watch.breach('EVT-023', 'target', object, expected, `reason ${reason}`);
+  }
+}
+
+/** Indications about the adapter and its neighbors. */
+const adapterEvents: Checker = {
+  about: 'statuses and reachability queries',
+  must: [...['EVT-047', 'EVT-048', 'NBR-012', 'NBR-013', 'NBR-014', 'NBR-015', 'NBR-017', 'NBR-018']],
+  should: ['INIT-052', 'INIT-053', 'CTX-018'],
+  status(watch, statusCode) {
+    if (watch.ledger.initiates === 0) return;
+    const seen = ndisStatusName(statusCode);
+    watch.breach('INIT-052', 'target', null, 'no status indication while an offload is in progress', seen);
+  },
+  offloadEvent(watch, block, code) {
+    if (watch.ledger.initiates > 0) {
+      watch.breach('INIT-053', 'target', null, 'no reachability query while an offload is in progress', 'one');
+    }
+    if (code !== IndicateOffloadEvent.NEIGHBOR_REACHABILITY_QUERY) {
+      const isReserved = code === IndicateOffloadEvent.NEIGHBOR_REACHABILITY_IN_DOUBT;
+      watch.breach(isReserved ? 'EVT-048' : 'EVT-047', 'target', null, 'NeighborReachabilityQuery', `code ${code}`);
+      if (block !== null) watch.breach('NBR-018', 'target', null, 'no block with any other code', 'a block');
+      return;
+    }
+    if (block === null) {
+      watch.breach('NBR-012', 'target', null, 'a block with the query', 'none');
+      return;
+    }
+    const object = block.offloadHandle === null ? null : (watch.ledger.objectOf(block.offloadHandle) ?? null);
+    const say = (rule: string, expected: string): void =>
+      watch.breach(rule, 'target', object, expected, 'something else');
+    if (object === null) say('CTX-018', 'the handle of the neighbor in the block');
+    if (block.dependentBlockList !== null) say('NBR-013', 'a single block');
+    if (block.nextBlock !== null) say('NBR-017', 'NextBlock NULL');
+    if (block.header.type !== OffloadStateType.NEIGHBOR) say('NBR-014', 'Header.Type NeighborOffloadState');
+    if (block.status !== NdisStatus.SUCCESS) say('NBR-015', 'Status SUCCESS');
+    if (block.constState === null || block.cachedState === null || block.delegatedState === null) {
+      say('NBR-012', 'const, cached and delegated neighbor state behind the block');
+    }
+  },
+};
+
+/** Power. */
+const power: Checker = {
+  about: 'power requests and connections',
+  must: ['PWR-001', 'PWR-004'],
+  should: ['PWR-002'],
+  oidRequest(watch, request) {
+    if (!isPowerDown(request)) return;
+    let connections = 0;
+    for (const object of watch.ledger.live) if (object.layer === 2) connections++;
+    if (connections === 0) return;
+    let terminating = 0;
+    for (const { operation } of watch.ledger.operations.values())
+      if (operation === StateOperation.TERMINATE) terminating++;
+    if (terminating > 0) return;
+    const seen = `${connections} connection(s) offloaded`;
+    watch.breach('PWR-001', 'host', null, 'all connections terminated before a power-down', seen);
+  },
+  oidAnswered(watch, request, status, isLate) {
+    if (!isPowerDown(request) || status !== NdisStatus.SUCCESS) return;
+    for (const { operation } of watch.ledger.operations.values()) {
+      if (operation !== StateOperation.TERMINATE) continue;
+      const expected = isLate ? 'an answer after the last terminate' : 'PENDING until the last terminate has completed';
+      watch.breach(isLate ? 'PWR-004' : 'PWR-002', 'target', null, expected, 'SUCCESS before it');
+      return;
+    }
+  },
+};
+
+/** NDIS_DEVICE_POWER_STATE: 0 (or 'D0') is full power. */
+function isPowerDown(request: OidRequest): boolean {
+  if (request.oid !== Oid.PNP_SET_POWER || request.kind !== 'set') return false;
+  return request.information !== 0 && request.information !== 'D0';
+}
+
+export const EVENT_CHECKERS: readonly Checker[] = [tcpEvents, adapterEvents, power];

@@ -1,0 +1,249 @@
+/**
+ * The ledger: who owns what on one binding, and where each object is in its life. Kept by the verifier from what passes.
+ *
+ * Checkers read it; only the verifier's events change it. Memory: what is out, plus what hangs on handles that somebody else
+ * keeps alive. Source: chimney-ddi 12 and 13.
+ */
+
+import {
+  DataOperation,
+  layerOf,
+  type NdisOffloadHandle,
+  NdisStatus,
+  type OffloadBlock,
+  StateOperation,
+} from '../ndis/protocol.ts';
+import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
+import { TcpConnectionState, TcpDelegatedState } from '../state/tcp.ts';
+import { listsOf, readTree } from './read-tree.ts';
+import { type BlockRecord, CallRing, ListRecord, ObjectRecord, type OperationRecord, Phase, Role } from './records.ts';
+
+/** What became last of a list that is nobody's concern now: for telling a second return from a first. */
+export type Fate = 'completed' | 'returned' | 'refused' | 'handed up' | 'not taken' | 'frame';
+
+/** A list that the host owns until it returns it. */
+export interface HeldList {
+  readonly object: ObjectRecord;
+  /** RECV-072, NBL-007. */
+  readonly from: 'indication' | 'buffered data';
+}
+
+/** Whether an initiate's status says that the block's own state was taken. INIT-011. */
+export function wasTaken(status: number): boolean {
+  return status === NdisStatus.SUCCESS || status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS;
+}
+
+/** One per binding. */
+export class Ledger {
+  readonly #objects: WeakMap<NdisOffloadHandle, ObjectRecord> = new WeakMap();
+  readonly #fates: WeakMap<NetBufferList, Fate> = new WeakMap();
+  readonly operations: Map<OffloadBlock, OperationRecord> = new Map();
+  /** What the target owns. */
+  readonly lists: Map<NetBufferList, ListRecord> = new Map();
+  /** What the host has to return. */
+  readonly held: Map<NetBufferList, HeldList> = new Map();
+  /** Objects at the target. */
+  readonly live: Set<ObjectRecord> = new Set();
+  /** Calls on the binding, whatever they are about. */
+  readonly calls: CallRing = new CallRing();
+  /** Initiates under way, by NdisMInitiateOffloadComplete not yet having returned. INIT-041. */
+  initiates = 0;
+  /** Adapter-wide indications that are inside the host now. */
+  indicationsInside = 0;
+  /** Whether everything since the opening was seen; if not, what was before is unknown and is not held against anybody. */
+  isWhole = false;
+  /** OID_TCP_TASK_OFFLOAD has been set. */
+  isEnabled = false;
+  isPaused = false;
+  hasUploadAll = false;
+  /** OFFLOAD_RESUME was indicated and the capabilities have not been queried since. */
+  needsQuery = false;
+  #numbers = 0;
+
+  /** The number of the next call. */
+  nextNumber(): number {
+    return ++this.#numbers;
+  }
+
+  fateOf(list: NetBufferList): Fate | undefined {
+    return this.#fates.get(list);
+  }
+
+  setFate(list: NetBufferList, fate: Fate): void {
+    this.#fates.set(list, fate);
+  }
+
+  /** The record of an object that was seen before. */
+  objectOf(handle: NdisOffloadHandle): ObjectRecord | undefined {
+    return this.#objects.get(handle);
+  }
+
+  /** The record of an object, made if need be. */
+  learn(handle: NdisOffloadHandle): ObjectRecord {
+    let object = this.#objects.get(handle);
+    if (object === undefined) {
+      object = new ObjectRecord(handle, 'object');
+      // An object offloaded before the verifier came is taken for what it says it is.
+      if (!this.isWhole && handle.miniportOffloadContext !== null) object.phase = Phase.OFFLOADED;
+      this.#objects.set(handle, object);
+    }
+    return object;
+  }
+
+  /** Reads the tree of an operation that is being called; nothing is booked yet. */
+  read(operation: StateOperation, root: OffloadBlock, number: number): OperationRecord {
+    const { blocks, brokenTree } = readTree(operation, root, (block) => {
+      if (block.offloadHandle === null) return null;
+      const object = this.learn(block.offloadHandle);
+      const layer = layerOf(block.header.type);
+      if (layer !== -1 && object.layer === -1) object.layer = layer;
+      return object;
+    });
+    return { operation, root, number, blocks, brokenTree, isInside: true };
+  }
+
+  /** Books an operation as under way. */
+  begin(record: OperationRecord): void {
+    this.operations.set(record.root, record);
+    if (record.operation === StateOperation.INITIATE) this.initiates++;
+    for (const entry of record.blocks) {
+      const object = entry.object;
+      if (object === null) continue;
+      object.operations[record.operation] = object.operations[record.operation]! + 1;
+      if (record.operation === StateOperation.TERMINATE) object.phase = Phase.TERMINATING;
+      if (entry.role === Role.NEW_OFFLOAD) this.#beginObject(entry, object, record.number);
+    }
+  }
+
+  #beginObject(entry: BlockRecord, object: ObjectRecord, number: number): void {
+    object.reset();
+    object.phase = Phase.INITIATING;
+    object.isSettling = true;
+    for (const list of entry.sends) {
+      this.#own(
+        new ListRecord(
+          list,
+          DataOperation.SEND,
+          object,
+          number,
+          dataLengthOf(list),
+          list.tcpOffloadBytesTransferred,
+          0,
+        ),
+      );
+    }
+    const delegated = entry.block.delegatedState;
+    if (!(delegated instanceof TcpDelegatedState)) return;
+    object.holdsBufferedData = delegated.bufferedData !== null;
+    const { FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK } = TcpConnectionState;
+    const state = delegated.state;
+    object.hasGraceful = state === FIN_WAIT1 || state === FIN_WAIT2 || state === CLOSING || state === LAST_ACK;
+    object.hasPeerFinished = state === CLOSE_WAIT || state === CLOSING || state === LAST_ACK;
+  }
+
+  #own(record: ListRecord): void {
+    this.lists.set(record.list, record);
+    record.object.add(record);
+  }
+
+  /** Books a completion of an operation; `end` follows when the completion has returned. */
+  complete(record: OperationRecord): void {
+    this.operations.delete(record.root);
+    const { INITIATE, TERMINATE, UPDATE, INVALIDATE } = StateOperation;
+    for (const entry of record.blocks) {
+      const object = entry.object;
+      if (object === null) continue;
+      object.operations[record.operation] = object.operations[record.operation]! - 1;
+      const isGood = entry.block.status === NdisStatus.SUCCESS;
+      if (record.operation === INITIATE) {
+        if (entry.role === Role.NEW_OFFLOAD) this.#completeNew(entry, object);
+      } else if (record.operation === TERMINATE) this.#completeTerminate(entry, object, isGood);
+      else if (record.operation === UPDATE && isGood) this.#relink(entry, object);
+      else if (record.operation === INVALIDATE && isGood) object.isInvalid = true;
+      if (!isGood && record.operation !== INITIATE && record.operation !== UPDATE) object.isCorrupt = true;
+    }
+  }
+
+  #completeNew(entry: BlockRecord, object: ObjectRecord): void {
+    if (wasTaken(entry.block.status)) {
+      object.phase = Phase.OFFLOADED;
+      object.wasOffloaded = true;
+      this.live.add(object);
+      this.#setParent(object, entry.parent === null ? null : entry.parent.object);
+      return;
+    }
+    object.phase = Phase.ABSENT;
+    for (const list of entry.sends) {
+      const record = this.lists.get(list);
+      if (record === undefined || record.object !== object) continue;
+      this.drop(record, 'not taken');
+    }
+  }
+
+  #completeTerminate(entry: BlockRecord, object: ObjectRecord, isGood: boolean): void {
+    if (!isGood) {
+      object.phase = Phase.OFFLOADED;
+      return;
+    }
+    object.phase = Phase.ABSENT;
+    this.live.delete(object);
+    this.#setParent(object, null);
+    const chain: NetBufferList[] = [];
+    listsOf(entry.block.netBufferListChain, chain);
+    for (const list of chain) {
+      const record = this.lists.get(list);
+      if (record !== undefined) this.drop(record, 'handed up');
+    }
+    const delegated = entry.block.delegatedState;
+    if (!(delegated instanceof TcpDelegatedState)) return;
+    const buffered: NetBufferList[] = [];
+    listsOf(delegated.bufferedData, buffered);
+    for (const list of buffered) this.held.set(list, { object, from: 'buffered data' });
+  }
+
+  /** An update whose tree hangs a path on another neighbor moves it there. UPD-023, UPD-027. */
+  #relink(entry: BlockRecord, object: ObjectRecord): void {
+    const parent = entry.parent === null ? null : entry.parent.object;
+    if (parent !== null && parent !== object.parent) this.#setParent(object, parent);
+  }
+
+  #setParent(object: ObjectRecord, parent: ObjectRecord | null): void {
+    if (object.parent !== null) object.parent.dependents.delete(object);
+    object.parent = parent;
+    if (parent !== null) parent.dependents.add(object);
+  }
+
+  /** The completion has returned: from now on its objects may be spoken of. INIT-041. */
+  end(record: OperationRecord): void {
+    if (record.operation !== StateOperation.INITIATE) return;
+    this.initiates--;
+    for (const entry of record.blocks) if (entry.object !== null) entry.object.isSettling = false;
+  }
+
+  /** Books lists as handed to the target. Their status is set to PENDING, so that one that nobody writes shows. */
+  post(
+    operation: DataOperation,
+    object: ObjectRecord,
+    lists: readonly NetBufferList[],
+    number: number,
+    flags: number,
+  ): void {
+    for (const list of lists) {
+      if (this.lists.has(list)) continue;
+      const before =
+        operation === DataOperation.RECEIVE ? list.tcpReceiveBytesTransferred : list.tcpOffloadBytesTransferred;
+      const record = new ListRecord(list, operation, object, number, dataLengthOf(list), before, flags);
+      record.statusBefore = list.status;
+      list.status = NdisStatus.PENDING;
+      this.#own(record);
+    }
+  }
+
+  /** Books a list as no longer the target's. */
+  drop(record: ListRecord, fate: Fate): void {
+    this.lists.delete(record.list);
+    record.object.remove(record);
+    this.#fates.set(record.list, fate);
+    if (record.list.status === NdisStatus.PENDING) record.list.status = record.statusBefore;
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * What the verifier remembers: of an object, of a list that is out, of an operation under way.
+ *
+ * Promises: records of objects live as long as somebody holds the handle (they are kept by weak reference), all others as
+ * long as what they describe is out; the calls kept of an object are twenty.
+ */
+
+import type { DataOperation, NdisOffloadHandle, OffloadBlock, StateOperation } from '../ndis/protocol.ts';
+import type { NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
+
+/** Calls remembered of each object. */
+const CALLS_KEPT = 20;
+
+/** The last calls on something. */
+export class CallRing {
+  readonly #names: string[] = [];
+  readonly #numbers: number[] = [];
+  #next = 0;
+
+  /** `number` is the call's number on the binding: it tells the order across objects. */
+  note(name: string, number: number): void {
+    this.#names[this.#next] = name;
+    this.#numbers[this.#next] = number;
+    this.#next = (this.#next + 1) % CALLS_KEPT;
+  }
+
+  /** Oldest first. */
+  list(): string[] {
+    const out: string[] = [];
+    for (let i = 0; i < this.#names.length; i++) {
+      const at = this.#names.length < CALLS_KEPT ? i : (this.#next + i) % CALLS_KEPT;
+      out.push(`#${this.#numbers[at]} ${this.#names[at]}`);
+    }
+    return out;
+  }
+}
+
+/** Where an object is in its life at the target. */
+export const Phase = {
+  /** Never offloaded, not taken, or terminated. */
+  ABSENT: 0,
+  INITIATING: 1,
+  OFFLOADED: 2,
+  TERMINATING: 3,
+} as const;
+export type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** For messages, by {@link Phase}. */
+export const PHASE_NAMES: readonly string[] = ['not offloaded', 'being offloaded', 'offloaded', 'being terminated'];
+
+/** A list that the target owns. */
+export class ListRecord {
+  readonly list: NetBufferList;
+  readonly kind: DataOperation;
+  readonly object: ObjectRecord;
+  /** Number of the call that handed it over. */
+  readonly call: number;
+  /** Bytes of data (or room) when it was handed over. */
+  readonly bytes: number;
+  /** TcpOffloadBytesTransferred, or for a receive TcpReceiveBytesTransferred, when it was handed over. */
+  readonly bytesBefore: number;
+  readonly firstNetBuffer: NetBuffer | null;
+  /** Position among all lists of its kind on the object. */
+  readonly order: number;
+  /** Flags of a disconnect. */
+  readonly flags: number;
+  /** The status it had; restored when nobody writes another. */
+  statusBefore = 0;
+  /** What the target had told before it was handed over: a mandatory reason for an upload; that the peer has finished. */
+  readonly isAfterMandatory: boolean;
+  readonly isAfterDisconnect: boolean;
+
+  constructor(
+    list: NetBufferList,
+    kind: DataOperation,
+    object: ObjectRecord,
+    call: number,
+    bytes: number,
+    bytesBefore: number,
+    flags: number,
+  ) {
+    this.list = list;
+    this.kind = kind;
+    this.object = object;
+    this.call = call;
+    this.bytes = bytes;
+    this.bytesBefore = bytesBefore;
+    this.firstNetBuffer = list.firstNetBuffer;
+    this.order = object.posted[kind]!++;
+    this.flags = flags;
+    this.isAfterMandatory = object.hasMandatoryRetrieve;
+    this.isAfterDisconnect = object.hasDisconnectEvent;
+  }
+}
+
+/** A neighbor, path or connection, by the upper driver's handle of it. */
+export class ObjectRecord {
+  readonly handle: NdisOffloadHandle;
+  readonly calls: CallRing = new CallRing();
+  name: string;
+  /** A BlockLayer, -1 while unknown. */
+  layer = -1;
+  phase: Phase = Phase.ABSENT;
+  /** Whether it was ever at the target. */
+  wasOffloaded = false;
+  /** Whether NdisMInitiateOffloadComplete is still inside the driver above. INIT-041. */
+  isSettling = false;
+  /** The object it depends on, and the live objects that depend on it. */
+  parent: ObjectRecord | null = null;
+  readonly dependents: Set<ObjectRecord> = new Set();
+  isInvalid = false;
+  /** A query, invalidate or terminate of it has failed. */
+  isCorrupt = false;
+  /** By StateOperation: how many are under way. */
+  readonly operations: Int32Array = new Int32Array(5);
+
+  /** By DataOperation: what the target owns, oldest first; made when there is something. */
+  readonly #out: (Set<ListRecord> | undefined)[] = [];
+  /** By DataOperation: how many lists were ever posted. */
+  readonly posted: number[] = [0, 0, 0, 0];
+  /** By DataOperation: the number of the call that is inside the target now; 0: none. */
+  readonly callInside: number[] = [0, 0, 0, 0];
+  /** Receive completions and indications inside the host now. */
+  deliveries = 0;
+  /** Events inside the host now. */
+  eventsInside = 0;
+  /** Whether the delivery that is inside is a completion in which receives were posted. */
+  hasPostedInDelivery = false;
+
+  /** The last indication was refused, or taken in part, and no receive has been posted since. */
+  hasRefused = false;
+  /** Position of the last refusal among posted receives; -1: none. */
+  refusedAt = -1;
+  /** Received data went down with the initiate and no receive has been posted since. */
+  holdsBufferedData = false;
+  /** The peer has finished: it was so at the initiate, or TcpIndicateDisconnect has said so. */
+  hasPeerFinished = false;
+  /** TcpIndicateDisconnect was raised: everything before the FIN has been consumed. */
+  hasDisconnectEvent = false;
+  hasAborted = false;
+  hasGraceful = false;
+  hasAbortive = false;
+  /** By flags: a disconnect of that kind has failed. */
+  failedDisconnects = 0;
+  hasMandatoryRetrieve = false;
+  hasHardwareRetrieve = false;
+  /** Order of the first send that came back failed; -1: none. */
+  failedSend = -1;
+  /** A send came back partly sent. */
+  hasPartialSend = false;
+  /** A receive came back with SUCCESS though empty, or not full though nonpush: right only at the end of the stream. */
+  shortReceive: 'none' | 'empty' | 'nonpush' = 'none';
+  lastBacklog = -1;
+
+  constructor(handle: NdisOffloadHandle, name: string) {
+    this.handle = handle;
+    this.name = name;
+  }
+
+  /** Takes note that the target owns a list, as the newest of its kind. */
+  add(record: ListRecord): void {
+    let out = this.#out[record.kind];
+    if (out === undefined) {
+      out = new Set();
+      this.#out[record.kind] = out;
+    }
+    out.add(record);
+  }
+
+  remove(record: ListRecord): void {
+    this.#out[record.kind]?.delete(record);
+  }
+
+  /** How many lists of a kind the target owns. */
+  outstanding(kind: DataOperation): number {
+    return this.#out[kind]?.size ?? 0;
+  }
+
+  /** The lists of a kind that the target owns, oldest first. */
+  lists(kind: DataOperation): Iterable<ListRecord> {
+    return this.#out[kind] ?? [];
+  }
+
+  /** The oldest list of a kind that the target owns. */
+  oldest(kind: DataOperation): ListRecord | undefined {
+    for (const record of this.lists(kind)) return record;
+    return undefined;
+  }
+
+  /** A new life: what was known of the last one is forgotten, its handle and its calls are not. */
+  reset(): void {
+    this.isInvalid = false;
+    this.isCorrupt = false;
+    this.hasRefused = false;
+    this.refusedAt = -1;
+    this.holdsBufferedData = false;
+    this.hasPeerFinished = false;
+    this.hasDisconnectEvent = false;
+    this.hasAborted = false;
+    this.hasGraceful = false;
+    this.hasAbortive = false;
+    this.failedDisconnects = 0;
+    this.hasMandatoryRetrieve = false;
+    this.hasHardwareRetrieve = false;
+    this.failedSend = -1;
+    this.hasPartialSend = false;
+    this.shortReceive = 'none';
+    this.lastBacklog = -1;
+  }
+
+  /** FIN-WAIT-1, FIN-WAIT-2 or CLOSE-WAIT, as far as it shows at the door. */
+  get isHalfClosed(): boolean {
+    return this.hasGraceful !== this.hasPeerFinished;
+  }
+}
+
+/** What a block of an operation is. */
+export const Role = { PLACEHOLDER: 0, REFERENCE: 1, NEW_OFFLOAD: 2 } as const;
+export type Role = (typeof Role)[keyof typeof Role];
+
+/** A block as it was when its operation was called. */
+export interface BlockRecord {
+  readonly block: OffloadBlock;
+  readonly parent: BlockRecord | null;
+  readonly depth: number;
+  readonly role: Role;
+  /** The object it names or is to make; null: a placeholder. */
+  readonly object: ObjectRecord | null;
+  readonly handle: NdisOffloadHandle | null;
+  /** What the slot held. */
+  readonly slot: unknown;
+  readonly nextBlock: OffloadBlock | null;
+  readonly dependentBlockList: OffloadBlock | null;
+  readonly type: number;
+  readonly revision: number;
+  readonly size: number;
+  readonly portNumber: number;
+  readonly sourceHandle: unknown;
+  /** ProtocolReserved, ImReserved and NdisReserved, in that order. */
+  readonly reserved: readonly unknown[];
+  readonly chain: NetBufferList | null;
+  /** The chain's lists, and the status of each, in an initiate. */
+  readonly sends: readonly NetBufferList[];
+  readonly sendStatuses: readonly number[];
+  /** A digest of the cached state in an update. */
+  readonly cachedDigest: number;
+  /** Dependents, filled in as the tree is read. */
+  readonly dependents: BlockRecord[];
+}
+
+/** An operation under way. */
+export interface OperationRecord {
+  readonly operation: StateOperation;
+  readonly root: OffloadBlock;
+  readonly number: number;
+  /** In the order of the walk. */
+  readonly blocks: readonly BlockRecord[];
+  /** What is wrong with the tree itself; a broken tree is not followed further. */
+  readonly brokenTree: string | null;
+  /** Whether the call is still inside the target. */
+  isInside: boolean;
+}

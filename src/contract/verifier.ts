@@ -1,0 +1,415 @@
+/**
+ * The verifier: sits on a binding as a tap, keeps a ledger of who owns what, and names the rule that is broken.
+ *
+ * Seat it with `ndis.attachTap(adapterName, verifier)`, one verifier a binding. Promises: it never throws out of the tap, its
+ * memory is bounded by what is out, and it changes nothing but the Status of lists that nobody has written yet. The rules
+ * themselves are in `checkers/`; the table of checkers is `checkers.ts`.
+ */
+
+import {
+  DATA_CALL_NAMES,
+  DATA_COMPLETION_NAMES,
+  DataOperation,
+  IdleTap,
+  isMandatoryUploadReason,
+  NDIS_RECEIVE_FLAGS_RESOURCES,
+  type NdisOffloadHandle,
+  NdisStatus,
+  type OffloadBlock,
+  Oid,
+  type OidRequest,
+  STATE_CALL_NAMES,
+  STATE_COMPLETION_NAMES,
+  type StateOperation,
+  type StatusIndication,
+  TcpDisconnectFlag,
+  TcpOffloadEventType,
+  TcpUploadReason,
+} from '../ndis/protocol.ts';
+import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
+import type { Checker, DataCall, Indication, Watch } from './checker.ts';
+import { CHECKERS } from './checkers.ts';
+import type { Actor, Finding, RuleLevel } from './finding.ts';
+import { Ledger } from './ledger.ts';
+import { listsOf } from './read-tree.ts';
+import type { ObjectRecord, OperationRecord } from './records.ts';
+
+export interface VerifierOptions {
+  /** Told of every finding at once. Must not throw. */
+  readonly onFinding?: (finding: Finding) => void;
+  /** Default: all there are. */
+  readonly checkers?: readonly Checker[];
+  /** Whether rules that say should are reported too. Default true. */
+  readonly shoulds?: boolean;
+  /** Findings kept; more are counted and told, not kept. Default 1000. */
+  readonly maxFindings?: number;
+}
+
+/** What is out on a binding. */
+export interface Outstanding {
+  readonly operations: number;
+  /** Lists at the target. */
+  readonly lists: number;
+  /** Lists that the host has to return. */
+  readonly held: number;
+  /** Objects at the target. */
+  readonly objects: number;
+}
+
+/** Verifies one binding. */
+export class Verifier extends IdleTap implements Watch {
+  readonly ledger: Ledger = new Ledger();
+  readonly #checkers: readonly Checker[];
+  readonly #levels: Map<string, RuleLevel> = new Map();
+  readonly #onFinding: (finding: Finding) => void;
+  readonly #withShoulds: boolean;
+  readonly #maxFindings: number;
+  readonly #findings: Finding[] = [];
+  #findingCount = 0;
+  readonly #failures: string[] = [];
+  #adapter = '?';
+  #call = '-';
+  /** Data calls, completions, indications and state completions that are inside a driver now, innermost last. */
+  readonly #dataCalls: DataCall[] = [];
+  readonly #deliveries: ObjectRecord[][] = [];
+  readonly #indications: Indication[] = [];
+  readonly #completions: (OperationRecord | null)[] = [];
+
+  constructor(options: VerifierOptions = {}) {
+    super();
+    this.#checkers = options.checkers ?? CHECKERS;
+    this.#onFinding = options.onFinding ?? (() => {});
+    this.#withShoulds = options.shoulds ?? true;
+    this.#maxFindings = options.maxFindings ?? 1000;
+    for (const checker of this.#checkers) {
+      for (const rule of checker.must) this.#levels.set(rule, 'must');
+      for (const rule of checker.should ?? []) this.#levels.set(rule, 'should');
+    }
+  }
+
+  /** Findings so far, the first `maxFindings` of them. */
+  get findings(): readonly Finding[] {
+    return this.#findings;
+  }
+
+  /** Findings ever. */
+  get findingCount(): number {
+    return this.#findingCount;
+  }
+
+  /** What went wrong inside checkers: bugs of the verifier itself. */
+  get failures(): readonly string[] {
+    return this.#failures;
+  }
+
+  get outstanding(): Outstanding {
+    const { operations, lists, held, live } = this.ledger;
+    return { operations: operations.size, lists: lists.size, held: held.size, objects: live.size };
+  }
+
+  /** To be called when nothing more is to come: what never came back is a breach now. */
+  finish(): void {
+    this.#call = 'finish';
+    this.#each((checker) => checker.finish?.(this));
+  }
+
+  breach(rule: string, actor: Actor, object: ObjectRecord | null, expected: string, seen: string): void {
+    const level = this.#levels.get(rule) ?? 'must';
+    if (level === 'should' && !this.#withShoulds) return;
+    const finding: Finding = {
+      rule,
+      level,
+      actor,
+      adapter: this.#adapter,
+      call: this.#call,
+      object: object === null ? '-' : object.name,
+      expected,
+      seen,
+      lastCalls: (object === null ? this.ledger.calls : object.calls).list(),
+    };
+    this.#findingCount++;
+    if (this.#findings.length < this.#maxFindings) this.#findings.push(finding);
+    this.#onFinding(finding);
+  }
+
+  /** Lets every checker look; one that throws is noted and does not disturb the others. */
+  #each(look: (checker: Checker) => void): void {
+    for (const checker of this.#checkers) {
+      try {
+        look(checker);
+      } catch (error) {
+        this.#fail(`${checker.about}: ${String(error)}`);
+      }
+    }
+  }
+
+  #fail(text: string): void {
+    if (this.#failures.length < 100) this.#failures.push(`${this.#call}: ${text}`);
+  }
+
+  /** Runs what the verifier itself does in an event. */
+  #guard(name: string, act: (number: number) => void): void {
+    this.#call = name;
+    const number = this.ledger.nextNumber();
+    this.ledger.calls.note(name, number);
+    try {
+      act(number);
+    } catch (error) {
+      this.#fail(String(error));
+    }
+  }
+
+  override opened(adapterName: string, _protocolName: string, isLate: boolean): void {
+    this.#adapter = adapterName;
+    this.ledger.isWhole = !isLate;
+    this.ledger.isEnabled = isLate;
+  }
+
+  override closed(): void {
+    this.#guard('NdisCloseAdapterEx', () => this.#each((checker) => checker.closed?.(this)));
+  }
+
+  override stateCall(operation: StateOperation, root: OffloadBlock): void {
+    this.#guard(STATE_CALL_NAMES[operation]!, (number) => {
+      const record = this.ledger.read(operation, root, number);
+      for (const { object } of record.blocks) object?.calls.note(this.#call, number);
+      this.#each((checker) => checker.stateCall?.(this, record));
+      this.ledger.begin(record);
+    });
+  }
+
+  override stateCallDone(_operation: StateOperation, root: OffloadBlock): void {
+    const record = this.ledger.operations.get(root);
+    if (record !== undefined) record.isInside = false;
+  }
+
+  override stateComplete(operation: StateOperation, root: OffloadBlock): void {
+    this.#guard(STATE_COMPLETION_NAMES[operation]!, (number) => {
+      const record = this.ledger.operations.get(root);
+      this.#completions.push(record ?? null);
+      if (record === undefined) {
+        if (this.ledger.isWhole) this.#each((checker) => checker.stateCompleteStray?.(this, operation, root));
+        return;
+      }
+      for (const { object } of record.blocks) object?.calls.note(this.#call, number);
+      this.#each((checker) => checker.stateComplete?.(this, record, operation));
+      this.ledger.complete(record);
+    });
+  }
+
+  override stateCompleteDone(_operation: StateOperation, _root: OffloadBlock): void {
+    const record = this.#completions.pop();
+    if (record !== null && record !== undefined) this.ledger.end(record);
+  }
+
+  override dataCall(operation: DataOperation, handle: NdisOffloadHandle, lists: NetBufferList, flags: number): void {
+    this.#guard(DATA_CALL_NAMES[operation]!, (number) => {
+      const object = this.ledger.learn(handle);
+      object.calls.note(this.#call, number);
+      const all: NetBufferList[] = [];
+      listsOf(lists, all);
+      const call: DataCall = { operation, object, lists: all, flags, number };
+      this.#dataCalls.push(call);
+      this.#each((checker) => checker.dataCall?.(this, call));
+      this.ledger.post(operation, object, all, number, flags);
+      object.callInside[operation] = number;
+      if (operation === DataOperation.RECEIVE) {
+        object.hasRefused = false;
+        object.holdsBufferedData = false;
+        if (object.deliveries > 0) object.hasPostedInDelivery = true;
+      } else if (operation === DataOperation.DISCONNECT) {
+        if (flags === TcpDisconnectFlag.ABORTIVE_CLOSE) object.hasAbortive = true;
+        else object.hasGraceful = true;
+      }
+    });
+  }
+
+  override dataCallDone(operation: DataOperation, _handle: NdisOffloadHandle, status: number): void {
+    const call = this.#dataCalls.pop();
+    if (call === undefined) return;
+    this.#call = DATA_CALL_NAMES[operation]!;
+    this.#each((checker) => checker.dataCallDone?.(this, call, status));
+    call.object.callInside[operation] = 0;
+  }
+
+  override dataComplete(operation: DataOperation, lists: NetBufferList | null): void {
+    const objects: ObjectRecord[] = [];
+    this.#deliveries.push(objects);
+    this.#guard(DATA_COMPLETION_NAMES[operation]!, (number) => {
+      const all: NetBufferList[] = [];
+      listsOf(lists, all);
+      for (const list of all) {
+        const record = this.ledger.lists.get(list);
+        if (record === undefined && !this.ledger.isWhole) continue;
+        if (record !== undefined) record.object.calls.note(this.#call, number);
+        this.#each((checker) => checker.listCompleted?.(this, operation, list, record));
+        if (record === undefined) continue;
+        this.#bookCompletion(operation, list, record.object, record.flags);
+        this.ledger.drop(record, 'completed');
+        if (operation === DataOperation.RECEIVE && !objects.includes(record.object)) objects.push(record.object);
+      }
+      for (const object of objects) {
+        if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
+      }
+    });
+  }
+
+  /** What later events need to know of a list that came back. */
+  #bookCompletion(operation: DataOperation, list: NetBufferList, object: ObjectRecord, flags: number): void {
+    const status = list.status;
+    const record = this.ledger.lists.get(list)!;
+    const bytes = list.tcpOffloadBytesTransferred;
+    if (operation === DataOperation.SEND) {
+      const isRefusal = status === NdisStatus.REQUEST_UPLOAD || status === NdisStatus.UPLOAD_REQUESTED;
+      if (status === NdisStatus.SUCCESS || isRefusal || status === NdisStatus.PENDING) return;
+      if (object.failedSend < 0) object.failedSend = record.order;
+      if (bytes > record.bytesBefore && bytes < record.bytes) object.hasPartialSend = true;
+    } else if (operation === DataOperation.RECEIVE) {
+      if (status !== NdisStatus.SUCCESS || record.bytes === 0) return;
+      const room = dataLengthOf(list);
+      if (room === record.bytes && bytes === 0) object.shortReceive = 'empty';
+      else if (room > 0 && list.tcpReceiveNoPush) object.shortReceive = 'nonpush';
+    } else if (operation === DataOperation.DISCONNECT && status !== NdisStatus.SUCCESS) {
+      object.failedDisconnects |= flags;
+    }
+  }
+
+  override dataCompleteDone(_operation: DataOperation): void {
+    for (const object of this.#deliveries.pop() ?? []) object.deliveries--;
+  }
+
+  override receiveReturn(lists: NetBufferList): void {
+    this.#guard('NdisOffloadTcpReceiveReturn', (number) => {
+      const all: NetBufferList[] = [];
+      listsOf(lists, all);
+      for (const list of all) {
+        const held = this.ledger.held.get(list);
+        if (held === undefined && !this.ledger.isWhole) continue;
+        held?.object.calls.note(this.#call, number);
+        this.#each((checker) => checker.listReturned?.(this, list, held));
+        if (held === undefined) continue;
+        this.ledger.held.delete(list);
+        this.ledger.setFate(list, 'returned');
+      }
+    });
+  }
+
+  override receiveReturnDone(status: number): void {
+    this.#call = 'NdisOffloadTcpReceiveReturn';
+    this.#each((checker) => checker.receiveReturnDone?.(this, status));
+  }
+
+  override receiveIndicate(handle: NdisOffloadHandle, list: NetBufferList, status: number): void {
+    this.#guard('NdisTcpOffloadReceiveHandler', (number) => {
+      const object = this.ledger.learn(handle);
+      object.calls.note(this.#call, number);
+      const indication: Indication = { object, list, bytes: dataLengthOf(list), status };
+      this.#indications.push(indication);
+      this.#each((checker) => checker.receiveIndicate?.(this, indication));
+      if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
+    });
+  }
+
+  override receiveIndicateDone(
+    _handle: NdisOffloadHandle,
+    list: NetBufferList,
+    answer: number,
+    bytesConsumed: number,
+  ): void {
+    const indication = this.#indications.pop();
+    if (indication === undefined) return;
+    this.#call = 'NdisTcpOffloadReceiveHandler';
+    this.#each((checker) => checker.receiveIndicateDone?.(this, indication, answer, bytesConsumed));
+    const object = indication.object;
+    object.deliveries--;
+    if (answer === NdisStatus.SUCCESS) this.ledger.held.set(list, { object, from: 'indication' });
+    else {
+      // A receive posted inside the very call that refuses comes after the refusal: the host knew its answer.
+      if (!object.hasPostedInDelivery) object.hasRefused = true;
+      object.refusedAt = object.posted[DataOperation.RECEIVE]!;
+      this.ledger.setFate(list, 'refused');
+    }
+  }
+
+  override tcpEvent(handle: NdisOffloadHandle, eventType: number, information: number): void {
+    this.#guard('NdisTcpOffloadEventHandler', (number) => {
+      const object = this.ledger.objectOf(handle);
+      object?.calls.note(this.#call, number);
+      this.#each((checker) => checker.tcpEvent?.(this, object, handle, eventType, information));
+      if (object === undefined) return;
+      object.eventsInside++;
+      if (eventType === TcpOffloadEventType.INDICATE_DISCONNECT) {
+        object.hasPeerFinished = true;
+        object.hasDisconnectEvent = true;
+      } else if (eventType === TcpOffloadEventType.INDICATE_ABORT) object.hasAborted = true;
+      else if (eventType === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE) object.lastBacklog = information;
+      else if (eventType === TcpOffloadEventType.INDICATE_RETRIEVE) {
+        if (isMandatoryUploadReason(information)) object.hasMandatoryRetrieve = true;
+        if (information === TcpUploadReason.HARDWARE_FAILURE) object.hasHardwareRetrieve = true;
+      }
+    });
+  }
+
+  override tcpEventDone(handle: NdisOffloadHandle, _eventType: number, _information: number): void {
+    const object = this.ledger.objectOf(handle);
+    if (object !== undefined) object.eventsInside--;
+  }
+
+  override offloadEvent(block: OffloadBlock | null, indicationCode: number): void {
+    this.#guard('NdisMOffloadEventIndicate', () => {
+      this.#each((checker) => checker.offloadEvent?.(this, block, indicationCode));
+      this.ledger.indicationsInside++;
+    });
+  }
+
+  override offloadEventDone(_block: OffloadBlock | null, _indicationCode: number): void {
+    this.ledger.indicationsInside--;
+  }
+
+  override status(indication: StatusIndication): void {
+    this.#guard('NdisMIndicateStatusEx', () => {
+      const code = indication.statusCode;
+      this.#each((checker) => checker.status?.(this, code));
+      const ledger = this.ledger;
+      ledger.indicationsInside++;
+      if (code === NdisStatus.OFFLOAD_PAUSE) ledger.isPaused = true;
+      else if (code === NdisStatus.UPLOAD_ALL) ledger.hasUploadAll = true;
+      else if (code === NdisStatus.OFFLOAD_RESUME) {
+        ledger.isPaused = false;
+        ledger.hasUploadAll = false;
+        ledger.needsQuery = true;
+      }
+    });
+  }
+
+  override statusDone(_indication: StatusIndication): void {
+    this.ledger.indicationsInside--;
+  }
+
+  override oidRequest(request: OidRequest): void {
+    this.#guard('NdisOidRequest', () => {
+      this.#each((checker) => checker.oidRequest?.(this, request));
+      if (request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query') this.ledger.needsQuery = false;
+    });
+  }
+
+  override oidRequestDone(request: OidRequest, status: number): void {
+    if (status !== NdisStatus.PENDING) this.#answered(request, status, false);
+  }
+
+  override oidRequestComplete(request: OidRequest, status: number): void {
+    this.#answered(request, status, true);
+  }
+
+  #answered(request: OidRequest, status: number, isLate: boolean): void {
+    this.#call = isLate ? 'NdisMOidRequestComplete' : 'NdisOidRequest';
+    this.#each((checker) => checker.oidAnswered?.(this, request, status, isLate));
+    const isSet = request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'set';
+    if (isSet && status === NdisStatus.SUCCESS) this.ledger.isEnabled = true;
+  }
+
+  override receiveFrames(lists: NetBufferList, flags: number): void {
+    if ((flags & NDIS_RECEIVE_FLAGS_RESOURCES) !== 0) return;
+    for (let list: NetBufferList | null = lists; list !== null; list = list.next) this.ledger.setFate(list, 'frame');
+  }
+}

@@ -1,0 +1,221 @@
+/**
+ * What the host stack offers above: TCP endpoints, listeners, UDP ports and the chimney handle of a connection.
+ *
+ * Callbacks, no streams and no promises on the data path: `socket/` builds node:net's shape on this, and programs that want
+ * no stream use it as it is. A handler is called on the stack's own turn and must not throw.
+ */
+
+/** An IP address and a port. `address` in text form; IPv6 without brackets. */
+export interface Endpoint {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Node's error codes, as far as a transport can meet them. */
+export type TransportErrorCode =
+  | 'ECONNREFUSED'
+  | 'ECONNRESET'
+  | 'ECONNABORTED'
+  | 'ETIMEDOUT'
+  | 'EHOSTUNREACH'
+  | 'ENETUNREACH'
+  | 'ENETDOWN'
+  | 'EADDRINUSE'
+  | 'EADDRNOTAVAIL'
+  | 'EPIPE'
+  | 'ECANCELED'
+  | 'EMSGSIZE'
+  | 'EINVAL'
+  | 'ENOBUFS';
+
+/** What the user of a TCP endpoint provides. */
+export interface TcpHandler {
+  /** The handshake is done (active open). Passive ones are connected when the listener hands them over. */
+  connected(): void;
+  /**
+   * In-order bytes: `length` bytes of `bytes` from `at`, borrowed for the call. Answers how many were taken. What was not
+   * taken is kept (and closes the window) and is offered again after {@link TcpEndpoint.resume}.
+   */
+  data(bytes: Uint8Array, at: number, length: number): number;
+  /** Nothing more for now; once a batch. The moment to hand collected bytes on. */
+  dataDone(): void;
+  /** The peer has finished (FIN) and everything before it was taken. */
+  end(): void;
+  /** Our side of the connection is over: `null` after an orderly close of both halves, else why. The last call of all. */
+  closed(error: TransportErrorCode | null): void;
+}
+
+/** One TCP connection. */
+export interface TcpEndpoint {
+  readonly local: Endpoint;
+  readonly remote: Endpoint;
+  readonly family: 4 | 6;
+  readonly chimney: ChimneyHandle;
+  /** Replaced at will; a listener's connections have none until it is set inside the listener's callback. */
+  handler: TcpHandler;
+  /**
+   * Queues bytes. They are not copied: they must not change until `done` is called, which is when the peer has acknowledged
+   * them all (error null) or when they are given up.
+   */
+  write(bytes: Uint8Array, done: ((error: TransportErrorCode | null) => void) | null): void;
+  /** Bytes queued and not yet acknowledged. */
+  readonly unacknowledgedBytes: number;
+  /** No more writes: FIN behind what is queued. */
+  shutdown(): void;
+  /**
+   * No more writes and nobody to read: FIN behind what is queued, and whatever arrives (or lies unread) resets the connection.
+   * RFC 9293 section 3.6, SHLD-3.
+   */
+  close(): void;
+  /** RST, and gone. `closed` is called with ECONNABORTED unless it was called before. */
+  abort(): void;
+  /** The handler has room again after it took less than it was offered. */
+  resume(): void;
+  setNoDelay(on: boolean): void;
+  /** Idle time and interval in milliseconds; 0 leaves the stack's default. */
+  setKeepAlive(on: boolean, idleMs: number, intervalMs?: number, probes?: number): void;
+  /** Bytes the handler and the stack together buffer: the receive window's bound. SO_RCVBUF. */
+  setReceiveBuffer(bytes: number): void;
+  /** Longest time data may stay unacknowledged, milliseconds; 0: the default (R2). RFC 5482's local part. */
+  setUserTimeout(ms: number): void;
+  /** IPv4 TTL or IPv6 hop limit, 1 to 255. */
+  setHopLimit(hops: number): void;
+  /** IPv4 TOS or IPv6 traffic class. */
+  setTrafficClass(value: number): void;
+  /** Numbers for people: state, RTT, windows, retransmissions. */
+  info(): TcpInfo;
+}
+
+export interface TcpInfo {
+  readonly state: string;
+  readonly location: ChimneyLocation;
+  readonly sRttUs: number;
+  readonly rttVarUs: number;
+  readonly rtoUs: number;
+  readonly cWnd: number;
+  readonly ssThresh: number;
+  readonly sndWnd: number;
+  readonly rcvWnd: number;
+  readonly mss: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+  readonly retransmittedSegments: number;
+}
+
+/** A bound TCP port that takes connections. */
+export interface TcpListener {
+  readonly local: Endpoint;
+  close(): void;
+}
+
+/** Where a connection is run. */
+export type ChimneyLocation = 'host' | 'initiating' | 'target' | 'terminating' | 'closed';
+
+/** One move of a connection, finished. */
+export interface Move {
+  readonly kind: 'initiate' | 'terminate';
+  /** Who asked: the application or policy, or the target (and why). */
+  readonly cause: 'manual' | 'policy' | 'retrieve' | 'upload-all' | 'close' | 'failure';
+  /** TCP_UPLOAD_REASON name for cause 'retrieve'. */
+  readonly reason: string | null;
+  /** From the moment the connection stopped being served to the moment it is served again, microseconds. */
+  readonly freezeUs: number;
+  /** NDIS_STATUS name of the connection's block. */
+  readonly status: string;
+}
+
+/** What a query of an offloaded connection answers. */
+export interface ChimneyQuery {
+  /** The delegated variables by name, as the interface words them. */
+  readonly delegated: Readonly<Record<string, number>>;
+  readonly cached: Readonly<Record<string, number>>;
+  readonly sendBacklogSize: number | null;
+  readonly receiveBacklogSize: number | null;
+}
+
+/** The chimney handle of a connection. */
+export interface ChimneyHandle {
+  readonly location: ChimneyLocation;
+  /** Name of the adapter whose target has it; null on the host path. */
+  readonly target: string | null;
+  /** Hands the connection to the target of its interface. Rejects with {@link ChimneyError} when refused, saying why. */
+  offload(): Promise<Move>;
+  /** Takes it back ("terminate offload", "upload"). Resolves at once when it is on the host already. */
+  takeBack(): Promise<Move>;
+  query(): Promise<ChimneyQuery>;
+  /** NdisInvalidateOffload of this connection's TCP object; the target then asks for its upload. */
+  invalidate(): Promise<void>;
+  /** Moves so far, oldest first; bounded to the last 1024. */
+  readonly moves: readonly Move[];
+  /** Moves ever finished. */
+  readonly moveCount: number;
+}
+
+/** An offload, query or invalidate that did not happen. `status` is the NDIS_STATUS name, or 'NOT_OFFLOADABLE'. */
+export interface ChimneyErrorShape {
+  readonly code: 'ERR_CHIMNEY';
+  readonly status: string;
+}
+
+/** When connections are offloaded without being asked. All given conditions must hold; no policy: only by hand. */
+export interface OffloadPolicy {
+  /** After so many bytes, both directions together. */
+  readonly afterBytes?: number;
+  /** After so many seconds of life. */
+  readonly afterSeconds?: number;
+  /** Only connections for which it answers true. */
+  readonly match?: (connection: { readonly local: Endpoint; readonly remote: Endpoint }) => boolean;
+}
+
+/** A UDP port. */
+export interface UdpPort {
+  readonly local: Endpoint;
+  /** Queues one datagram, copied. Answers null or why not. */
+  send(bytes: Uint8Array, to: Endpoint): TransportErrorCode | null;
+  close(): void;
+}
+
+export interface UdpHandler {
+  /** One datagram, borrowed for the call. */
+  message(bytes: Uint8Array, at: number, length: number, from: Endpoint): void;
+  /** An ICMP error came back for a datagram sent to `to`. */
+  error(code: TransportErrorCode, to: Endpoint): void;
+}
+
+export interface ConnectOptions {
+  readonly remote: Endpoint;
+  /** Address and port to use on our side; absent parts are chosen. */
+  readonly local?: Partial<Endpoint>;
+  readonly receiveBuffer?: number;
+}
+
+export interface ListenOptions {
+  /** '0.0.0.0' takes IPv4, '::' takes both families. Port 0: any free one. */
+  readonly local: Endpoint;
+  /** Connections not yet handed over, half open ones included; 1 to 65535. */
+  readonly backlog?: number;
+  readonly receiveBuffer?: number;
+  /** With '::': IPv6 only. */
+  readonly ipv6Only?: boolean;
+}
+
+/** The host stack's transports. */
+export interface Transports {
+  /** Begins an active open; the handler's `connected` or `closed` follows. Throws {@link TransportError} where no attempt is possible. */
+  connect(options: ConnectOptions, handler: TcpHandler): TcpEndpoint;
+  /** Throws {@link TransportError}: EADDRINUSE, EADDRNOTAVAIL. `onConnection` sets `endpoint.handler`. */
+  listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener;
+  /** Throws {@link TransportError}. Port 0: any free one. */
+  bindUdp(local: Endpoint, handler: UdpHandler): UdpPort;
+}
+
+/** A call that cannot even begin. */
+export class TransportError extends Error {
+  override readonly name: string = 'TransportError';
+  readonly code: TransportErrorCode;
+
+  constructor(code: TransportErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,309 @@
+/**
+ * Data of offloaded connections: sends, received data, closes, forwarded segments, events.
+ *
+ * Sends go straight down while the connection is the target's and are held while it moves or the target's backlog is full.
+ * Received data is taken from indications; what the application refuses stays at the target until it resumes, when a receive
+ * of exactly that size is posted (so that it is full and completed at once). Sources: chimney-sequences 12 to 17.
+ */
+
+import {
+  type BytesConsumed,
+  isMandatoryUploadReason,
+  NdisStatus,
+  TcpDisconnectFlag,
+  TcpOffloadEventType,
+} from '../../ndis/protocol.ts';
+import {
+  copyFromNetBuffer,
+  dataLengthOf,
+  emptyNetBufferList,
+  type NetBufferList,
+  netBufferListOver,
+} from '../../state/net-buffer-list.ts';
+import { Event } from '../../trace/events.ts';
+import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
+import type { ChimneyAdapter } from './adapter.ts';
+import { type ChimneyContext, HELD_SEGMENT_BYTES_MAX, HELD_SEGMENTS_MAX, uploadReasonName } from './context.ts';
+import { ObjectState, type OffloadedConnection } from './objects.ts';
+
+/** Largest receive posted, bytes; more refused data is taken in several. */
+const POSTED_RECEIVE_MAX = 1 << 18;
+
+export class DataPath {
+  readonly #context: ChimneyContext;
+  /** Accepted indications that are to be returned, by adapter; flushed once a turn. */
+  readonly #returns: Map<ChimneyAdapter, NetBufferList> = new Map();
+  /** Endpoints that were offered data and are owed the end of the batch. */
+  #offered: HostEndpoint[] = [];
+  #isBatchEndDeferred = false;
+  readonly #endBatch: () => void;
+
+  constructor(context: ChimneyContext) {
+    this.#context = context;
+    this.#endBatch = () => this.receiveDone();
+  }
+
+  // ---- send ----
+
+  /** A write of a connection that is not on the host path. */
+  send(connection: OffloadedConnection, list: NetBufferList): void {
+    if (connection.state === ObjectState.OFFLOADED && connection.held.isEmpty && this.#hasBacklogRoom(connection)) {
+      this.#post(connection, list);
+    } else connection.held.push(list);
+  }
+
+  #hasBacklogRoom(connection: OffloadedConnection): boolean {
+    return connection.outstandingBytes === 0 || connection.outstandingBytes < connection.sendBacklog;
+  }
+
+  #post(connection: OffloadedConnection, list: NetBufferList): void {
+    list.next = null;
+    list.protocolReserved2 = connection;
+    connection.outstanding.push(list);
+    connection.outstandingBytes += dataLengthOf(list);
+    this.#context.ndis.offloadTcpSend(connection.handle, list);
+  }
+
+  /** Hands down what was held, as far as the target wants it, then the close behind it. */
+  #flushHeld(connection: OffloadedConnection): void {
+    if (connection.state !== ObjectState.OFFLOADED) return;
+    while (!connection.held.isEmpty && this.#hasBacklogRoom(connection))
+      this.#post(connection, connection.held.shift()!);
+    this.#flushDisconnect(connection);
+  }
+
+  /** ProtocolTcpOffloadSendComplete. */
+  sendComplete(lists: NetBufferList): void {
+    let list: NetBufferList | null = lists;
+    while (list !== null) {
+      const next: NetBufferList | null = list.next;
+      list.next = null;
+      const connection = list.protocolReserved2 as OffloadedConnection;
+      this.#oneSendComplete(connection, list);
+      list = next;
+    }
+  }
+
+  #oneSendComplete(connection: OffloadedConnection, list: NetBufferList): void {
+    const { status } = list;
+    if (status === NdisStatus.SUCCESS || status === NdisStatus.REQUEST_ABORTED) {
+      connection.outstanding.remove(list);
+      connection.outstandingBytes -= list.tcpOffloadBytesTransferred + dataLengthOf(list);
+      list.protocolReserved2 = null;
+      connection.endpoint.sendsCompleted(
+        list,
+        status === NdisStatus.SUCCESS ? null : (connection.aborted ?? 'ECONNRESET'),
+      );
+      this.#flushHeld(connection);
+      return;
+    }
+    // UPLOAD_IN_PROGRESS and the intermediate drivers' codes: the host sends it, in its old place, after the upload.
+    if (status === NdisStatus.REQUEST_UPLOAD || status === NdisStatus.UPLOAD_REQUESTED) {
+      this.#context.moves.requestTakeBack(connection, 'retrieve', 'RequestUpload', null);
+    }
+  }
+
+  // ---- close ----
+
+  disconnect(connection: OffloadedConnection, graceful: boolean): void {
+    if (!graceful) connection.disconnectWanted = 'abortive';
+    else if (connection.disconnectWanted === 'none') connection.disconnectWanted = 'graceful';
+    this.#flushDisconnect(connection);
+  }
+
+  #flushDisconnect(connection: OffloadedConnection): void {
+    const wanted = connection.disconnectWanted;
+    if (wanted === 'none' || connection.state !== ObjectState.OFFLOADED || connection.wantsTerminate) return;
+    if (wanted === 'graceful' && !connection.held.isEmpty) return;
+    connection.disconnectWanted = 'none';
+    connection.isDisconnecting = wanted === 'graceful';
+    const list = emptyNetBufferList();
+    list.protocolReserved = wanted;
+    list.protocolReserved2 = connection;
+    const flag = wanted === 'graceful' ? TcpDisconnectFlag.GRACEFUL_CLOSE : TcpDisconnectFlag.ABORTIVE_CLOSE;
+    this.#context.ndis.offloadTcpDisconnect(connection.handle, list, flag);
+  }
+
+  /** ProtocolTcpOffloadDisconnectComplete. */
+  disconnectComplete(list: NetBufferList): void {
+    const connection = list.protocolReserved2 as OffloadedConnection;
+    if (list.protocolReserved === 'abortive') {
+      if (list.status === NdisStatus.UPLOAD_IN_PROGRESS) connection.disconnectWanted = 'abortive';
+      this.#context.moves.requestTakeBack(connection, 'close', null, null);
+      return;
+    }
+    if (list.status === NdisStatus.UPLOAD_IN_PROGRESS) return; // the state that comes up tells how far the FIN got
+    connection.isDisconnecting = false;
+    connection.disconnectDone = true;
+    if (list.status !== NdisStatus.SUCCESS || connection.peerFinished) {
+      this.#context.moves.requestTakeBack(connection, 'close', null, null);
+    }
+  }
+
+  // ---- receive ----
+
+  /** ProtocolTcpOffloadReceiveIndicate. */
+  receiveIndicate(connection: OffloadedConnection, list: NetBufferList, bytesConsumed: BytesConsumed): number {
+    const { endpoint } = connection;
+    let offered = 0;
+    let taken = 0;
+    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
+      let offset = nb.currentMdlOffset;
+      let left = nb.dataLength;
+      for (let mdl = nb.currentMdl; mdl !== null && left > 0; mdl = mdl.next) {
+        const here = Math.min(left, mdl.byteCount - offset);
+        // Once part was refused, the rest stays with the target without being offered.
+        if (here > 0 && taken === offered) taken += endpoint.deliver(mdl.buffer, mdl.byteOffset + offset, here);
+        offered += here;
+        left -= here;
+        offset = 0;
+      }
+    }
+    bytesConsumed.value = taken;
+    if (this.#offered[this.#offered.length - 1] !== endpoint) this.#offered.push(endpoint);
+    this.#batchEndSoon();
+    if (taken === offered) {
+      list.next = this.#returns.get(connection.adapter) ?? null;
+      this.#returns.set(connection.adapter, list);
+      return NdisStatus.SUCCESS;
+    }
+    connection.refusedBytes = offered - taken;
+    // The handler may have resumed inside the call; whoever asks later is served by `readable`.
+    if (endpoint.isReadable) this.#context.runtime.defer(() => this.readable(connection));
+    return taken === 0 ? NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED : NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED;
+  }
+
+  #batchEndSoon(): void {
+    if (this.#isBatchEndDeferred) return;
+    this.#isBatchEndDeferred = true;
+    this.#context.runtime.defer(this.#endBatch);
+  }
+
+  /** The batch of indications is over: handlers are told, buffers go back to their targets (RECV-077, RECV-084). */
+  receiveDone(): void {
+    this.#isBatchEndDeferred = false;
+    if (this.#offered.length > 0) {
+      const offered = this.#offered;
+      this.#offered = [];
+      for (const endpoint of offered) endpoint.deliverDone();
+    }
+    if (this.#returns.size === 0) return;
+    for (const [adapter, lists] of this.#returns) this.#context.ndis.offloadTcpReceiveReturn(adapter.binding, lists);
+    this.#returns.clear();
+  }
+
+  /** The application takes data again: what the target holds is asked for with a receive of its size. */
+  readable(connection: OffloadedConnection): void {
+    if (connection.state !== ObjectState.OFFLOADED || connection.isReleased || !connection.endpoint.isReadable) return;
+    while (connection.refusedBytes > 0) {
+      const bytes = Math.min(connection.refusedBytes, POSTED_RECEIVE_MAX);
+      connection.refusedBytes -= bytes;
+      const list = netBufferListOver(new Uint8Array(bytes));
+      list.protocolReserved2 = connection;
+      connection.postedReceives++;
+      this.#context.ndis.offloadTcpReceive(connection.handle, list);
+    }
+  }
+
+  /** ProtocolTcpOffloadReceiveComplete. */
+  receiveComplete(lists: NetBufferList): void {
+    let list: NetBufferList | null = lists;
+    while (list !== null) {
+      const next: NetBufferList | null = list.next;
+      list.next = null;
+      const connection = list.protocolReserved2 as OffloadedConnection;
+      connection.postedReceives--;
+      const bytes = list.tcpOffloadBytesTransferred;
+      if (bytes > 0 && !connection.isReleased) {
+        const { buffer } = list.firstNetBuffer!.mdlChain!;
+        const { endpoint } = connection;
+        const taken = endpoint.deliver(buffer, 0, bytes);
+        // The bytes are the host's now; what the application does not take waits above, not at the target.
+        if (taken < bytes) endpoint.restoreUnread(buffer, taken, bytes - taken);
+        endpoint.deliverDone();
+      }
+      list = next;
+    }
+  }
+
+  // ---- segments that arrive on the ordinary path ----
+
+  /** Keeps, forwards or leaves to the host a segment of a connection that is not on the host path. */
+  segment(connection: OffloadedConnection, bytes: Uint8Array, at: number, length: number): void {
+    if (connection.state === ObjectState.OFFLOADED && !connection.wantsTerminate) {
+      const list = netBufferListOver(bytes.slice(at, at + length));
+      list.protocolReserved2 = connection;
+      this.#context.trace.count(Event.CHIMNEY_SEGMENT_FORWARDED);
+      this.#context.ndis.offloadTcpForward(connection.handle, list);
+      return;
+    }
+    this.#hold(connection, bytes.slice(at, at + length));
+  }
+
+  #hold(connection: OffloadedConnection, bytes: Uint8Array): void {
+    const tooMuch = connection.segmentBytes + bytes.length > HELD_SEGMENT_BYTES_MAX;
+    if (connection.segments.length >= HELD_SEGMENTS_MAX || tooMuch) {
+      this.#context.trace.count(Event.CHIMNEY_SEGMENT_LOST);
+      return;
+    }
+    this.#context.trace.count(Event.CHIMNEY_SEGMENT_HELD);
+    connection.segments.push({ bytes });
+    connection.segmentBytes += bytes.length;
+  }
+
+  /** ProtocolTcpOffloadForwardComplete. */
+  forwardComplete(lists: NetBufferList): void {
+    for (let list: NetBufferList | null = lists; list !== null; list = list.next) {
+      if (list.status !== NdisStatus.UPLOAD_IN_PROGRESS) continue;
+      const connection = list.protocolReserved2 as OffloadedConnection;
+      const nb = list.firstNetBuffer!;
+      const bytes = new Uint8Array(nb.dataLength);
+      copyFromNetBuffer(nb, 0, bytes.length, bytes, 0);
+      this.#hold(connection, bytes);
+    }
+  }
+
+  /** The initiate has completed: what waited goes down now, in the order of its age. */
+  afterInitiate(connection: OffloadedConnection): void {
+    const segments = connection.segments.splice(0);
+    connection.segmentBytes = 0;
+    if (connection.wantsTerminate) {
+      // On its way back already: the host keeps them for itself.
+      for (const segment of segments) this.#hold(connection, segment.bytes);
+      return;
+    }
+    for (const segment of segments) this.segment(connection, segment.bytes, 0, segment.bytes.length);
+    this.#flushHeld(connection);
+    this.readable(connection);
+  }
+
+  // ---- events ----
+
+  /** ProtocolTcpOffloadEvent. */
+  event(connection: OffloadedConnection, type: number, information: number): void {
+    const { moves } = this.#context;
+    switch (type) {
+      case TcpOffloadEventType.INDICATE_DISCONNECT:
+        connection.peerFinished = true;
+        if (!connection.isReleased) connection.endpoint.peerFinished();
+        if (connection.disconnectDone) moves.requestTakeBack(connection, 'close', null, null);
+        break;
+      case TcpOffloadEventType.INDICATE_RETRIEVE:
+        if (isMandatoryUploadReason(information) || this.#context.grantsOptionalUploads) {
+          moves.requestTakeBack(connection, 'retrieve', uploadReasonName(information), null);
+        }
+        break;
+      case TcpOffloadEventType.INDICATE_ABORT:
+        connection.aborted = 'ECONNRESET';
+        if (!connection.isReleased) connection.endpoint.failed('ECONNRESET');
+        moves.requestTakeBack(connection, 'close', null, null);
+        break;
+      case TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE:
+        connection.sendBacklog = information > 0 ? information : Number.POSITIVE_INFINITY;
+        this.#flushHeld(connection);
+        break;
+      default:
+        break;
+    }
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * Initiate offload: the host's half of chimney-sequences 2 to 5.
+ *
+ * A connection is served by nobody between the call and its completion: what the application writes meanwhile is held, segments
+ * that arrive are kept, and both are dealt with by whoever has the connection afterwards.
+ */
+
+import {
+  NdisStatus,
+  ndisStatusName,
+  OffloadBlock,
+  OffloadStateType,
+  type ProtocolOffloadBlock,
+} from '../../ndis/protocol.ts';
+import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { TCP_STATE_WORDS, TcpCachedState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
+import { Effect } from '../../tcp/effects.ts';
+import { prepareTransfer, writeCached, writeConst, writeDelegated } from '../../tcp/transfer.ts';
+import { Event } from '../../trace/events.ts';
+import type { ChimneyAdapter } from './adapter.ts';
+import type { ChimneyContext } from './context.ts';
+import { refusal } from './error.ts';
+import { finishMove, giveBackToHost, lastMove, restoreUnread } from './hand-over.ts';
+import { ObjectState, OffloadedConnection, OffloadedNeighbor, type OffloadedObject, OffloadedPath } from './objects.ts';
+import { whyNotOffloadable } from './offloadable.ts';
+import { forEachBlock, groupConnections, initiateTree } from './tree.ts';
+
+export class Initiates {
+  readonly #context: ChimneyContext;
+
+  constructor(context: ChimneyContext) {
+    this.#context = context;
+  }
+
+  /** Hands down these connections of one adapter, with what they hang on, in one tree. */
+  start(adapter: ChimneyAdapter, connections: readonly OffloadedConnection[]): void {
+    const nowUs = this.#context.runtime.nowUs();
+    const moving = connections.filter((connection) => this.#leaveHost(connection, nowUs));
+    if (moving.length === 0) return;
+    const grouped = groupConnections(moving);
+    const root = initiateTree(grouped, nowUs, (connection) => this.#newTcpBlock(connection, nowUs));
+    for (const [neighbor, paths] of grouped) {
+      if (neighbor.state === ObjectState.NONE) begin(neighbor, adapter.neighbors);
+      for (const [path, there] of paths) {
+        if (path.state === ObjectState.NONE) {
+          begin(path, adapter.paths);
+          path.entry.retain();
+          neighbor.dependents++;
+        }
+        path.dependents += there.length;
+      }
+    }
+    this.#context.ndis.initiateOffload(adapter.binding, root);
+  }
+
+  /** Ends the host's service of a connection: owed ACKs out, timers off (INIT-075 to 077). False: it ended meanwhile. */
+  #leaveHost(connection: OffloadedConnection, nowUs: number): boolean {
+    const { endpoint } = connection;
+    if ((prepareTransfer(endpoint.tcp, this.#context.parameters, nowUs) & Effect.TRANSMIT) !== 0) endpoint.pump(nowUs);
+    const why = whyNotOffloadable(connection);
+    if (why !== null) {
+      this.refuse(connection, why);
+      return false;
+    }
+    connection.wantsOffload = false;
+    connection.state = ObjectState.INITIATING;
+    connection.frozenAtUs = nowUs;
+    connection.disconnectDone = false;
+    connection.adapter.connections.add(connection);
+    endpoint.suspend();
+    endpoint.location = 'initiating';
+    return true;
+  }
+
+  #newTcpBlock(connection: OffloadedConnection, nowUs: number): OffloadBlock {
+    const { endpoint } = connection;
+    const { tcp } = endpoint;
+    const words = new Int32Array(TCP_STATE_WORDS);
+    const constState = new TcpConstState(words, 0);
+    const cachedState = new TcpCachedState(words, 0);
+    const delegated = new TcpDelegatedState(words, 0);
+    writeConst(tcp, constState);
+    writeCached(tcp, cachedState);
+    writeDelegated(tcp, this.#context.parameters, delegated, nowUs);
+
+    const block = new OffloadBlock(OffloadStateType.TCP, connection.handle);
+    block.constState = constState;
+    block.cachedState = cachedState;
+    block.delegatedState = delegated;
+    block.netBufferListChain = this.#takeSends(connection);
+    delegated.sendDataHead = block.netBufferListChain;
+    for (let list = block.netBufferListChain; list !== null; list = list.next) delegated.sendDataTail = list;
+    delegated.bufferedData = endpoint.takeUnread();
+    // What only SACK has promised to keep may be dropped: the peer still has it (RFC 2018 section 8).
+    const { spares } = this.#context.parameters;
+    if (tcp.reassembly !== null) spares.giveReassembly(tcp.reassembly);
+    if (tcp.scoreboard !== null) spares.giveScoreboard(tcp.scoreboard);
+    tcp.reassembly = null;
+    tcp.scoreboard = null;
+    connection.delegated = delegated;
+    return block;
+  }
+
+  #takeSends(connection: OffloadedConnection): NetBufferList | null {
+    const queue = connection.endpoint.tcp.sendQueue;
+    if (queue === null) return null;
+    const completed = queue.takeCompleted();
+    if (completed !== null) connection.endpoint.sendsCompleted(completed, null);
+    const chain = queue.takeAll();
+    connection.endpoint.tcp.sendQueue = null;
+    for (let list = chain; list !== null; list = list.next) {
+      list.protocolReserved2 = connection;
+      connection.outstanding.push(list);
+      connection.outstandingBytes += dataLengthOf(list);
+    }
+    return chain;
+  }
+
+  /** ProtocolInitiateOffloadComplete. */
+  complete(adapter: ChimneyAdapter, root: ProtocolOffloadBlock): void {
+    const nowUs = this.#context.runtime.nowUs();
+    const connections: { connection: OffloadedConnection; status: number }[] = [];
+    const failed: (OffloadedNeighbor | OffloadedPath)[] = [];
+    forEachBlock(root, (block) => {
+      const object = block.offloadHandle?.owner;
+      if (object instanceof OffloadedConnection) connections.push({ connection: object, status: block.status });
+      else if (object instanceof OffloadedPath || object instanceof OffloadedNeighbor) {
+        if (object.state !== ObjectState.INITIATING) return; // a linker
+        if (block.status === NdisStatus.SUCCESS || block.status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS) {
+          object.state = ObjectState.OFFLOADED;
+        } else failed.push(object);
+      }
+    });
+    for (const { connection, status } of connections) {
+      if (status === NdisStatus.SUCCESS) this.#wentDown(connection);
+      else this.#stayedUp(connection, status, nowUs);
+    }
+    for (const object of failed.reverse()) forgetObject(adapter, object);
+  }
+
+  #wentDown(connection: OffloadedConnection): void {
+    const { endpoint, delegated } = connection;
+    connection.state = ObjectState.OFFLOADED;
+    const buffered = delegated?.bufferedData ?? null;
+    if (buffered !== null) {
+      for (let list: NetBufferList | null = buffered; list !== null; list = list.next) {
+        connection.refusedBytes += dataLengthOf(list);
+      }
+      endpoint.unreadTaken(buffered); // the target has copied it (INIT-061)
+    }
+    connection.delegated = null;
+    this.#context.trace.count(Event.CHIMNEY_INITIATED);
+    if (!connection.isReleased && endpoint.location === 'initiating') endpoint.location = 'target';
+    finishMove(this.#context, connection, 'initiate', NdisStatus.SUCCESS);
+    this.#context.data.afterInitiate(connection);
+    this.#context.operations.afterInitiate(connection);
+    if (connection.wantsTerminate) connection.adapter.terminates.push(connection);
+  }
+
+  #stayedUp(connection: OffloadedConnection, status: number, nowUs: number): void {
+    const { endpoint, delegated } = connection;
+    connection.state = ObjectState.NONE;
+    connection.path.dependents--;
+    connection.adapter.connections.delete(connection);
+    connection.handle.miniportOffloadContext = null;
+    connection.delegated = null;
+    connection.wantsTerminate = false;
+    const buffered = delegated?.bufferedData ?? null;
+    if (buffered !== null) {
+      if (!connection.isReleased) restoreUnread(connection, buffered);
+      endpoint.unreadTaken(buffered);
+    }
+    giveBackToHost(this.#context, connection, nowUs);
+    this.refuse(connection, refusal(ndisStatusName(status)));
+    for (const waiter of connection.takeBackWaiters.splice(0))
+      waiter.resolve(lastMove(connection, 'terminate', 'manual'));
+  }
+
+  /** The connection stays where it is; whoever asked is told why. */
+  refuse(connection: OffloadedConnection, error: Error): void {
+    connection.wantsOffload = false;
+    this.#context.trace.count(Event.CHIMNEY_OFFLOAD_REFUSED);
+    for (const waiter of connection.offloadWaiters.splice(0)) waiter.reject(error);
+  }
+}
+
+function begin<T extends OffloadedObject>(object: T, registry: Set<T>): void {
+  object.state = ObjectState.INITIATING;
+  registry.add(object);
+}
+
+/** A path or neighbor is not below any more. */
+export function forgetObject(adapter: ChimneyAdapter, object: OffloadedNeighbor | OffloadedPath): void {
+  object.state = ObjectState.NONE;
+  object.handle.miniportOffloadContext = null;
+  if (object instanceof OffloadedPath) {
+    adapter.paths.delete(object);
+    object.neighbor.dependents--;
+    object.entry.release();
+  } else adapter.neighbors.delete(object);
+}

@@ -1,0 +1,89 @@
+/**
+ * What the two directions of a move share: giving a connection back to the host's engine, and keeping account of moves.
+ */
+
+import { ndisStatusName } from '../../ndis/protocol.ts';
+import { copyFromNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { queueData } from '../../tcp/on-send.ts';
+import { SendQueue } from '../../tcp/send-queue.ts';
+import type { Move } from '../api.ts';
+import { type ChimneyContext, MOVES_KEPT } from './context.ts';
+import type { OffloadedConnection } from './objects.ts';
+
+/** Copies lists of received data behind what is unread (TERM-049). */
+export function restoreUnread(connection: OffloadedConnection, lists: NetBufferList): void {
+  for (let list: NetBufferList | null = lists; list !== null; list = list.next) {
+    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
+      const bytes = new Uint8Array(nb.dataLength);
+      copyFromNetBuffer(nb, 0, bytes.length, bytes, 0);
+      connection.endpoint.restoreUnread(bytes, 0, bytes.length);
+    }
+  }
+}
+
+/** The host serves the connection again: its sends, its close, its segments, in this order. */
+export function giveBackToHost(context: ChimneyContext, connection: OffloadedConnection, nowUs: number): void {
+  const { endpoint } = connection;
+  connection.outstandingBytes = 0;
+  connection.sendBacklog = Number.POSITIVE_INFINITY;
+  const returned = connection.outstanding.takeChain();
+  const held = connection.held.takeChain();
+  const wanted = connection.disconnectWanted;
+  connection.disconnectWanted = 'none';
+  const segments = connection.segments.splice(0);
+  connection.segmentBytes = 0;
+  if (connection.isReleased) {
+    connection.isDisconnecting = false;
+    if (returned !== null) endpoint.sendsCompleted(returned, 'ECONNABORTED');
+    if (held !== null) endpoint.sendsCompleted(held, 'ECONNABORTED');
+    return;
+  }
+  const { tcp } = endpoint;
+  if (returned !== null) {
+    tcp.sendQueue ??= new SendQueue();
+    tcp.sendQueue.append(returned);
+  }
+  endpoint.location = 'host';
+  if (held !== null) queueData(tcp, context.parameters, held, nowUs);
+  endpoint.backOnHost(nowUs);
+  // A FIN that the target had already queued or sent shows in the state; any other is the host's now.
+  if (!connection.isReleased && (wanted === 'graceful' || connection.isDisconnecting))
+    endpoint.transport.closeSend(endpoint);
+  connection.isDisconnecting = false;
+  for (const segment of segments) {
+    if (connection.isReleased) return;
+    endpoint.processSegment(segment.bytes, 0, segment.bytes.length, nowUs);
+  }
+  if (!connection.isReleased) endpoint.pump(nowUs);
+}
+
+/** A move is over: recorded, and whoever waits for it is told. */
+export function finishMove(
+  context: ChimneyContext,
+  connection: OffloadedConnection,
+  kind: Move['kind'],
+  status: number,
+): void {
+  const move: Move = {
+    kind,
+    cause: connection.cause,
+    reason: connection.reason,
+    freezeUs: Math.max(0, context.runtime.nowUs() - connection.frozenAtUs),
+    status: ndisStatusName(status),
+  };
+  connection.reason = null;
+  connection.moveCount++;
+  connection.moves.push(move);
+  if (connection.moves.length > MOVES_KEPT) connection.moves.shift();
+  const waiters = kind === 'initiate' ? connection.offloadWaiters : connection.takeBackWaiters;
+  for (const waiter of waiters.splice(0)) waiter.resolve(move);
+  context.onMove?.(connection, move);
+}
+
+/** The answer to somebody who asks for what is so already. */
+export function lastMove(connection: OffloadedConnection, kind: Move['kind'], cause: Move['cause']): Move {
+  for (let i = connection.moves.length - 1; i >= 0; i--) {
+    if (connection.moves[i]!.kind === kind) return connection.moves[i]!;
+  }
+  return { kind, cause, reason: null, freezeUs: 0, status: 'SUCCESS' };
+}

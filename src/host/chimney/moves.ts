@@ -1,0 +1,133 @@
+/**
+ * Moves: connections go down to their target and come back.
+ *
+ * Calls only note what is wanted; once a turn, everything wanted of an adapter goes into one tree each way (CAP-039). What must
+ * wait (for a path that is on its way back, for a query below) is looked at again when that is over.
+ */
+
+import type { ProtocolOffloadBlock } from '../../ndis/protocol.ts';
+import type { Move } from '../api.ts';
+import type { ChimneyAdapter } from './adapter.ts';
+import { Terminates } from './coming-back.ts';
+import type { ChimneyContext } from './context.ts';
+import { ChimneyError } from './error.ts';
+import { Initiates } from './going-down.ts';
+import { lastMove } from './hand-over.ts';
+import { type MoveWaiter, ObjectState, type OffloadedConnection, type OffloadedObject } from './objects.ts';
+import { whyNotOffloadable } from './offloadable.ts';
+
+export class Moves {
+  readonly #context: ChimneyContext;
+  readonly #initiates: Initiates;
+  readonly #terminates: Terminates;
+
+  constructor(context: ChimneyContext) {
+    this.#context = context;
+    this.#initiates = new Initiates(context);
+    this.#terminates = new Terminates(context);
+  }
+
+  /** Hands a connection down as soon as possible. `waiter` is told how it ended. */
+  requestOffload(connection: OffloadedConnection, cause: Move['cause'], waiter: MoveWaiter | null): void {
+    if (connection.isOffloaded && !connection.wantsTerminate) {
+      waiter?.resolve(lastMove(connection, 'initiate', cause));
+      return;
+    }
+    if (waiter !== null) connection.offloadWaiters.push(waiter);
+    if (connection.state === ObjectState.INITIATING || connection.wantsOffload) return;
+    connection.wantsOffload = true;
+    if (connection.state !== ObjectState.NONE) return; // on its way back: goes down again after that
+    connection.cause = cause;
+    const why = whyNotOffloadable(connection);
+    if (why !== null) this.#initiates.refuse(connection, why);
+    else {
+      connection.adapter.offloads.push(connection);
+      this.#flushSoon(connection.adapter);
+    }
+  }
+
+  /** Takes a connection back as soon as its operations below have completed. */
+  requestTakeBack(
+    connection: OffloadedConnection,
+    cause: Move['cause'],
+    reason: string | null,
+    waiter: MoveWaiter | null,
+  ): void {
+    if (connection.state === ObjectState.NONE) {
+      if (connection.wantsOffload) {
+        this.#initiates.refuse(connection, new ChimneyError('NOT_OFFLOADABLE', 'taken back before it went'));
+      }
+      waiter?.resolve(lastMove(connection, 'terminate', cause));
+      return;
+    }
+    if (waiter !== null) connection.takeBackWaiters.push(waiter);
+    if (connection.wantsTerminate || connection.state === ObjectState.TERMINATING) return;
+    connection.wantsTerminate = true;
+    connection.cause = cause;
+    connection.reason = reason;
+    if (connection.state !== ObjectState.INITIATING) {
+      connection.adapter.terminates.push(connection);
+      this.#flushSoon(connection.adapter);
+    }
+  }
+
+  /** An operation of an object has completed: a terminate may have waited for it. */
+  operationDone(object: OffloadedObject): void {
+    object.operations--;
+    if (object.operations === 0) this.#flushSoon(object.adapter);
+  }
+
+  /** ProtocolInitiateOffloadComplete. */
+  initiateComplete(adapter: ChimneyAdapter, root: ProtocolOffloadBlock): void {
+    this.#initiates.complete(adapter, root);
+    this.#flushSoon(adapter);
+  }
+
+  /** ProtocolTerminateOffloadComplete. */
+  terminateComplete(adapter: ChimneyAdapter, root: ProtocolOffloadBlock): void {
+    this.#terminates.complete(adapter, root);
+    this.#flushSoon(adapter);
+  }
+
+  #flushSoon(adapter: ChimneyAdapter): void {
+    if (adapter.isFlushDeferred) return;
+    adapter.isFlushDeferred = true;
+    this.#context.runtime.defer(() => {
+      adapter.isFlushDeferred = false;
+      this.#flushTerminates(adapter);
+      this.#flushOffloads(adapter);
+      this.#terminates.collectUnused(adapter);
+    });
+  }
+
+  #flushTerminates(adapter: ChimneyAdapter): void {
+    const ready: OffloadedConnection[] = [];
+    const later: OffloadedConnection[] = [];
+    for (const connection of adapter.terminates) {
+      if (!connection.wantsTerminate || !connection.isOffloaded) continue;
+      if (connection.operations > 0) later.push(connection);
+      else ready.push(connection);
+    }
+    adapter.terminates = later;
+    if (ready.length > 0) this.#terminates.start(adapter, ready);
+  }
+
+  #flushOffloads(adapter: ChimneyAdapter): void {
+    const ready: OffloadedConnection[] = [];
+    const later: OffloadedConnection[] = [];
+    for (const connection of adapter.offloads) {
+      if (!connection.wantsOffload) continue;
+      const why = whyNotOffloadable(connection);
+      if (why !== null) this.#initiates.refuse(connection, why);
+      else if (isSettled(connection.path) && isSettled(connection.path.neighbor)) ready.push(connection);
+      else later.push(connection);
+    }
+    adapter.offloads = later;
+    if (ready.length > 0) this.#initiates.start(adapter, ready);
+  }
+}
+
+/** Whether nothing stands in the way of hanging something on the object (or of offloading it first). */
+function isSettled(object: OffloadedObject): boolean {
+  return object.state === ObjectState.NONE || object.state === ObjectState.OFFLOADED;
+}

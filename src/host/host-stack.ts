@@ -1,0 +1,118 @@
+/**
+ * The host stack: IP layer, transports and chimney client joined, over the upper door of NDIS.
+ *
+ * Promises: everything happens on the runtime's timers and deferred tasks and on calls from below; nothing here reads a clock
+ * or a random source of its own. Leaves to others: the adapters, which are NDIS's, and streams, which are socket/'s.
+ */
+
+import type { Runtime } from '../base/runtime.ts';
+import type { NdisForProtocol, TcpConnectionOffloadParameters } from '../ndis/protocol.ts';
+import type { Trace } from '../trace/trace.ts';
+import { IpProtocol } from '../wire/protocol.ts';
+import type {
+  ConnectOptions,
+  Endpoint,
+  ListenOptions,
+  OffloadPolicy,
+  TcpEndpoint,
+  TcpHandler,
+  TcpListener,
+  Transports,
+  UdpHandler,
+  UdpPort,
+} from './api.ts';
+import { ChimneyClient } from './chimney/client.ts';
+import type { MoveListener } from './chimney/context.ts';
+import type { IpOptions } from './path/context.ts';
+import { IpLayer } from './path/ip-layer.ts';
+import type { Interface, InterfaceConfig } from './path/types.ts';
+import { HostBinding, HostProtocol } from './protocol-driver.ts';
+import { type TcpOptions, TcpTransport } from './transport/tcp-transport.ts';
+import { UdpTransport } from './transport/udp.ts';
+
+/** How a host stack is set up; everything has a default. */
+export interface HostOptions {
+  /** For messages. */
+  readonly name?: string;
+  readonly ip?: Partial<IpOptions>;
+  readonly tcp?: TcpOptions;
+  /** Which connections are offloaded without being asked; none: only by hand. */
+  readonly policy?: OffloadPolicy;
+  /** False: the stack shows no chimney to the drivers below. Default true. */
+  readonly hasChimney?: boolean;
+  /** Tunables that targets are given. */
+  readonly offloadParameters?: Readonly<TcpConnectionOffloadParameters>;
+  /** Whether a target may give connections back for a discretionary reason. Default true. */
+  readonly grantsOptionalUploads?: boolean;
+  /** Sees every finished move. */
+  readonly onMove?: MoveListener;
+}
+
+/** One host: addresses, connections, ports. */
+export class HostStack implements Transports {
+  readonly name: string;
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly ip: IpLayer;
+  readonly tcp: TcpTransport;
+  readonly udp: UdpTransport;
+  readonly chimney: ChimneyClient;
+  readonly #protocol: HostProtocol;
+  #isClosed = false;
+
+  constructor(runtime: Runtime, trace: Trace, ndis: NdisForProtocol, options: HostOptions = {}) {
+    this.name = options.name ?? 'host';
+    this.runtime = runtime;
+    this.trace = trace;
+    this.ip = new IpLayer(runtime, trace, ndis, options.ip ?? {});
+    this.tcp = new TcpTransport(runtime, trace, this.ip, options.tcp);
+    this.udp = new UdpTransport(runtime, trace, this.ip);
+    this.chimney = new ChimneyClient({
+      ndis,
+      runtime,
+      trace,
+      parameters: this.tcp.parameters,
+      probe: (neighbor) => this.ip.probe(neighbor),
+      ...(options.policy === undefined ? {} : { policy: options.policy }),
+      ...(options.offloadParameters === undefined ? {} : { offloadParameters: options.offloadParameters }),
+      ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),
+      ...(options.onMove === undefined ? {} : { onMove: options.onMove }),
+    });
+    this.tcp.chimney = this.chimney;
+    this.ip.observer = this.chimney;
+    this.ip.setUpper(IpProtocol.TCP, this.tcp);
+    this.ip.setUpper(IpProtocol.UDP, this.udp);
+    this.#protocol = new HostProtocol(this.name, this, options.hasChimney ?? true);
+  }
+
+  /** Binds to the adapter of that name and brings the interface up. Throws where the configuration cannot be. */
+  attachInterface(adapterName: string, config: InterfaceConfig): Interface {
+    const binding = new HostBinding();
+    const iface = this.ip.attach(this.#protocol, binding, adapterName, config);
+    binding.iface = iface;
+    if (this.#protocol.hasChimney && iface.binding !== null) this.chimney.attach(iface, iface.binding);
+    return iface;
+  }
+
+  connect(options: ConnectOptions, handler: TcpHandler): TcpEndpoint {
+    return this.tcp.connect(options, handler);
+  }
+
+  listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener {
+    return this.tcp.listen(options, onConnection);
+  }
+
+  bindUdp(local: Endpoint, handler: UdpHandler): UdpPort {
+    return this.udp.bind(local, handler);
+  }
+
+  /** Ends everything: connections are reset, offloaded ones taken back first, adapters released. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.chimney.takeBackAll();
+    this.tcp.close();
+    this.udp.close();
+    await this.ip.close();
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * The host stack as a protocol driver: what NDIS calls, handed on to the part that it is for.
+ *
+ * Frames go to the IP layer, completions of frames likewise (and wake senders that waited for a buffer), everything of the
+ * chimney to the chimney client, status indications to both. Nothing is decided here. Sources: chimney-ddi 2 to 5, CAP-001 and following.
+ */
+
+import {
+  type BytesConsumed,
+  type NdisBindingHandle,
+  type NdisOffloadHandle,
+  NdisStatus,
+  type OidRequest,
+  type ProtocolDriver,
+  type ProtocolOffloadBlock,
+  type StatusIndication,
+} from '../ndis/protocol.ts';
+import type { NetBufferList } from '../state/net-buffer-list.ts';
+import type { ChimneyClient } from './chimney/client.ts';
+import type { IpLayer } from './path/ip-layer.ts';
+import type { Interface } from './path/types.ts';
+import type { TcpTransport } from './transport/tcp-transport.ts';
+
+/** ProtocolBindingContext of one interface: filled as soon as the interface is attached. */
+export class HostBinding {
+  iface: Interface | null = null;
+
+  /** The handle that NDIS knows the binding by. */
+  get handle(): NdisBindingHandle {
+    return this.iface!.binding!;
+  }
+}
+
+/** The parts of a host stack that the driver calls. */
+export interface HostProtocolParts {
+  readonly ip: IpLayer;
+  readonly tcp: TcpTransport;
+  readonly chimney: ChimneyClient;
+}
+
+/** ProtocolXxx of the host stack, for all its bindings. */
+export class HostProtocol implements ProtocolDriver {
+  readonly name: string;
+  readonly hasChimney: boolean;
+  readonly #ip: IpLayer;
+  readonly #tcp: TcpTransport;
+  readonly #chimney: ChimneyClient;
+
+  /** `hasChimney` false: the stack never offloads, and drivers below see a protocol without chimney. */
+  constructor(name: string, parts: HostProtocolParts, hasChimney = true) {
+    this.name = name;
+    this.hasChimney = hasChimney;
+    this.#ip = parts.ip;
+    this.#tcp = parts.tcp;
+    this.#chimney = parts.chimney;
+  }
+
+  receiveNetBufferLists(context: unknown, lists: NetBufferList, _portNumber: number, flags: number): void {
+    const { iface } = context as HostBinding;
+    if (iface !== null) this.#ip.receiveNetBufferLists(iface, lists, flags);
+  }
+
+  receiveDone(context: unknown): void {
+    const { iface } = context as HostBinding;
+    if (iface === null) return;
+    this.#chimney.receiveDone();
+    this.#ip.receiveDone(iface);
+  }
+
+  sendNetBufferListsComplete(_context: unknown, lists: NetBufferList): void {
+    this.#ip.sendComplete(lists);
+    this.#tcp.writable();
+  }
+
+  statusEx(context: unknown, indication: StatusIndication): void {
+    const { iface } = context as HostBinding;
+    if (iface === null) return;
+    const { statusCode } = indication;
+    if (statusCode === NdisStatus.LINK_STATE_UP) this.#ip.linkState(iface, true);
+    else if (statusCode === NdisStatus.LINK_STATE_DOWN) this.#ip.linkState(iface, false);
+    this.#chimney.statusEx(iface.binding!, indication);
+  }
+
+  oidRequestComplete(context: unknown, request: OidRequest, status: number): void {
+    this.#chimney.oidRequestComplete((context as HostBinding).handle, request, status);
+  }
+
+  initiateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void {
+    this.#chimney.initiateOffloadComplete((context as HostBinding).handle, offloadBlockList);
+  }
+
+  terminateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void {
+    this.#chimney.terminateOffloadComplete((context as HostBinding).handle, offloadBlockList);
+  }
+
+  updateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void {
+    this.#chimney.updateOffloadComplete((context as HostBinding).handle, offloadBlockList);
+  }
+
+  queryOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void {
+    this.#chimney.queryOffloadComplete((context as HostBinding).handle, offloadBlockList);
+  }
+
+  invalidateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void {
+    this.#chimney.invalidateOffloadComplete((context as HostBinding).handle, offloadBlockList);
+  }
+
+  indicateOffloadEvent(context: unknown, offloadBlockList: ProtocolOffloadBlock | null, indicationCode: number): void {
+    this.#chimney.indicateOffloadEvent((context as HostBinding).handle, offloadBlockList, indicationCode);
+  }
+
+  tcpOffloadSendComplete(_context: unknown, lists: NetBufferList): void {
+    this.#chimney.tcpOffloadSendComplete(lists);
+  }
+
+  tcpOffloadReceiveComplete(_context: unknown, lists: NetBufferList): void {
+    this.#chimney.tcpOffloadReceiveComplete(lists);
+  }
+
+  tcpOffloadDisconnectComplete(_context: unknown, list: NetBufferList): void {
+    this.#chimney.tcpOffloadDisconnectComplete(list);
+  }
+
+  tcpOffloadForwardComplete(_context: unknown, lists: NetBufferList): void {
+    this.#chimney.tcpOffloadForwardComplete(lists);
+  }
+
+  tcpOffloadEvent(offloadContext: NdisOffloadHandle, eventType: number, eventSpecificInformation: number): void {
+    this.#chimney.tcpOffloadEvent(offloadContext, eventType, eventSpecificInformation);
+  }
+
+  tcpOffloadReceiveIndicate(
+    offloadContext: NdisOffloadHandle,
+    list: NetBufferList,
+    _status: number,
+    bytesConsumed: BytesConsumed,
+  ): number {
+    return this.#chimney.tcpOffloadReceiveIndicate(offloadContext, list, bytesConsumed);
+  }
+}

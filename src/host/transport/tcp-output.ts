@@ -1,0 +1,85 @@
+/**
+ * Segments on their way out: from the engine's next segment to a packet of the IP layer.
+ *
+ * One gather copy from the application's bytes into the packet, then the checksum. A packet buffer is there before the engine is
+ * asked for a segment, so nothing counts as sent that could not be. Sources: RFC 9293 3.1 (MUST-2), 3.10.7.1.
+ */
+
+import { write16 } from '../../base/bytes.ts';
+import { TcpWord } from '../../state/tcp.ts';
+import type { TcpConnection } from '../../tcp/connection.ts';
+import { nextSegment } from '../../tcp/on-send.ts';
+import { Event } from '../../trace/events.ts';
+import { IpProtocol } from '../../wire/protocol.ts';
+import { encodeTcp } from '../../wire/tcp.ts';
+import type { TcpSegment } from '../../wire/tcp-segment.ts';
+import type { OutPacket, PathEntry } from '../path/types.ts';
+import { EndpointFlag } from './endpoint-flags.ts';
+import { pathChecksum } from './path-checksum.ts';
+import type { HostEndpoint } from './tcp-endpoint.ts';
+import type { TcpTransport } from './tcp-transport.ts';
+
+/** Where the checksum stands in the TCP header. */
+const CHECKSUM_AT = 16;
+
+/**
+ * Sends at most `burst` segments of the endpoint. It stays marked SEND_DUE when it has more, and is blocked when its interface
+ * has no buffer.
+ */
+export function sendSegments(t: TcpTransport, endpoint: HostEndpoint, nowUs: number, burst: number): void {
+  const { tcp, path } = endpoint;
+  const seg = t.sendSegment;
+  for (let n = 0; n < burst; n++) {
+    const out = t.ip.beginPacket(path);
+    if (out === null) {
+      t.turn.block(endpoint);
+      return;
+    }
+    if (!nextSegment(tcp, t.parameters, seg, nowUs, tcp.effectiveMss)) {
+      t.ip.abandonPacket(out);
+      endpoint.flags &= ~EndpointFlag.SEND_DUE;
+      return;
+    }
+    emit(t, tcp, path, seg, out);
+  }
+}
+
+/** Writes header, text and checksum into the packet and sends it. */
+function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegment, out: OutPacket): void {
+  const bytes = out.bytes;
+  const at = out.at;
+  let length = encodeTcp(bytes, at, seg);
+  if (seg.textLength > 0) {
+    tcp.sendQueue!.copyOut(seg.sendOffset, seg.textLength, bytes, at + length);
+    length += seg.textLength;
+  }
+  writeChecksum(path, bytes, at, length);
+  const { words, base } = tcp;
+  t.ip.sendPacket(
+    out,
+    length,
+    IpProtocol.TCP,
+    words[base + TcpWord.TTL_OR_HOP_LIMIT]!,
+    words[base + TcpWord.TOS_OR_TRAFFIC_CLASS]!,
+    words[base + TcpWord.FLOW_LABEL]!,
+    true,
+  );
+}
+
+/** Sends a segment without text: an RST, for a connection or for none. False: there was no buffer, and it is not sent. */
+export function sendBare(t: TcpTransport, path: PathEntry, seg: TcpSegment, hops: number, tos: number): boolean {
+  const out = t.ip.beginPacket(path);
+  if (out === null) {
+    t.trace.count(Event.TCP_NO_BUFFER);
+    return false;
+  }
+  const length = encodeTcp(out.bytes, out.at, seg);
+  writeChecksum(path, out.bytes, out.at, length);
+  t.ip.sendPacket(out, length, IpProtocol.TCP, hops, tos, 0, true);
+  return true;
+}
+
+function writeChecksum(path: PathEntry, bytes: Uint8Array, at: number, length: number): void {
+  write16(bytes, at + CHECKSUM_AT, 0);
+  write16(bytes, at + CHECKSUM_AT, pathChecksum(path, IpProtocol.TCP, bytes, at, length));
+}

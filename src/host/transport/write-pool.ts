@@ -1,0 +1,76 @@
+/**
+ * Writes as net buffer lists: one NET_BUFFER_LIST, NET_BUFFER and MDL over the application's own bytes, used again.
+ *
+ * Promises: a write allocates nothing once the pool has grown to the number of writes that are outstanding at once (kept up to
+ * a bound); a list in the pool refers to no bytes of an application. The application's bytes are never copied here.
+ */
+
+import { type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
+import type { TransportErrorCode } from '../api.ts';
+
+/** What an application wants to be told when a write is finished or given up. */
+export type WriteDone = (error: TransportErrorCode | null) => void;
+
+/** Lists kept for the next writes. */
+const FREE_MAX = 4096;
+
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+/** The lists of one transport's writes. */
+export class WritePool {
+  #free: NetBufferList | null = null;
+  #freeCount = 0;
+  #outstanding = 0;
+
+  /** Lists that are out: held by send queues, or by a target. */
+  get outstanding(): number {
+    return this.#outstanding;
+  }
+
+  /** A list over the whole of `bytes`. */
+  listOver(bytes: Uint8Array, done: WriteDone | null): NetBufferList {
+    this.#outstanding++;
+    let list = this.#free;
+    if (list === null) list = netBufferListOver(bytes);
+    else {
+      this.#free = list.next;
+      this.#freeCount--;
+      list.next = null;
+      const nb = list.firstNetBuffer!;
+      const mdl = nb.mdlChain!;
+      mdl.buffer = bytes;
+      mdl.byteCount = bytes.length;
+      nb.currentMdl = mdl;
+      nb.currentMdlOffset = 0;
+      nb.dataOffset = 0;
+      nb.dataLength = bytes.length;
+      list.status = 0;
+      list.tcpOffloadBytesTransferred = 0;
+    }
+    list.protocolReserved = done;
+    return list;
+  }
+
+  /** Bytes the write had when it was made, whatever was acknowledged of it since. */
+  lengthOf(list: NetBufferList): number {
+    return list.firstNetBuffer!.mdlChain!.byteCount;
+  }
+
+  /** Takes a list back; answers whom to tell. */
+  recycle(list: NetBufferList): WriteDone | null {
+    this.#outstanding--;
+    const done = list.protocolReserved as WriteDone | null;
+    list.protocolReserved = null;
+    list.miniportReserved = null;
+    list.sourceHandle = null;
+    list.context = null;
+    list.firstNetBuffer!.mdlChain!.buffer = NO_BYTES;
+    list.next = null;
+    if (this.#freeCount < FREE_MAX) {
+      list.next = this.#free;
+      this.#free = list;
+      this.#freeCount++;
+    }
+    return done;
+  }
+}

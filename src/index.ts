@@ -1,0 +1,39 @@
+/**
+ * Chimney: a user-space TCP/IP stack whose live connections can be handed to an offload target and taken back.
+ */
+
+export { SeededRandom } from './base/random.ts';
+export { NEVER, type RandomSource, type Runtime, type Timer } from './base/runtime.ts';
+export { VirtualRuntime } from './base/virtual-runtime.ts';
+export { type Finding, findingText } from './contract/finding.ts';
+export { Verifier } from './contract/verifier.ts';
+export * from './host/api.ts';
+export { PassThrough } from './im/pass-through.ts';
+export type { Link, LinkReceiver, Medium } from './link/link.ts';
+export {
+  type Impairment,
+  MemoryLink,
+  type MemoryLinkOptions,
+  type MemoryLinkPair,
+  memoryLinkPair,
+} from './link/memory.ts';
+export { type PcapngOptions, PcapngWriter } from './link/pcapng.ts';
+export { type StreamCarrier, StreamLink, type StreamLinkOptions } from './link/stream.ts';
+export type { MiniportDriver, NdisM, NdisMiniportHandle, TcpOffloadEventHandlers } from './ndis/miniport.ts';
+export { NdisLibrary } from './ndis/ndis-library.ts';
+export * from './ndis/protocol.ts';
+export { SystemRuntime } from './runtime.ts';
+export { createStack, type Held, Stack } from './stack.ts';
+export {
+  type IntermediateChoice,
+  type StackLink,
+  StackOptionError,
+  type StackOptions,
+  type TargetChoice,
+  type TargetEnvironment,
+} from './stack-options.ts';
+export { EngineAdapter } from './target/engine/engine-adapter.ts';
+export { PlainAdapter } from './target/plain/plain-adapter.ts';
+export { EVENT_TABLE, type EventName } from './trace/events.ts';
+export { HandledBy, type PacketTap, Trace } from './trace/trace.ts';
+export { IpAddress, parseIp } from './wire/ip-address.ts';

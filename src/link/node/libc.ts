@@ -1,0 +1,122 @@
+/**
+ * The few system calls the devices need, through koffi.
+ *
+ * Promises: nothing is loaded before the first device is opened; a missing koffi or another system than Linux is one clear
+ * error. Pointers are passed as plain numbers (base + offset), which is the cheapest form; whoever passes one keeps the buffer
+ * alive for the length of the call. Another FFI could stand behind this interface.
+ */
+
+import { createRequire } from 'node:module';
+
+/** System calls; each answers what C answers (-1: see {@link Libc.errno}). */
+export interface Libc {
+  open(path: string, flags: number): number;
+  close(fd: number): number;
+  read(fd: number, address: number, length: number): number;
+  write(fd: number, address: number, length: number): number;
+  ioctl(fd: number, request: number, address: number): number;
+  socket(domain: number, type: number, protocol: number): number;
+  send(fd: number, address: number, length: number, flags: number): number;
+  recv(fd: number, address: number, length: number, flags: number): number;
+  nameToIndex(name: string): number;
+  eventfd(initial: number, flags: number): number;
+  /** poll(2) on a thread of the pool; the callback gets its result. */
+  pollAsync(address: number, count: number, timeoutMs: number, then: (result: number) => void): void;
+  errno(): number;
+  /** Where the first byte of `bytes` is. Only for buffers of more than 64 bytes, which V8 never moves. */
+  addressOf(bytes: Uint8Array): number;
+}
+
+type Func = ((...args: unknown[]) => number) & { async(...args: unknown[]): void };
+interface Koffi {
+  load(name: string): { func(prototype: string): Func };
+  errno(): number;
+  address(bytes: Uint8Array): bigint | number;
+}
+
+let loaded: Libc | null = null;
+
+/** A device that cannot be had: `code` is node's ('EPERM', 'ENOENT', 'ERR_NOT_SUPPORTED', ...). */
+export class DeviceError extends Error {
+  override readonly name: string = 'DeviceError';
+  readonly code: string;
+  readonly syscall: string;
+
+  constructor(code: string, syscall: string, message: string) {
+    super(`${syscall} ${code}: ${message}`);
+    this.code = code;
+    this.syscall = syscall;
+  }
+}
+
+const ERRNO_NAMES: Readonly<Record<number, string>> = {
+  1: 'EPERM',
+  2: 'ENOENT',
+  6: 'ENXIO',
+  11: 'EAGAIN',
+  12: 'ENOMEM',
+  13: 'EACCES',
+  16: 'EBUSY',
+  17: 'EEXIST',
+  19: 'ENODEV',
+  22: 'EINVAL',
+  77: 'EBADFD',
+  95: 'EOPNOTSUPP',
+  98: 'EADDRINUSE',
+  100: 'ENETDOWN',
+  101: 'ENETUNREACH',
+  105: 'ENOBUFS',
+};
+
+/** 'EPERM' for 1, and so on; 'errno 123' for those without a name here. */
+export function errnoName(errno: number): string {
+  return ERRNO_NAMES[errno] ?? `errno ${errno}`;
+}
+
+/** The system's calls. Throws {@link DeviceError} where there are none. */
+export function libc(): Libc {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libc {
+  if (process.platform !== 'linux') {
+    throw new DeviceError('ERR_NOT_SUPPORTED', 'open', `devices need Linux, this is ${process.platform}`);
+  }
+  let koffi: Koffi;
+  try {
+    koffi = createRequire(import.meta.url)('koffi') as Koffi;
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
+    throw new DeviceError('ERR_NOT_SUPPORTED', 'open', `the optional dependency koffi is not installed (${why})`);
+  }
+  const lib = koffi.load('libc.so.6');
+  const open = lib.func('int open(const char *path, int flags)');
+  const close = lib.func('int close(int fd)');
+  const read = lib.func('int64_t read(int fd, uintptr_t buf, size_t count)');
+  const write = lib.func('int64_t write(int fd, uintptr_t buf, size_t count)');
+  const ioctl = lib.func('int ioctl(int fd, unsigned long request, uintptr_t arg)');
+  const socket = lib.func('int socket(int domain, int type, int protocol)');
+  const send = lib.func('int64_t send(int fd, uintptr_t buf, size_t count, int flags)');
+  const recv = lib.func('int64_t recv(int fd, uintptr_t buf, size_t count, int flags)');
+  const nameToIndex = lib.func('unsigned int if_nametoindex(const char *name)');
+  const eventfd = lib.func('int eventfd(unsigned int initval, int flags)');
+  const poll = lib.func('int poll(uintptr_t fds, unsigned long n, int timeout)');
+  return {
+    open: (path, flags) => open(path, flags),
+    close: (fd) => close(fd),
+    read: (fd, address, length) => read(fd, address, length),
+    write: (fd, address, length) => write(fd, address, length),
+    ioctl: (fd, request, address) => ioctl(fd, request, address),
+    socket: (domain, type, protocol) => socket(domain, type, protocol),
+    send: (fd, address, length, flags) => send(fd, address, length, flags),
+    recv: (fd, address, length, flags) => recv(fd, address, length, flags),
+    nameToIndex: (name) => nameToIndex(name),
+    eventfd: (initial, flags) => eventfd(initial, flags),
+    pollAsync: (address, count, timeoutMs, then) => {
+      poll.async(address, count, timeoutMs, (error: unknown, result: number) => then(error === null ? result : -1));
+    },
+    errno: () => koffi.errno(),
+    addressOf: (bytes) => Number(koffi.address(bytes)),
+  };
+}

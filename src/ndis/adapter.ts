@@ -1,0 +1,61 @@
+/**
+ * The library's records of an adapter and of the protocol that is bound to it.
+ *
+ * Promises: one binding an adapter, so that every completion and indication has exactly one way up. A driver that serves
+ * several protocols shows several adapters (IM-053).
+ */
+
+import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
+import type { NdisBindingHandle, ProtocolDriver } from './protocol.ts';
+import type { BindingTap } from './tap.ts';
+
+/** An adapter: a miniport driver's instance. Its handle in all NdisM calls. */
+export class Adapter implements NdisMiniportHandle {
+  readonly adapterName: string;
+  readonly driver: MiniportDriver;
+  /** MiniportAdapterContext. */
+  context: unknown = null;
+  /** Who is bound to it. */
+  upper: Binding | null = null;
+  /** Who looks at what passes between it and the protocol above. */
+  tap: BindingTap | null = null;
+  /** Called when the binding above is gone; set while MiniportHaltEx waits for that. */
+  onUnbound: (() => void) | null = null;
+
+  constructor(adapterName: string, driver: MiniportDriver) {
+    this.adapterName = adapterName;
+    this.driver = driver;
+  }
+}
+
+/** A protocol bound to an adapter. Its handle in all calls on the upper door that are not about one connection. */
+export class Binding implements NdisBindingHandle {
+  readonly adapterName: string;
+  readonly adapter: Adapter;
+  readonly protocol: ProtocolDriver;
+  /** ProtocolBindingContext. */
+  readonly context: unknown;
+  /** Lists that the protocol took through chimney indications, or got as BufferedData, and has not returned. RECV-086. */
+  chimneyLists = 0;
+  /** Ordinary indications not returned. */
+  frameLists = 0;
+  /** Ordinary sends not completed. */
+  sendLists = 0;
+  /** State operations not completed. */
+  operations = 0;
+  /** False from NdisCloseAdapterEx on. */
+  isOpen = true;
+  onClosed: (() => void) | null = null;
+
+  constructor(adapter: Adapter, protocol: ProtocolDriver, context: unknown) {
+    this.adapterName = adapter.adapterName;
+    this.adapter = adapter;
+    this.protocol = protocol;
+    this.context = context;
+  }
+
+  /** Whether nothing of either side is with the other. */
+  get isQuiet(): boolean {
+    return this.chimneyLists === 0 && this.frameLists === 0 && this.sendLists === 0 && this.operations === 0;
+  }
+}

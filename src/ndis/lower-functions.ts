@@ -1,0 +1,248 @@
+/**
+ * What NDIS offers to miniport drivers: completions, indications, statuses, ordinary frames.
+ *
+ * Promises: whatever a driver completes or indicates is shown to the driver above at once, inside the call, in order. The
+ * answer to a receive indication and BytesConsumed go back down unchanged. No allocation per completion, indication or frame.
+ * Source: chimney-ddi 3.3, 4.3, 4.4, 5, 6.
+ */
+
+import { assert } from '../base/assert.ts';
+import type { NetBufferList } from '../state/net-buffer-list.ts';
+import { Event } from '../trace/events.ts';
+import type { Adapter, Binding } from './adapter.ts';
+import { releaseTerminated, toProtocolFace } from './faces.ts';
+import {
+  NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1,
+  NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE,
+  type NdisM,
+  type NdisMiniportHandle,
+  type TcpOffloadEventHandlers,
+} from './miniport.ts';
+import type { MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
+import type { OidRequest } from './parameters.ts';
+import { type BytesConsumed, NDIS_RECEIVE_FLAGS_RESOURCES, type StatusIndication } from './protocol.ts';
+import { NdisChimneyOffloadType, NdisStatus } from './status.ts';
+import { DataOperation, StateOperation } from './tap.ts';
+import { countLists, UpperFunctions } from './upper-functions.ts';
+
+/** The lower half of the library. */
+export abstract class LowerFunctions extends UpperFunctions implements NdisM, TcpOffloadEventHandlers {
+  /** Of NDIS_TCP_OFFLOAD_EVENT_HANDLERS: Type is the chimney type asked for (CAP-012). */
+  readonly header: { readonly type: number; readonly revision: number; readonly size: number } = {
+    type: NdisChimneyOffloadType.TCP,
+    revision: NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1,
+    size: NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE,
+  };
+
+  /** NdisMSetMiniportAttributes. */
+  setMiniportAttributes(handle: NdisMiniportHandle, miniportAdapterContext: unknown): void {
+    (handle as Adapter).context = miniportAdapterContext;
+  }
+
+  /** NdisMGetOffloadHandlers: null is STATUS_NOT_SUPPORTED (CAP-011). */
+  getOffloadHandlers(handle: NdisMiniportHandle, chimneyType: number): TcpOffloadEventHandlers | null {
+    return chimneyType === NdisChimneyOffloadType.TCP && (handle as Adapter).driver.hasChimney ? this : null;
+  }
+
+  /** NdisMIndicateReceiveNetBufferLists. With nobody above, frames go straight back to the driver. */
+  indicateReceiveNetBufferLists(
+    handle: NdisMiniportHandle,
+    lists: NetBufferList,
+    portNumber: number,
+    flags: number,
+  ): void {
+    const adapter = handle as Adapter;
+    const binding = adapter.upper;
+    const isBorrowed = (flags & NDIS_RECEIVE_FLAGS_RESOURCES) !== 0;
+    if (binding === null || !binding.isOpen) {
+      this.trace.count(Event.NDIS_NO_RECEIVER);
+      if (!isBorrowed) adapter.driver.returnNetBufferLists(adapter.context, lists);
+      return;
+    }
+    if (!isBorrowed) binding.frameLists += countLists(lists);
+    if (adapter.tap !== null) adapter.tap.receiveFrames(lists, flags);
+    binding.protocol.receiveNetBufferLists(binding.context, lists, portNumber, flags);
+  }
+
+  indicateReceiveDone(handle: NdisMiniportHandle): void {
+    const binding = (handle as Adapter).upper;
+    if (binding?.isOpen) binding.protocol.receiveDone(binding.context);
+  }
+
+  /** NdisMSendNetBufferListsComplete. */
+  sendNetBufferListsComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.sendFramesComplete(lists);
+    const count = countLists(lists);
+    binding.protocol.sendNetBufferListsComplete(binding.context, lists);
+    binding.sendLists -= count;
+    if (!binding.isOpen) this.closeWhenQuiet(binding);
+  }
+
+  /** NdisMIndicateStatusEx. */
+  indicateStatusEx(handle: NdisMiniportHandle, indication: StatusIndication): void {
+    const adapter = handle as Adapter;
+    const binding = adapter.upper;
+    if (binding === null) return;
+    const tap = adapter.tap;
+    if (tap !== null) tap.status(indication);
+    binding.protocol.statusEx(binding.context, indication);
+    if (tap !== null) tap.statusDone(indication);
+  }
+
+  /** NdisMOidRequestComplete. */
+  oidRequestComplete(handle: NdisMiniportHandle, request: OidRequest, status: number): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.oidRequestComplete(request, status);
+    binding.protocol.oidRequestComplete(binding.context, request, status);
+    if (tap !== null) tap.oidRequestCompleteDone(request, status);
+  }
+
+  /** NdisMInitiateOffloadComplete. */
+  initiateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
+    const binding = bindingAbove(handle);
+    const root = this.#complete(binding, offloadBlockList, StateOperation.INITIATE);
+    binding.protocol.initiateOffloadComplete(binding.context, root);
+    this.#completed(binding, root, StateOperation.INITIATE);
+  }
+
+  /** NdisMTerminateOffloadComplete. */
+  terminateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
+    const binding = bindingAbove(handle);
+    const root = this.#complete(binding, offloadBlockList, StateOperation.TERMINATE);
+    binding.chimneyLists += releaseTerminated(this.walk, root);
+    binding.protocol.terminateOffloadComplete(binding.context, root);
+    this.#completed(binding, root, StateOperation.TERMINATE);
+  }
+
+  /** NdisMUpdateOffloadComplete. */
+  updateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
+    const binding = bindingAbove(handle);
+    const root = this.#complete(binding, offloadBlockList, StateOperation.UPDATE);
+    binding.protocol.updateOffloadComplete(binding.context, root);
+    this.#completed(binding, root, StateOperation.UPDATE);
+  }
+
+  /** NdisMQueryOffloadStateComplete. */
+  queryOffloadStateComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
+    const binding = bindingAbove(handle);
+    const root = this.#complete(binding, offloadBlockList, StateOperation.QUERY);
+    binding.protocol.queryOffloadComplete(binding.context, root);
+    this.#completed(binding, root, StateOperation.QUERY);
+  }
+
+  /** NdisMInvalidateOffloadComplete. */
+  invalidateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
+    const binding = bindingAbove(handle);
+    const root = this.#complete(binding, offloadBlockList, StateOperation.INVALIDATE);
+    binding.protocol.invalidateOffloadComplete(binding.context, root);
+    this.#completed(binding, root, StateOperation.INVALIDATE);
+  }
+
+  /** What every completion begins with: the upper face, the event for the tap. */
+  #complete(binding: Binding, offloadBlockList: MiniportOffloadBlock, operation: StateOperation): OffloadBlock {
+    const root = offloadBlockList as OffloadBlock;
+    toProtocolFace(this.walk, root);
+    if (binding.adapter.tap !== null) binding.adapter.tap.stateComplete(operation, root);
+    binding.operations--;
+    return root;
+  }
+
+  #completed(binding: Binding, root: OffloadBlock, operation: StateOperation): void {
+    if (binding.adapter.tap !== null) binding.adapter.tap.stateCompleteDone(operation, root);
+    if (!binding.isOpen) this.closeWhenQuiet(binding);
+  }
+
+  /** NdisMOffloadEventIndicate: the answer to a reachability query is written into the block inside the call. */
+  offloadEventIndicate(
+    handle: NdisMiniportHandle,
+    offloadBlockList: MiniportOffloadBlock | null,
+    indicationCode: number,
+  ): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    const block = offloadBlockList as OffloadBlock | null;
+    const handleBelow = block === null ? null : block.ndisOffloadHandle;
+    if (block !== null) block.offloadHandle = handleBelow;
+    if (tap !== null) tap.offloadEvent(block, indicationCode);
+    binding.protocol.indicateOffloadEvent(binding.context, block, indicationCode);
+    // A driver between may have rebuilt the block for those above it; its maker gets it back as it was.
+    if (block !== null) block.ndisOffloadHandle = handleBelow;
+    if (tap !== null) tap.offloadEventDone(block, indicationCode);
+  }
+
+  /** NdisTcpOffloadEventHandler. */
+  tcpOffloadEventHandler(handle: NdisOffloadHandle, eventType: number, eventSpecificInformation: number): void {
+    const binding = bindingOf(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.tcpEvent(handle, eventType, eventSpecificInformation);
+    binding.protocol.tcpOffloadEvent(handle, eventType, eventSpecificInformation);
+    if (tap !== null) tap.tcpEventDone(handle, eventType, eventSpecificInformation);
+  }
+
+  /** NdisTcpOffloadReceiveHandler. */
+  tcpOffloadReceiveHandler(
+    handle: NdisOffloadHandle,
+    list: NetBufferList,
+    status: number,
+    bytesConsumed: BytesConsumed,
+  ): number {
+    const binding = bindingOf(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.receiveIndicate(handle, list, status);
+    const answer = binding.protocol.tcpOffloadReceiveIndicate(handle, list, status, bytesConsumed);
+    if (answer === NdisStatus.SUCCESS) binding.chimneyLists++;
+    if (tap !== null) tap.receiveIndicateDone(handle, list, answer, bytesConsumed.value);
+    return answer;
+  }
+
+  /** NdisTcpOffloadSendComplete. */
+  tcpOffloadSendComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.dataComplete(DataOperation.SEND, lists);
+    binding.protocol.tcpOffloadSendComplete(binding.context, lists);
+    if (tap !== null) tap.dataCompleteDone(DataOperation.SEND);
+  }
+
+  /** NdisTcpOffloadReceiveComplete. */
+  tcpOffloadReceiveComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.dataComplete(DataOperation.RECEIVE, lists);
+    binding.protocol.tcpOffloadReceiveComplete(binding.context, lists);
+    if (tap !== null) tap.dataCompleteDone(DataOperation.RECEIVE);
+  }
+
+  /** NdisTcpOffloadDisconnectComplete. */
+  tcpOffloadDisconnectComplete(handle: NdisMiniportHandle, list: NetBufferList): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.dataComplete(DataOperation.DISCONNECT, list);
+    binding.protocol.tcpOffloadDisconnectComplete(binding.context, list);
+    if (tap !== null) tap.dataCompleteDone(DataOperation.DISCONNECT);
+  }
+
+  /** NdisTcpOffloadForwardComplete. */
+  tcpOffloadForwardComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    const binding = bindingAbove(handle);
+    const tap = binding.adapter.tap;
+    if (tap !== null) tap.dataComplete(DataOperation.FORWARD, lists);
+    binding.protocol.tcpOffloadForwardComplete(binding.context, lists);
+    if (tap !== null) tap.dataCompleteDone(DataOperation.FORWARD);
+  }
+}
+
+function bindingAbove(handle: NdisMiniportHandle): Binding {
+  const binding = (handle as Adapter).upper;
+  assert(binding !== null, 'a completion or indication finds the protocol that is bound above');
+  return binding;
+}
+
+function bindingOf(handle: NdisOffloadHandle): Binding {
+  const binding = handle.ndisReserved as Binding | null;
+  assert(binding !== null, 'an indication names the handle from the block that offloaded its object (CTX-010)');
+  return binding;
+}

@@ -1,0 +1,165 @@
+/**
+ * The upper door of the flue: what a driver that sits above another (the host stack, or the upper half of an intermediate
+ * driver) calls, and what it provides to be called.
+ *
+ * The object and its method together spell the DDI name: `ndis.initiateOffload` is NdisInitiateOffload,
+ * `protocol.initiateOffloadComplete` is ProtocolInitiateOffloadComplete. Sources: chimney-ddi 2, 3.1, 3.4, 4, 5.
+ */
+
+import type { NetBufferList } from '../state/net-buffer-list.ts';
+import type { NdisOffloadHandle, ProtocolOffloadBlock } from './offload-block.ts';
+import type { OidRequest } from './parameters.ts';
+
+export { NdisOffloadHandle, OffloadBlock, type ProtocolOffloadBlock } from './offload-block.ts';
+export { addressText } from './operation-trace.ts';
+export {
+  DEFAULT_OFFLOAD_PARAMETERS,
+  type IpOffloadStats,
+  type OidRequest,
+  type TcpConnectionOffloadCapabilities,
+  type TcpConnectionOffloadParameters,
+  type TcpOffloadStats,
+} from './parameters.ts';
+export {
+  IndicateOffloadEvent,
+  isMandatoryUploadReason,
+  NdisChimneyOffloadType,
+  NdisStatus,
+  ndisStatusName,
+  OffloadStateType,
+  Oid,
+  TcpDisconnectFlag,
+  TcpOffloadEventType,
+  TcpUploadReason,
+} from './status.ts';
+export {
+  type BindingTap,
+  DATA_CALL_NAMES,
+  DATA_COMPLETION_NAMES,
+  DataOperation,
+  IdleTap,
+  STATE_CALL_NAMES,
+  STATE_COMPLETION_NAMES,
+  StateOperation,
+} from './tap.ts';
+export { BlockLayer, BlockWalk, forEachBlock, layerOf } from './walk.ts';
+
+/** What NdisOpenAdapterEx answers: names one protocol bound to one adapter. Opaque above NDIS. */
+export interface NdisBindingHandle {
+  /** Name of the adapter below, for messages. */
+  readonly adapterName: string;
+}
+
+/** Facts about the adapter that the protocol learns when it opens it (NDIS_BIND_PARAMETERS). */
+export interface AdapterAttributes {
+  readonly name: string;
+  readonly medium: 'ethernet' | 'ip';
+  /** Bytes of IP packet. */
+  readonly mtu: number;
+  /** Six bytes; all zero on an 'ip' medium. */
+  readonly macAddress: Uint8Array;
+}
+
+/** An NDIS status indication (NDIS_STATUS_INDICATION). */
+export interface StatusIndication {
+  readonly statusCode: number;
+  readonly statusBuffer?: unknown;
+}
+
+/** The out parameter BytesConsumed. */
+export interface BytesConsumed {
+  value: number;
+}
+
+/** Receive flag NDIS_RECEIVE_FLAGS_RESOURCES: the lists are borrowed for the call and are not returned. */
+export const NDIS_RECEIVE_FLAGS_RESOURCES = 1;
+
+/** Functions NDIS offers to protocol drivers. */
+export interface NdisForProtocol {
+  /** NdisOpenAdapterEx. Throws when there is no such adapter. */
+  openAdapterEx(protocol: ProtocolDriver, protocolBindingContext: unknown, adapterName: string): NdisBindingHandle;
+  /** NdisCloseAdapterEx. Answers only once every accepted receive list has been returned (RECV-086): PENDING until then. */
+  closeAdapterEx(binding: NdisBindingHandle, onClosed: () => void): void;
+  adapterAttributes(binding: NdisBindingHandle): AdapterAttributes;
+  /** NdisOidRequest: a status, or PENDING and then ProtocolOidRequestComplete. */
+  oidRequest(binding: NdisBindingHandle, request: OidRequest): number;
+
+  // Ordinary frames, one NET_BUFFER a list.
+  /** NdisSendNetBufferLists: completed by ProtocolSendNetBufferListsComplete, possibly before it returns. */
+  sendNetBufferLists(binding: NdisBindingHandle, lists: NetBufferList, portNumber: number): void;
+  /** NdisReturnNetBufferLists: gives back ordinary indications that were not indicated with RESOURCES. */
+  returnNetBufferLists(binding: NdisBindingHandle, lists: NetBufferList): void;
+
+  // State manipulation: stored below and completed later, never from inside.
+  /** NdisInitiateOffload. */
+  initiateOffload(binding: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void;
+  /** NdisTerminateOffload. */
+  terminateOffload(binding: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void;
+  /** NdisUpdateOffload. */
+  updateOffload(binding: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void;
+  /** NdisQueryOffloadState. */
+  queryOffloadState(binding: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void;
+  /** NdisInvalidateOffload. */
+  invalidateOffload(binding: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void;
+
+  // Data: the handle is the caller's own, of the connection. All but the last answer PENDING, always.
+  /** NdisOffloadTcpSend. */
+  offloadTcpSend(handle: NdisOffloadHandle, lists: NetBufferList): number;
+  /** NdisOffloadTcpReceive. */
+  offloadTcpReceive(handle: NdisOffloadHandle, lists: NetBufferList): number;
+  /** NdisOffloadTcpDisconnect; `flags` is a TcpDisconnectFlag, `list` a single list with a single buffer. */
+  offloadTcpDisconnect(handle: NdisOffloadHandle, list: NetBufferList, flags: number): number;
+  /** NdisOffloadTcpForward: one TCP segment a list, beginning with the TCP header. */
+  offloadTcpForward(handle: NdisOffloadHandle, lists: NetBufferList): number;
+  /** NdisOffloadTcpReceiveReturn: synchronous, SUCCESS; takes the binding, as lists of several connections may be chained. */
+  offloadTcpReceiveReturn(binding: NdisBindingHandle, lists: NetBufferList): number;
+}
+
+/** What a protocol driver provides. `context` is the one it gave to openAdapterEx. */
+export interface ProtocolDriver {
+  readonly name: string;
+  /** Whether it registered NDIS_CLIENT_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (ProtocolSetOptions). Without: no chimney through it. */
+  readonly hasChimney: boolean;
+
+  /** ProtocolReceiveNetBufferLists: frames; with RESOURCES in `flags` they are borrowed for the call. */
+  receiveNetBufferLists(context: unknown, lists: NetBufferList, portNumber: number, flags: number): void;
+  /** Nothing more has arrived for now; once a batch (Chimney's own, so that ACKs and doorbells are batched). */
+  receiveDone(context: unknown): void;
+  /** ProtocolSendNetBufferListsComplete. */
+  sendNetBufferListsComplete(context: unknown, lists: NetBufferList): void;
+  /** ProtocolStatusEx: pause, resume, upload all, link state. */
+  statusEx(context: unknown, indication: StatusIndication): void;
+  /** ProtocolOidRequestComplete. */
+  oidRequestComplete(context: unknown, request: OidRequest, status: number): void;
+
+  /** ProtocolInitiateOffloadComplete. */
+  initiateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
+  /** ProtocolTerminateOffloadComplete. */
+  terminateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
+  /** ProtocolUpdateOffloadComplete. */
+  updateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
+  /** ProtocolQueryOffloadComplete. */
+  queryOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
+  /** ProtocolInvalidateOffloadComplete. */
+  invalidateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
+  /** ProtocolIndicateOffloadEvent: a neighbor reachability query is answered inside the call, in the cached structure. */
+  indicateOffloadEvent(context: unknown, offloadBlockList: ProtocolOffloadBlock | null, indicationCode: number): void;
+
+  /** ProtocolTcpOffloadSendComplete. */
+  tcpOffloadSendComplete(context: unknown, lists: NetBufferList): void;
+  /** ProtocolTcpOffloadReceiveComplete. */
+  tcpOffloadReceiveComplete(context: unknown, lists: NetBufferList): void;
+  /** ProtocolTcpOffloadDisconnectComplete. */
+  tcpOffloadDisconnectComplete(context: unknown, list: NetBufferList): void;
+  /** ProtocolTcpOffloadForwardComplete. */
+  tcpOffloadForwardComplete(context: unknown, lists: NetBufferList): void;
+  /** ProtocolTcpOffloadEvent; `offloadContext` is the driver's own NDIS_OFFLOAD_HANDLE. */
+  tcpOffloadEvent(offloadContext: NdisOffloadHandle, eventType: number, eventSpecificInformation: number): void;
+  /** ProtocolTcpOffloadReceiveIndicate: SUCCESS, OFFLOAD_DATA_NOT_ACCEPTED or OFFLOAD_DATA_PARTIALLY_ACCEPTED. */
+  tcpOffloadReceiveIndicate(
+    offloadContext: NdisOffloadHandle,
+    list: NetBufferList,
+    status: number,
+    bytesConsumed: BytesConsumed,
+  ): number;
+}

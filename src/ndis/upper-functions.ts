@@ -1,0 +1,252 @@
+/**
+ * What NDIS offers to protocol drivers: NdisInitiateOffload to NdisOffloadTcpReceiveReturn, ordinary frames, open and close.
+ *
+ * Promises: a call is passed to the adapter below at once and in order; nothing is queued here. No allocation per data call
+ * or frame. A data call finds its adapter and the context below through the caller's own NDIS_OFFLOAD_HANDLE (CTX-009).
+ * Source: chimney-ddi 3.1, 4.1.
+ */
+
+import { assert } from '../base/assert.ts';
+import type { Runtime } from '../base/runtime.ts';
+import type { NetBufferList } from '../state/net-buffer-list.ts';
+import type { Trace } from '../trace/trace.ts';
+import { type Adapter, Binding } from './adapter.ts';
+import { refuseInitiate, toMiniportFace } from './faces.ts';
+import type { NdisOffloadHandle, OffloadBlock, ProtocolOffloadBlock } from './offload-block.ts';
+import type { OidRequest } from './parameters.ts';
+import type { AdapterAttributes, NdisBindingHandle, NdisForProtocol, ProtocolDriver } from './protocol.ts';
+import { NdisStatus } from './status.ts';
+import { DataOperation, StateOperation } from './tap.ts';
+import { BlockWalk } from './walk.ts';
+
+/** Lists in a chain. */
+export function countLists(lists: NetBufferList | null): number {
+  let count = 0;
+  for (let list = lists; list !== null; list = list.next) count++;
+  return count;
+}
+
+/** The upper half of the library. */
+export abstract class UpperFunctions implements NdisForProtocol {
+  protected readonly runtime: Runtime;
+  protected readonly trace: Trace;
+  protected readonly adapters: Map<string, Adapter> = new Map();
+  /** Used within one call and never across a call to a driver. */
+  protected readonly walk: BlockWalk<OffloadBlock> = new BlockWalk();
+
+  constructor(runtime: Runtime, trace: Trace) {
+    this.runtime = runtime;
+    this.trace = trace;
+  }
+
+  /** NdisOpenAdapterEx. Throws when there is no such adapter or it is taken. */
+  openAdapterEx(protocol: ProtocolDriver, protocolBindingContext: unknown, adapterName: string): NdisBindingHandle {
+    const adapter = this.adapters.get(adapterName);
+    if (adapter === undefined) throw new Error(`there is no adapter named '${adapterName}'`);
+    if (adapter.upper !== null) {
+      throw new Error(`adapter '${adapterName}' is open already, by '${adapter.upper.protocol.name}'`);
+    }
+    adapter.upper = new Binding(adapter, protocol, protocolBindingContext);
+    if (adapter.tap !== null) adapter.tap.opened(adapterName, protocol.name, false);
+    return adapter.upper;
+  }
+
+  /** NdisCloseAdapterEx: `onClosed` follows once everything of either side is back where it belongs. RECV-086. */
+  closeAdapterEx(handle: NdisBindingHandle, onClosed: () => void): void {
+    const binding = handle as Binding;
+    assert(binding.isOpen, 'an adapter is closed once');
+    binding.isOpen = false;
+    binding.onClosed = onClosed;
+    if (binding.adapter.tap !== null) binding.adapter.tap.closing();
+    this.closeWhenQuiet(binding);
+  }
+
+  /** Ends a binding that is being closed, if nothing is out any more; called whenever something came back. */
+  protected closeWhenQuiet(binding: Binding): void {
+    if (binding.isOpen || binding.onClosed === null || !binding.isQuiet) return;
+    const onClosed = binding.onClosed;
+    binding.onClosed = null;
+    this.runtime.defer(() => {
+      const adapter = binding.adapter;
+      adapter.upper = null;
+      if (adapter.tap !== null) adapter.tap.closed();
+      onClosed();
+      const onUnbound = adapter.onUnbound;
+      adapter.onUnbound = null;
+      if (onUnbound !== null) onUnbound();
+    });
+  }
+
+  adapterAttributes(handle: NdisBindingHandle): AdapterAttributes {
+    return (handle as Binding).adapter.driver.attributes;
+  }
+
+  /** NdisOidRequest. */
+  oidRequest(handle: NdisBindingHandle, request: OidRequest): number {
+    const adapter = openAdapterOf(handle);
+    const tap = adapter.tap;
+    if (tap !== null) tap.oidRequest(request);
+    const status = adapter.driver.oidRequest(adapter.context, request);
+    if (tap !== null) tap.oidRequestDone(request, status);
+    return status;
+  }
+
+  /** NdisSendNetBufferLists. */
+  sendNetBufferLists(handle: NdisBindingHandle, lists: NetBufferList, portNumber: number): void {
+    const adapter = openAdapterOf(handle);
+    (handle as Binding).sendLists += countLists(lists);
+    if (adapter.tap !== null) adapter.tap.sendFrames(lists);
+    adapter.driver.sendNetBufferLists(adapter.context, lists, portNumber);
+  }
+
+  /** NdisReturnNetBufferLists. */
+  returnNetBufferLists(handle: NdisBindingHandle, lists: NetBufferList): void {
+    const binding = handle as Binding;
+    binding.frameLists -= countLists(lists);
+    const adapter = binding.adapter;
+    if (adapter.tap !== null) adapter.tap.returnFrames(lists);
+    adapter.driver.returnNetBufferLists(adapter.context, lists);
+    if (!binding.isOpen) this.closeWhenQuiet(binding);
+  }
+
+  /** NdisInitiateOffload. */
+  initiateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
+    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.INITIATE);
+    if (adapter.driver.hasChimney) adapter.driver.initiateOffload(adapter.context, root);
+    else this.#refuse(handle as Binding, root);
+    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.INITIATE, root);
+  }
+
+  /** NdisTerminateOffload. */
+  terminateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
+    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.TERMINATE);
+    adapter.driver.terminateOffload(adapter.context, root);
+    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.TERMINATE, root);
+  }
+
+  /** NdisUpdateOffload. */
+  updateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
+    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.UPDATE);
+    adapter.driver.updateOffload(adapter.context, root);
+    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.UPDATE, root);
+  }
+
+  /** NdisQueryOffloadState. */
+  queryOffloadState(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
+    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.QUERY);
+    adapter.driver.queryOffload(adapter.context, root);
+    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.QUERY, root);
+  }
+
+  /** NdisInvalidateOffload. */
+  invalidateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
+    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.INVALIDATE);
+    adapter.driver.invalidateOffload(adapter.context, root);
+    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.INVALIDATE, root);
+  }
+
+  /** What every state operation begins with: the lower face for the driver, the event for the tap. */
+  #begin(
+    handle: NdisBindingHandle,
+    offloadBlockList: ProtocolOffloadBlock,
+    operation: StateOperation,
+  ): { adapter: Adapter; root: OffloadBlock } {
+    const adapter = openAdapterOf(handle);
+    const root = offloadBlockList as OffloadBlock;
+    assert(
+      adapter.driver.hasChimney || operation === StateOperation.INITIATE,
+      'nothing is offloaded through a driver without chimney',
+    );
+    (handle as Binding).operations++;
+    root.sourceHandle = handle;
+    // The tap looks first: a tree that cannot even be walked is to be seen by it.
+    if (adapter.tap !== null) adapter.tap.stateCall(operation, root);
+    toMiniportFace(this.walk, root, handle as Binding);
+    return { adapter, root };
+  }
+
+  /** NDIS blocks the chimney through a driver that registered no chimney functions. IM-056. */
+  #refuse(binding: Binding, root: OffloadBlock): void {
+    this.runtime.defer(() => {
+      refuseInitiate(this.walk, root);
+      binding.operations--;
+      const tap = binding.adapter.tap;
+      if (tap !== null) tap.stateComplete(StateOperation.INITIATE, root);
+      binding.protocol.initiateOffloadComplete(binding.context, root);
+      if (tap !== null) tap.stateCompleteDone(StateOperation.INITIATE, root);
+      this.closeWhenQuiet(binding);
+    });
+  }
+
+  /** NdisOffloadTcpSend. Always PENDING (SEND-003). */
+  offloadTcpSend(handle: NdisOffloadHandle, lists: NetBufferList): number {
+    const adapter = adapterOfHandle(handle);
+    const tap = adapter.tap;
+    if (tap !== null) tap.dataCall(DataOperation.SEND, handle, lists, 0);
+    const status = adapter.driver.tcpOffloadSend(adapter.context, contextOf(handle), lists);
+    if (tap !== null) tap.dataCallDone(DataOperation.SEND, handle, status);
+    return NdisStatus.PENDING;
+  }
+
+  /** NdisOffloadTcpReceive. Always PENDING (RECV-002). */
+  offloadTcpReceive(handle: NdisOffloadHandle, lists: NetBufferList): number {
+    const adapter = adapterOfHandle(handle);
+    const tap = adapter.tap;
+    if (tap !== null) tap.dataCall(DataOperation.RECEIVE, handle, lists, 0);
+    const status = adapter.driver.tcpOffloadReceive(adapter.context, contextOf(handle), lists);
+    if (tap !== null) tap.dataCallDone(DataOperation.RECEIVE, handle, status);
+    return NdisStatus.PENDING;
+  }
+
+  /** NdisOffloadTcpDisconnect. Always PENDING (DISC-002). */
+  offloadTcpDisconnect(handle: NdisOffloadHandle, list: NetBufferList, flags: number): number {
+    const adapter = adapterOfHandle(handle);
+    const tap = adapter.tap;
+    if (tap !== null) tap.dataCall(DataOperation.DISCONNECT, handle, list, flags);
+    const status = adapter.driver.tcpOffloadDisconnect(adapter.context, contextOf(handle), list, flags);
+    if (tap !== null) tap.dataCallDone(DataOperation.DISCONNECT, handle, status);
+    return NdisStatus.PENDING;
+  }
+
+  /** NdisOffloadTcpForward. Always PENDING (FWD-002). */
+  offloadTcpForward(handle: NdisOffloadHandle, lists: NetBufferList): number {
+    const adapter = adapterOfHandle(handle);
+    const tap = adapter.tap;
+    if (tap !== null) tap.dataCall(DataOperation.FORWARD, handle, lists, 0);
+    const status = adapter.driver.tcpOffloadForward(adapter.context, contextOf(handle), lists);
+    if (tap !== null) tap.dataCallDone(DataOperation.FORWARD, handle, status);
+    return NdisStatus.PENDING;
+  }
+
+  /** NdisOffloadTcpReceiveReturn: on the binding, as one chain may hold lists of several connections (CTX-024). */
+  offloadTcpReceiveReturn(handle: NdisBindingHandle, lists: NetBufferList): number {
+    const binding = handle as Binding;
+    const adapter = binding.adapter;
+    // Before the call: the driver below takes the chain apart.
+    binding.chimneyLists -= countLists(lists);
+    const tap = adapter.tap;
+    if (tap !== null) tap.receiveReturn(lists);
+    const status = adapter.driver.tcpOffloadReceiveReturn(adapter.context, lists);
+    if (tap !== null) tap.receiveReturnDone(status);
+    if (!binding.isOpen) this.closeWhenQuiet(binding);
+    return NdisStatus.SUCCESS;
+  }
+}
+
+function openAdapterOf(handle: NdisBindingHandle): Adapter {
+  const binding = handle as Binding;
+  assert(binding.isOpen, 'a closed binding is not used');
+  return binding.adapter;
+}
+
+function adapterOfHandle(handle: NdisOffloadHandle): Adapter {
+  const binding = handle.ndisReserved as Binding | null;
+  assert(binding !== null, 'a data call names an object that was offloaded (CTX-009)');
+  return binding.adapter;
+}
+
+function contextOf(handle: NdisOffloadHandle): unknown {
+  const context = handle.miniportOffloadContext;
+  assert(context !== null, 'a data call names an object that is offloaded now (CTX-015)');
+  return context;
+}

@@ -1,0 +1,63 @@
+/**
+ * Addresses as node:net tells them apart: isIP and its family, and the names of families.
+ *
+ * By Node's rules, which are inet_pton's with an optional zone behind '%': no leading zeros in IPv4 parts, at most one '::',
+ * an IPv4 tail allowed.
+ */
+
+import type { Endpoint } from '../host/api.ts';
+
+/** What `socket.address()` answers. */
+export interface AddressInfo {
+  address: string;
+  family: 'IPv4' | 'IPv6';
+  port: number;
+}
+
+const IPV4_PART = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const IPV4 = new RegExp(`^${IPV4_PART}(?:\\.${IPV4_PART}){3}$`);
+const GROUP = /^[0-9a-fA-F]{1,4}$/;
+const ZONE = /^[0-9a-zA-Z\-.:]+$/;
+
+/** Whether the text is an IPv4 address in dotted decimal form. */
+export function isIPv4(input: string): boolean {
+  return IPV4.test(`${input}`);
+}
+
+/** Whether the text is an IPv6 address, with or without a zone. */
+export function isIPv6(input: string): boolean {
+  const text = `${input}`;
+  const percent = text.indexOf('%');
+  if (percent >= 0 && !ZONE.test(text.slice(percent + 1))) return false;
+  const halves = (percent < 0 ? text : text.slice(0, percent)).split('::');
+  if (halves.length > 2) return false;
+  const groups = groupsOf(halves[0]!, halves.length === 1);
+  if (groups < 0) return false;
+  if (halves.length === 1) return groups === 8;
+  const after = groupsOf(halves[1]!, true);
+  return after >= 0 && groups + after <= 7;
+}
+
+/** How many 16-bit groups there are between single colons; -1 when one is none. */
+function groupsOf(text: string, mayEndInIPv4: boolean): number {
+  if (text === '') return 0;
+  const parts = text.split(':');
+  let groups = parts.length;
+  for (let i = 0; i < parts.length; i++) {
+    if (GROUP.test(parts[i]!)) continue;
+    if (!mayEndInIPv4 || i !== parts.length - 1 || !isIPv4(parts[i]!)) return -1;
+    groups++;
+  }
+  return groups;
+}
+
+/** 4, 6, or 0 for what is no address. */
+export function isIP(input: string): 0 | 4 | 6 {
+  if (isIPv4(input)) return 4;
+  return isIPv6(input) ? 6 : 0;
+}
+
+/** An endpoint in Node's form. */
+export function addressInfo(endpoint: Endpoint, family: 4 | 6): AddressInfo {
+  return { address: endpoint.address, family: family === 4 ? 'IPv4' : 'IPv6', port: endpoint.port };
+}

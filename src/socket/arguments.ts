@@ -1,0 +1,142 @@
+/**
+ * What node:net's calls may be given: their overloads brought into one form, and wrong values named as Node names them.
+ */
+
+import type { Endpoint } from '../host/api.ts';
+import { isIP } from './addresses.ts';
+import { badPort, invalidArgType, invalidArgValue, notFoundError, outOfRange } from './errors.ts';
+import { EventEmitter } from './node.ts';
+
+/** A callback of any form; the caller knows which. */
+export type AnyFunction = (...args: never[]) => unknown;
+
+/** Options and callback of a call that takes (options, cb), (path, cb) or (port, host, cb). */
+export interface NormalizedArgs {
+  readonly options: Record<string, unknown>;
+  readonly callback: AnyFunction | null;
+}
+
+/** Brings the arguments of `connect` and `listen` into one form. The options are the caller's own object, if any. */
+export function normalizeArgs(args: readonly unknown[]): NormalizedArgs {
+  const first = args[0];
+  let options: Record<string, unknown> = {};
+  if (typeof first === 'object' && first !== null) options = first as Record<string, unknown>;
+  else if (args.length > 0 && isPipeName(first)) options['path'] = first;
+  else if (args.length > 0) {
+    options['port'] = first;
+    if (args.length > 1 && typeof args[1] === 'string') options['host'] = args[1];
+  }
+  const last = args[args.length - 1];
+  return { options, callback: typeof last === 'function' ? (last as AnyFunction) : null };
+}
+
+/** A text that is no port number names a pipe. */
+function isPipeName(value: unknown): boolean {
+  return typeof value === 'string' && !(Number(value) >= 0);
+}
+
+export function validateNumber(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw invalidArgType(name, 'of type number', value);
+  return value;
+}
+
+export function validateString(value: unknown, name: string): string {
+  if (typeof value !== 'string') throw invalidArgType(name, 'of type string', value);
+  return value;
+}
+
+export function validateFunction(value: unknown, name: string): void {
+  if (typeof value !== 'function') throw invalidArgType(name, 'of type function', value);
+}
+
+/** A port: a number or its text, 0 to 65535. Answers the number. */
+export function validatePort(value: unknown, name = 'Port', mayBeZero = true): number {
+  const isText = typeof value === 'string' && value.trim().length > 0;
+  const port = Number(value);
+  const isPort = (typeof value === 'number' || isText) && port === port >>> 0 && port <= 65535;
+  if (!isPort || (port === 0 && !mayBeZero)) throw badPort(name, value, mayBeZero);
+  return port;
+}
+
+/** Milliseconds of a timer, as timers take them. */
+export function timerDuration(value: unknown, name: string): number {
+  const ms = validateNumber(value, name);
+  if (!(ms >= 0 && Number.isFinite(ms))) throw outOfRange(name, 'a non-negative finite number', value);
+  return Math.min(ms, 0x7fff_ffff);
+}
+
+/** A number of milliseconds for the first keepalive probe; a negative one is none. */
+export function keepAliveDelay(options: { keepAliveInitialDelay?: unknown }): number {
+  if (options.keepAliveInitialDelay === undefined) return 0;
+  const ms = validateNumber(options.keepAliveInitialDelay, 'options.keepAliveInitialDelay');
+  return Math.max(0, ms);
+}
+
+/** Why a socket path cannot be used here. */
+export function noPipes(options: unknown): Error {
+  return invalidArgValue('options', options, 'names a pipe, which is no TCP and not on the stack');
+}
+
+/** Calls `onAbort` once when the signal is aborted. Answers a function that forgets about it. */
+export function onAbort(value: unknown, onAborted: () => void): () => void {
+  if (typeof value !== 'object' || value === null || !('aborted' in value)) {
+    throw invalidArgType('options.signal', 'an instance of AbortSignal', value);
+  }
+  const signal = value as AbortSignal;
+  if (signal.aborted) {
+    process.nextTick(onAborted);
+    return () => {};
+  }
+  const add = (EventEmitter as unknown as { addAbortListener?: (s: AbortSignal, f: () => void) => Disposable })
+    .addAbortListener;
+  if (add !== undefined) {
+    const disposable = add(signal, onAborted);
+    return () => disposable[Symbol.dispose]();
+  }
+  signal.addEventListener('abort', onAborted, { once: true });
+  return () => signal.removeEventListener('abort', onAborted);
+}
+
+/** What a `lookup` function calls back with: an address, or all of them. */
+export type LookupCallback = (
+  error: Error | null,
+  address?: string | readonly { readonly address: string; readonly family: number }[],
+  family?: number,
+) => void;
+
+/** Finds addresses of a name, in the form of dns.lookup. */
+export type LookupFunction = (hostname: string, options: Record<string, unknown>, callback: LookupCallback) => void;
+
+/** The stack asks no name server: it knows itself, and addresses. */
+export const lookupLocal: LookupFunction = (hostname, options, callback) => {
+  const wanted = familyNumber(options['family']);
+  const known = hostname === 'localhost' || hostname.endsWith('.localhost');
+  const literal = isIP(hostname);
+  let family = literal as number;
+  let address = hostname;
+  if (known) {
+    family = wanted === 6 ? 6 : 4;
+    address = family === 6 ? '::1' : '127.0.0.1';
+  }
+  process.nextTick(() => {
+    if (family === 0) callback(notFoundError(hostname));
+    else if (options['all'] === true) callback(null, [{ address, family }]);
+    else callback(null, address, family);
+  });
+};
+
+/** 4, 6, or 0 for either; Node takes the names as well. */
+export function familyNumber(value: unknown): 0 | 4 | 6 {
+  if (value === 4 || value === 'IPv4') return 4;
+  return value === 6 || value === 'IPv6' ? 6 : 0;
+}
+
+/** The wildcard address of a family. */
+export function anyAddress(family: number): string {
+  return family === 6 ? '::' : '0.0.0.0';
+}
+
+/** An endpoint as error messages show it. */
+export function endText(end: Partial<Endpoint>): string {
+  return `${end.address}:${end.port}`;
+}

@@ -1,0 +1,222 @@
+/**
+ * Errors in node:net's form: the same code, errno, syscall, address, port and message for the same mishap.
+ *
+ * Two kinds: what the network answers (made here from a transport's code), and what the program got wrong (ERR_ codes).
+ * Numbers and texts of the former are the platform's own, as libuv gives them.
+ */
+
+import type { TransportErrorCode } from '../host/api.ts';
+import { builtin } from './node.ts';
+
+/** An error of a system call, as Node makes it. */
+export interface SystemError extends Error {
+  code: string;
+  errno: number;
+  syscall: string;
+  address?: string;
+  port?: number;
+  localAddress?: string;
+  localPort?: number;
+  hostname?: string;
+}
+
+/** Where Node cannot be asked: Linux's numbers and libuv's texts. */
+const FALLBACK: Readonly<Record<TransportErrorCode, readonly [errno: number, text: string]>> = {
+  ECONNREFUSED: [-111, 'connection refused'],
+  ECONNRESET: [-104, 'connection reset by peer'],
+  ECONNABORTED: [-103, 'software caused connection abort'],
+  ETIMEDOUT: [-110, 'connection timed out'],
+  EHOSTUNREACH: [-113, 'host is unreachable'],
+  ENETUNREACH: [-101, 'network is unreachable'],
+  ENETDOWN: [-100, 'network is down'],
+  EADDRINUSE: [-98, 'address already in use'],
+  EADDRNOTAVAIL: [-99, 'address not available'],
+  EPIPE: [-32, 'broken pipe'],
+  ECANCELED: [-125, 'operation canceled'],
+  EMSGSIZE: [-90, 'message too long'],
+  EINVAL: [-22, 'invalid argument'],
+  ENOBUFS: [-105, 'no buffer space available'],
+};
+
+/** getaddrinfo's answer for a name that nobody knows; libuv's own number. */
+const EAI_NONAME = -3008;
+
+const CODES: ReadonlyMap<string, readonly [errno: number, text: string]> = codesOfPlatform();
+
+function codesOfPlatform(): Map<string, readonly [errno: number, text: string]> {
+  const codes = new Map<string, readonly [errno: number, text: string]>(Object.entries(FALLBACK));
+  const map = builtin<typeof import('node:util')>('node:util')?.getSystemErrorMap?.();
+  if (map !== undefined) for (const [errno, [code, text]] of map) codes.set(code, [errno, text]);
+  return codes;
+}
+
+function make(message: string, code: string, syscall: string): SystemError {
+  const error = new Error(message) as SystemError;
+  error.errno = CODES.get(code)?.[0] ?? FALLBACK.EINVAL[0];
+  error.code = code;
+  error.syscall = syscall;
+  return error;
+}
+
+function place(address: string | undefined, port: number | undefined): string {
+  if (port !== undefined && port > 0) return ` ${address}:${port}`;
+  return address === undefined || address === '' ? '' : ` ${address}`;
+}
+
+/** 'read ECONNRESET'. */
+export function callError(code: string, syscall: string): SystemError {
+  return make(`${syscall} ${code}`, code, syscall);
+}
+
+/** 'connect ECONNREFUSED 10.0.0.2:80', with our own end behind it when that is known. */
+export function placeError(
+  code: string,
+  syscall: string,
+  address: string | undefined,
+  port: number | undefined,
+  ownEnd?: string,
+): SystemError {
+  const own = ownEnd === undefined ? '' : ` - Local (${ownEnd})`;
+  return withPlace(make(`${syscall} ${code}${place(address, port)}${own}`, code, syscall), address, port);
+}
+
+/** 'listen EADDRINUSE: address already in use 10.0.0.2:80'. */
+export function listenError(code: string, address: string | undefined, port: number | undefined): SystemError {
+  const text = CODES.get(code)?.[1] ?? 'unknown error';
+  return withPlace(make(`listen ${code}: ${text}${place(address, port)}`, code, 'listen'), address, port);
+}
+
+function withPlace(error: SystemError, address: string | undefined, port: number | undefined): SystemError {
+  if (address !== undefined) error.address = address;
+  if (port !== undefined && port !== 0) error.port = port;
+  return error;
+}
+
+/** 'getaddrinfo ENOTFOUND name'. */
+export function notFoundError(hostname: string): SystemError {
+  const error = new Error(`getaddrinfo ENOTFOUND ${hostname}`) as SystemError;
+  error.errno = EAI_NONAME;
+  error.code = 'ENOTFOUND';
+  error.syscall = 'getaddrinfo';
+  error.hostname = hostname;
+  return error;
+}
+
+/** An error of the program: Node's ERR_ codes. */
+export interface CodedError extends Error {
+  code: string;
+}
+
+function coded<T extends Error>(error: T, code: string): T & CodedError {
+  const out = error as T & CodedError;
+  out.code = code;
+  // As Node does: the code stands in the stack, the name does not change.
+  const name = out.name;
+  Object.defineProperty(out, 'name', {
+    value: `${name} [${code}]`,
+    configurable: true,
+    enumerable: false,
+    writable: true,
+  });
+  void out.stack;
+  Object.defineProperty(out, 'name', { value: name, configurable: true, enumerable: false, writable: true });
+  return out;
+}
+
+/** A short description of a wrong value, in the words of Node's messages. */
+function described(value: unknown): string {
+  if (value === null || value === undefined) return `${value}`;
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'object') {
+    const name = (value as { constructor?: { name?: string } }).constructor?.name;
+    return name ? `an instance of ${name}` : 'an object';
+  }
+  const text =
+    typeof value === 'string' ? `'${value.length > 28 ? `${value.slice(0, 25)}...` : value}'` : String(value);
+  return `type ${typeof value} (${text})`;
+}
+
+export function invalidArgType(name: string, expected: string, value: unknown): CodedError {
+  const what = name.includes('.') ? 'property' : 'argument';
+  const text = `The "${name}" ${what} must be ${expected}. Received ${described(value)}`;
+  return coded(new TypeError(text), 'ERR_INVALID_ARG_TYPE');
+}
+
+export function invalidArgValue(name: string, value: unknown, reason = 'is invalid'): CodedError {
+  const what = name.includes('.') ? 'property' : 'argument';
+  const util = builtin<typeof import('node:util')>('node:util');
+  const text = util === null ? String(value) : util.inspect(value).slice(0, 128);
+  return coded(new TypeError(`The ${what} '${name}' ${reason}. Received ${text}`), 'ERR_INVALID_ARG_VALUE');
+}
+
+export function outOfRange(name: string, range: string, value: unknown): CodedError {
+  const text = `The value of "${name}" is out of range. It must be ${range}. Received ${String(value)}`;
+  return coded(new RangeError(text), 'ERR_OUT_OF_RANGE');
+}
+
+export function badPort(name: string, value: unknown, mayBeZero: boolean): CodedError {
+  const text = `${name} should be ${mayBeZero ? '>=' : '>'} 0 and < 65536. Received ${described(value)}.`;
+  return coded(new RangeError(text), 'ERR_SOCKET_BAD_PORT');
+}
+
+export function missingArgs(...names: string[]): CodedError {
+  const list = names.map((name) => `"${name}"`).join(' or ');
+  return coded(new TypeError(`The ${list} argument must be specified`), 'ERR_MISSING_ARGS');
+}
+
+export function invalidIpAddress(value: string): CodedError {
+  return coded(new TypeError(`Invalid IP address: ${value}`), 'ERR_INVALID_IP_ADDRESS');
+}
+
+export function invalidAddressFamily(family: unknown, host: string, port: number): CodedError {
+  const text = `Invalid address family: ${String(family)} ${host}:${port}`;
+  return Object.assign(coded(new RangeError(text), 'ERR_INVALID_ADDRESS_FAMILY'), { host, port });
+}
+
+export function socketClosed(): CodedError {
+  return coded(new Error('Socket is closed'), 'ERR_SOCKET_CLOSED');
+}
+
+export function closedBeforeConnection(): CodedError {
+  return coded(new Error('Socket closed before the connection was established'), 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION');
+}
+
+export function endedByOther(): CodedError {
+  const error = new Error('This socket has been ended by the other party') as CodedError;
+  error.code = 'EPIPE';
+  return error;
+}
+
+export function alreadyListening(): CodedError {
+  const text = 'Listen method has been called more than once without closing.';
+  return coded(new Error(text), 'ERR_SERVER_ALREADY_LISTEN');
+}
+
+export function notRunning(): CodedError {
+  return coded(new Error('Server is not running.'), 'ERR_SERVER_NOT_RUNNING');
+}
+
+export function dgramNotRunning(): CodedError {
+  return coded(new Error('Not running'), 'ERR_SOCKET_DGRAM_NOT_RUNNING');
+}
+
+export function dgramAlreadyBound(): CodedError {
+  return coded(new Error('Socket is already bound'), 'ERR_SOCKET_ALREADY_BOUND');
+}
+
+export function dgramIsConnected(): CodedError {
+  return coded(new Error('Already connected'), 'ERR_SOCKET_DGRAM_IS_CONNECTED');
+}
+
+export function dgramNotConnected(): CodedError {
+  return coded(new Error('Not connected'), 'ERR_SOCKET_DGRAM_NOT_CONNECTED');
+}
+
+export function badSocketType(): CodedError {
+  const text = 'Bad socket type specified. Valid types are: udp4, udp6';
+  return coded(new TypeError(text), 'ERR_SOCKET_BAD_TYPE');
+}
+
+export function outOfBounds(name: string): CodedError {
+  return coded(new RangeError(`"${name}" is outside of buffer bounds`), 'ERR_BUFFER_OUT_OF_BOUNDS');
+}

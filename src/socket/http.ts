@@ -1,0 +1,183 @@
+/**
+ * node:http, node:https and node:tls on a stack: servers that listen there, agents that connect there.
+ *
+ * Nothing of these modules is replaced: a server is handed the stack's connections as its own ('connection'), an agent is
+ * Node's with another `createConnection`. Sources: the documented events and options of node:http and node:tls.
+ */
+
+import type * as NodeHttp from 'node:http';
+import type * as NodeHttps from 'node:https';
+import type { Server as NodeServer } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { required } from './node.ts';
+import type { StackServer } from './server.ts';
+import type { StackSocket } from './socket.ts';
+
+/** What is needed here of the stack's net. */
+interface NetForHttp {
+  createServer(options: object, onConnection: (socket: StackSocket) => void): StackServer;
+  connect(...args: unknown[]): StackSocket;
+}
+
+/** http, https and tls on a stack. */
+export interface StackHttp {
+  /**
+   * Makes a server of node:http, node:https, node:tls (or anything else made of net.Server) listen on the stack: its `listen`,
+   * `close`, `address`, `listening`, `getConnections`, `ref` and `unref` now speak of the stack. Answers the same server.
+   */
+  attach<T extends NodeServer>(server: T): T;
+  /** http.createServer, attached. */
+  createServer(...args: unknown[]): NodeHttp.Server;
+  /** https.createServer, attached. */
+  createSecureServer(options: NodeHttps.ServerOptions, onRequest?: NodeHttp.RequestListener): NodeHttps.Server;
+  /** http.Agent whose connections are the stack's. */
+  readonly Agent: new (
+    options?: NodeHttp.AgentOptions,
+  ) => NodeHttp.Agent;
+  /** https.Agent whose connections are the stack's. */
+  readonly SecureAgent: new (
+    options?: NodeHttps.AgentOptions,
+  ) => NodeHttps.Agent;
+  /** One agent for `http.request({agent})`, made when first asked for. Keeps connections alive, as Node's global one. */
+  readonly agent: NodeHttp.Agent;
+  /** One agent for `https.request({agent})`. */
+  readonly secureAgent: NodeHttps.Agent;
+}
+
+/** Makes the helpers of one stack. Node's modules are asked for when they are first needed. */
+export function createHttp(net: NetForHttp): StackHttp {
+  const http = lazy(() => required<typeof NodeHttp>('node:http'));
+  const https = lazy(() => required<typeof NodeHttps>('node:https'));
+  const Agent = lazy(() => agentClass(net, http()));
+  const SecureAgent = lazy(() => secureAgentClass(net, https()));
+  const agent = lazy(() => new (Agent())({ keepAlive: true, scheduling: 'lifo', timeout: 5000 }));
+  const secureAgent = lazy(() => new (SecureAgent())({ keepAlive: true, scheduling: 'lifo', timeout: 5000 }));
+  return {
+    attach: (server) => attach(net, server),
+    createServer: (...args) => attach(net, http().createServer(...(args as []))),
+    createSecureServer: (options, onRequest) => attach(net, https().createServer(options, onRequest)),
+    get Agent() {
+      return Agent();
+    },
+    get SecureAgent() {
+      return SecureAgent();
+    },
+    get agent() {
+      return agent();
+    },
+    get secureAgent() {
+      return secureAgent();
+    },
+  };
+}
+
+function lazy<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+type AgentOptions = Record<string, unknown>;
+
+function agentClass(net: NetForHttp, http: typeof NodeHttp): StackHttp['Agent'] {
+  return class Agent extends http.Agent {
+    override createConnection(options: NodeHttp.ClientRequestArgs): Duplex {
+      return net.connect(options);
+    }
+  };
+}
+
+/** Node's agent keeps the TLS sessions; only the socket under the TLS is ours. */
+function secureAgentClass(net: NetForHttp, https: typeof NodeHttps): StackHttp['SecureAgent'] {
+  type Create = (options: AgentOptions) => Duplex;
+  const base = (https.Agent.prototype as unknown as { createConnection: Create }).createConnection;
+  return class SecureAgent extends https.Agent {
+    override createConnection(options: NodeHttp.ClientRequestArgs): Duplex {
+      const { timeout, ...rest } = options as AgentOptions;
+      const socket = net.connect({ ...rest, ...(timeout === undefined ? {} : { timeout }) });
+      return base.call(this, { ...(options as AgentOptions), socket });
+    }
+  };
+}
+
+/** The parts of Node's servers that are used or replaced; http's have the last two. */
+interface AttachableServer {
+  emit(event: string, ...args: unknown[]): boolean;
+  once(event: string, listener: (...args: unknown[]) => void): unknown;
+  maxConnections?: number;
+  allowHalfOpen?: boolean;
+  pauseOnConnect?: boolean;
+  noDelay?: boolean;
+  keepAlive?: boolean;
+  keepAliveInitialDelay?: number;
+  highWaterMark?: number;
+  close(callback?: (error?: Error) => void): unknown;
+  closeIdleConnections?(): void;
+}
+
+function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
+  const server = given as unknown as AttachableServer;
+  const settings = {
+    allowHalfOpen: server.allowHalfOpen,
+    pauseOnConnect: server.pauseOnConnect,
+    noDelay: server.noDelay,
+    keepAlive: server.keepAlive,
+    keepAliveInitialDelay: (server.keepAliveInitialDelay ?? 0) * 1000,
+    ...(server.highWaterMark === undefined ? {} : { highWaterMark: server.highWaterMark }),
+  };
+  const inner = net.createServer(settings, (socket) => void server.emit('connection', socket));
+  // Its own `close` sees to what it keeps beside its connections, and emits 'close'.
+  const ownClose = server.close;
+  let isOpen = false;
+  inner.on('listening', () => void server.emit('listening'));
+  inner.on('error', (error) => void server.emit('error', error));
+  inner.on('drop', (data) => void server.emit('drop', data));
+  inner.on('close', () => {
+    isOpen = false;
+    ownClose.call(server);
+  });
+  const methods = {
+    listen(...args: unknown[]): T {
+      if (typeof args[args.length - 1] === 'function') server.once('listening', args.pop() as () => void);
+      if (server.maxConnections !== undefined) inner.maxConnections = server.maxConnections;
+      inner.listen(...args);
+      isOpen = true;
+      return given;
+    },
+    close(callback?: (error?: Error) => void): T {
+      if (!isOpen) {
+        ownClose.call(server, callback);
+        return given;
+      }
+      if (typeof callback === 'function') server.once('close', callback as () => void);
+      server.closeIdleConnections?.();
+      isOpen = false;
+      inner.close();
+      return given;
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      if (isOpen) await new Promise<void>((resolve) => methods.close(() => resolve()));
+    },
+    address: () => inner.address(),
+    getConnections(callback: (error: Error | null, count: number) => void): T {
+      inner.getConnections(callback);
+      return given;
+    },
+    ref(): T {
+      inner.ref();
+      return given;
+    },
+    unref(): T {
+      inner.unref();
+      return given;
+    },
+  };
+  for (const name of Reflect.ownKeys(methods)) {
+    const value = (methods as Record<PropertyKey, unknown>)[name];
+    Object.defineProperty(given, name, { value, configurable: true, writable: true });
+  }
+  Object.defineProperty(given, 'listening', { get: () => inner.listening, configurable: true });
+  return given;
+}

@@ -1,0 +1,46 @@
+/**
+ * What the sockets and servers of one stack share, and what they know of each other.
+ */
+
+import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
+import type { LookupFunction } from './arguments.ts';
+import type { HandleContext, TcpHandle } from './tcp-handle.ts';
+
+/** One a stack; made by `createNet`. */
+export interface NetContext {
+  readonly handles: HandleContext;
+  /** Finds the addresses of names for sockets and servers that bring no `lookup` of their own. */
+  readonly lookup: LookupFunction;
+  /** Makes a socket of the class that programs of this stack see. */
+  accept(options: AcceptedSocketOptions): AcceptedSocket;
+}
+
+/** Options of a socket: Node's, less pipes and descriptors. */
+export interface SocketOptions extends SocketConstructorOpts {
+  readonly onread?: OnReadOpts | undefined;
+  readonly noDelay?: boolean | undefined;
+  readonly keepAlive?: boolean | undefined;
+  readonly keepAliveInitialDelay?: number | undefined;
+  readonly highWaterMark?: number | undefined;
+  readonly readableHighWaterMark?: number | undefined;
+  readonly writableHighWaterMark?: number | undefined;
+}
+
+/** What a server hands to the sockets it makes. */
+export interface AcceptedSocketOptions extends SocketOptions {
+  readonly handle: TcpHandle;
+  readonly pauseOnCreate: boolean;
+}
+
+/** What a server does to a socket that it made. */
+export interface AcceptedSocket {
+  server: unknown;
+  _server: ServerOfSocket | null;
+  destroy(error?: Error): unknown;
+}
+
+/** What a socket does to the server whose connection it is. Node's names. */
+export interface ServerOfSocket {
+  _connections: number;
+  _emitCloseIfDrained(): void;
+}

@@ -1,0 +1,57 @@
+/**
+ * What Node itself offers to this room, asked for at run time rather than imported.
+ *
+ * The package runs in pages too, where there is no `node:stream`; there the classes of this room can be loaded but not used,
+ * and say so. Everything else of the stack works.
+ */
+
+import type { AsyncResource as NodeAsyncResource } from 'node:async_hooks';
+import type { EventEmitter as NodeEventEmitter } from 'node:events';
+import type { Duplex as NodeDuplex } from 'node:stream';
+
+/** Node's own module of that name, or null where this is not Node (20.16 or newer). */
+export function builtin<T>(name: string): T | null {
+  const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
+  return (process?.getBuiltinModule?.(name) as T | undefined) ?? null;
+}
+
+/** Node's own module of that name; throws a sentence where there is none. */
+export function required<T>(name: string): T {
+  const found = builtin<T>(name);
+  if (found === null) throw new Error(`${name} is needed here: node:net's shape works in Node 20.16 or newer only`);
+  return found;
+}
+
+class Missing {
+  constructor() {
+    throw new Error("node:net's shape works in Node 20.16 or newer only; elsewhere use the stack's transports");
+  }
+}
+
+/** node:stream's Duplex. */
+export const Duplex: typeof NodeDuplex =
+  builtin<typeof import('node:stream')>('node:stream')?.Duplex ?? (Missing as unknown as typeof NodeDuplex);
+
+/** node:events' EventEmitter. */
+export const EventEmitter: typeof NodeEventEmitter =
+  builtin<typeof import('node:events')>('node:events')?.EventEmitter ?? (Missing as unknown as typeof NodeEventEmitter);
+
+/** node:async_hooks' AsyncResource: what a callback's AsyncLocalStorage holds is what held where the socket was made. */
+export const AsyncResource: typeof NodeAsyncResource =
+  builtin<typeof import('node:async_hooks')>('node:async_hooks')?.AsyncResource ??
+  (Missing as unknown as typeof NodeAsyncResource);
+
+/**
+ * Runs `task` when the event loop comes to it: what Node learns from the kernel in two calls must not happen in one, because
+ * ticks and promises of the program run between them.
+ */
+export function nextTurn(task: () => void): void {
+  setImmediate(task);
+}
+
+/** An error of the program's own listener: reported as uncaught, as Node would, without unwinding the stack's turn. */
+export function reportUncaught(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
+}

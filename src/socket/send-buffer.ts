@@ -1,0 +1,120 @@
+/**
+ * The send buffer of a socket: what a kernel's is to a process.
+ *
+ * It takes bytes up to a bound, copies them into slabs so that the application has its memory back at once, and hands them to
+ * the endpoint in pieces as large as a slab. The bound grows with the congestion window, up to a maximum, as the path turns
+ * out to hold more. Leaves to others: what to do with bytes that found no room.
+ */
+
+import type { TcpEndpoint } from '../host/api.ts';
+import { SLAB_BYTES, Slab, type SlabOwner, type SlabPool } from './slabs.ts';
+
+/** Bytes a send buffer takes at first, and at most when the path asks for more. */
+const LIMIT_FIRST = 256 << 10;
+const LIMIT_MAX = 4 << 20;
+
+/** A write of at most so many bytes gets memory of its own size: a slab would be too much for it. */
+const SMALL_BYTES = 4096;
+
+/** Bytes on their way from a socket to its peer. */
+export class SendBuffer implements SlabOwner {
+  readonly #endpoint: TcpEndpoint;
+  readonly #pool: SlabPool;
+  readonly #onRoom: () => void;
+  #limit = LIMIT_FIRST;
+  /** The slab being filled; null: none. */
+  #slab: Slab | null = null;
+  /** Where in it the bytes begin that the endpoint was not given yet. */
+  #from = 0;
+  /** Writes that the endpoint has not finished. */
+  #writes = 0;
+
+  /** `onRoom` is called, on the stack's turn, whenever something was acknowledged. */
+  constructor(endpoint: TcpEndpoint, pool: SlabPool, onRoom: () => void) {
+    this.#endpoint = endpoint;
+    this.#pool = pool;
+    this.#onRoom = onRoom;
+  }
+
+  /** Whether everything taken has been acknowledged, or given up. */
+  get isDrained(): boolean {
+    return this.#writes === 0 && this.#pending === 0;
+  }
+
+  get #pending(): number {
+    return this.#slab === null ? 0 : this.#slab.used - this.#from;
+  }
+
+  /** Bytes it would take now. Zero while an application ahead of its peer must wait. */
+  room(): number {
+    const queued = this.#endpoint.unacknowledgedBytes + this.#pending;
+    if (queued >= this.#limit && this.#limit < LIMIT_MAX) this.#grow();
+    return Math.max(0, this.#limit - queued);
+  }
+
+  /** Twice the congestion window: one on its way, one to follow it. Asked for only when the buffer is full. */
+  #grow(): void {
+    const wanted = 2 * this.#endpoint.info().cWnd;
+    if (wanted > this.#limit) this.#limit = Math.min(LIMIT_MAX, wanted);
+  }
+
+  /** Says how many bytes will be appended before {@link flush}, so that they get memory that fits. */
+  begin(total: number): void {
+    if (this.#slab === null && total <= SMALL_BYTES) {
+      this.#open(new Slab(new Uint8Array(total)));
+    }
+  }
+
+  /** Copies bytes. The caller has asked for room. */
+  append(bytes: Uint8Array, at: number, length: number): void {
+    let from = at;
+    const end = at + length;
+    while (from < end) {
+      let slab = this.#slab;
+      if (slab === null) {
+        slab = this.#pool.take();
+        this.#open(slab);
+      }
+      const count = Math.min(end - from, slab.bytes.length - slab.used);
+      slab.bytes.set(count === bytes.length ? bytes : bytes.subarray(from, from + count), slab.used);
+      slab.used += count;
+      from += count;
+      if (slab.used === slab.bytes.length) this.#leaveSlab();
+    }
+  }
+
+  /** Hands what was appended to the endpoint. */
+  flush(): void {
+    const slab = this.#slab;
+    if (slab === null || slab.used === this.#from) return;
+    const piece = slab.bytes.subarray(this.#from, slab.used);
+    this.#from = slab.used;
+    slab.writes++;
+    this.#writes++;
+    this.#endpoint.write(piece, slab.done);
+  }
+
+  slabDone(slab: Slab): void {
+    this.#writes--;
+    if (slab.writes === 0 && (slab !== this.#slab || this.#pending === 0)) {
+      if (slab === this.#slab) this.#slab = null;
+      this.#giveBack(slab);
+    }
+    this.#onRoom();
+  }
+
+  #open(slab: Slab): void {
+    slab.owner = this;
+    this.#slab = slab;
+    this.#from = 0;
+  }
+
+  #leaveSlab(): void {
+    this.flush();
+    this.#slab = null;
+  }
+
+  #giveBack(slab: Slab): void {
+    if (slab.bytes.length === SLAB_BYTES) this.#pool.give(slab);
+  }
+}

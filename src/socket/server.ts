@@ -1,0 +1,273 @@
+/**
+ * A TCP server in node:net's shape: `net.Server` over the stack.
+ *
+ * `listen` in all of Node's forms that mean TCP, 'listening', 'connection', 'drop', 'close' and 'error' in its order, and a
+ * `close` that waits for the connections. What is left out: pipes, file descriptors, handles of other processes.
+ */
+
+import type { ServerOpts } from 'node:net';
+import { type TcpEndpoint, type TcpListener, TransportError } from '../host/api.ts';
+import { type AddressInfo, addressInfo, isIP } from './addresses.ts';
+import {
+  keepAliveDelay,
+  type LookupCallback,
+  noPipes,
+  normalizeArgs,
+  onAbort,
+  validateNumber,
+  validatePort,
+} from './arguments.ts';
+import {
+  alreadyListening,
+  invalidArgType,
+  invalidArgValue,
+  invalidIpAddress,
+  listenError,
+  notRunning,
+} from './errors.ts';
+import type { AcceptedSocket, NetContext, ServerOfSocket } from './net-context.ts';
+import { EventEmitter, reportUncaught } from './node.ts';
+import { TcpHandle } from './tcp-handle.ts';
+
+/** Options of a server: Node's. */
+export interface ServerOptions extends ServerOpts {}
+
+/** Connections that wait, when the program does not say: Node's number. */
+const BACKLOG_DEFAULT = 511;
+const BACKLOG_MAX = 65535;
+
+/** `net.Server`. Programs use the class that `createNet` made of it for their stack. */
+export class StackServer extends EventEmitter implements ServerOfSocket {
+  allowHalfOpen: boolean;
+  pauseOnConnect: boolean;
+  noDelay: boolean;
+  keepAlive: boolean;
+  /** Milliseconds. */
+  keepAliveInitialDelay: number;
+  highWaterMark: number | undefined;
+  /** Connections above this number are closed at once, with 'drop'. Undefined or 0: no limit. */
+  maxConnections?: number;
+  /** Connections there are. Node's name. */
+  _connections = 0;
+  readonly #net: NetContext;
+  #listener: TcpListener | null = null;
+  #isReferenced = true;
+  #isHolding = false;
+  /** Which call of `listen` counts; a later one, or `close`, makes an older one void. */
+  #listening = 0;
+
+  constructor(
+    options: ServerOptions | ((socket: never) => void) | null | undefined,
+    onConnection: ((socket: never) => void) | undefined,
+    net: NetContext,
+  ) {
+    super();
+    if (options != null && typeof options !== 'function' && typeof options !== 'object') {
+      throw invalidArgType('options', 'of type object', options);
+    }
+    const settings: ServerOptions = typeof options === 'object' && options !== null ? options : {};
+    const listener = typeof options === 'function' ? options : onConnection;
+    if (typeof listener === 'function') this.on('connection', listener as (...args: unknown[]) => void);
+    this.#net = net;
+    this.keepAliveInitialDelay = keepAliveDelay(settings);
+    if (settings.highWaterMark !== undefined) validateNumber(settings.highWaterMark, 'options.highWaterMark');
+    this.allowHalfOpen = settings.allowHalfOpen || false;
+    this.pauseOnConnect = Boolean(settings.pauseOnConnect);
+    this.noDelay = Boolean(settings.noDelay);
+    this.keepAlive = Boolean(settings.keepAlive);
+    this.highWaterMark = (settings.highWaterMark ?? -1) < 0 ? undefined : settings.highWaterMark;
+  }
+
+  listen(...args: unknown[]): this {
+    const { options, callback } = normalizeArgs(args);
+    if (this.#listener !== null) throw alreadyListening();
+    if (callback !== null) this.once('listening', callback as () => void);
+    this.#listening++;
+    this.#heedSignal(options['signal']);
+    const isAnyPort =
+      args.length === 0 || typeof args[0] === 'function' || ('port' in options && options['port'] == null);
+    const port = isAnyPort ? 0 : options['port'];
+    if (typeof port !== 'number' && typeof port !== 'string') throw unlistenable(options);
+    const number = validatePort(port, 'options.port');
+    const backlog = Number(options['backlog']) || backlogOf(args);
+    const host = options['host'] as string | undefined;
+    if (host) this.#lookupAndListen(host, number, backlog, options);
+    else this.#listen(undefined, number, backlog, options);
+    return this;
+  }
+
+  get listening(): boolean {
+    return this.#listener !== null;
+  }
+
+  address(): AddressInfo | null {
+    if (this.#listener === null) return null;
+    const local = this.#listener.local;
+    return addressInfo(local, isIP(local.address) === 4 ? 4 : 6);
+  }
+
+  getConnections(callback: (error: Error | null, count: number) => void): this {
+    const count = this._connections;
+    process.nextTick(() => callback(null, count));
+    return this;
+  }
+
+  /** Takes no more connections; 'close' follows when the last one is gone. */
+  close(callback?: (error?: Error) => void): this {
+    this.#listening++;
+    if (typeof callback === 'function') {
+      if (this.#listener === null) this.once('close', () => callback(notRunning()));
+      else this.once('close', callback);
+    }
+    if (this.#listener !== null) {
+      this.#listener.close();
+      this.#listener = null;
+      this.#letGo();
+    }
+    this._emitCloseIfDrained();
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#listener === null) return;
+    await new Promise<void>((resolve, reject) => {
+      this.close((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  ref(): this {
+    this.#isReferenced = true;
+    if (this.#listener !== null) this.#hold();
+    return this;
+  }
+
+  unref(): this {
+    this.#isReferenced = false;
+    this.#letGo();
+    return this;
+  }
+
+  /** Node's name for: one connection less, or no listener any more. */
+  _emitCloseIfDrained(): void {
+    if (this.#listener !== null || this._connections > 0) return;
+    process.nextTick(() => this.emit('close'));
+  }
+
+  #heedSignal(signal: unknown): void {
+    if (signal === undefined) return;
+    const forget = onAbort(signal, () => void this.close());
+    this.once('close', forget);
+  }
+
+  #lookupAndListen(host: string, port: number, backlog: number, options: Record<string, unknown>): void {
+    const listening = this.#listening;
+    const found: LookupCallback = (error, answer, _family) => {
+      if (listening !== this.#listening) return;
+      const address = typeof answer === 'string' ? answer : answer?.[0]?.address;
+      if (error) this.emit('error', error);
+      else if (address === undefined || !isIP(address)) this.emit('error', invalidIpAddress(String(address)));
+      else this.#listen(address, port, backlog, options);
+    };
+    if (isIP(host)) process.nextTick(found, null, host);
+    else this.#net.lookup(host, {}, found);
+  }
+
+  #listen(address: string | undefined, port: number, backlog: number, options: Record<string, unknown>): void {
+    const { transports } = this.#net.handles;
+    const receiveBuffer = options['receiveBuffer'] as number | undefined;
+    try {
+      this.#listener = transports.listen(
+        {
+          // Without a host, both families: '::' takes IPv4 too.
+          local: { address: address ?? '::', port },
+          backlog: Math.min(BACKLOG_MAX, Math.max(1, Math.trunc(backlog) || BACKLOG_DEFAULT)),
+          ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
+          ...(options['ipv6Only'] ? { ipv6Only: true } : {}),
+        },
+        this.#accept,
+      );
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+      const failure = listenError(error.code, address ?? '::', port);
+      process.nextTick(() => this.emit('error', failure));
+      return;
+    }
+    if (this.#isReferenced) this.#hold();
+    process.nextTick(() => {
+      if (this.#listener !== null) this.emit('listening');
+    });
+  }
+
+  /** A connection has come. On the stack's turn: nothing a listener throws may unwind it. */
+  readonly #accept = (endpoint: TcpEndpoint): void => {
+    try {
+      this.#take(endpoint);
+    } catch (error) {
+      reportUncaught(error);
+    }
+  };
+
+  #take(endpoint: TcpEndpoint): void {
+    if (this.maxConnections && this._connections >= this.maxConnections) {
+      this.#drop(endpoint);
+      return;
+    }
+    const handle = new TcpHandle(this.#net.handles);
+    handle.accept(endpoint);
+    const socket: AcceptedSocket = this.#net.accept({
+      handle,
+      allowHalfOpen: this.allowHalfOpen,
+      pauseOnCreate: this.pauseOnConnect,
+      noDelay: this.noDelay,
+      keepAlive: this.keepAlive,
+      keepAliveInitialDelay: this.keepAliveInitialDelay,
+      ...(this.highWaterMark === undefined
+        ? {}
+        : { readableHighWaterMark: this.highWaterMark, writableHighWaterMark: this.highWaterMark }),
+    });
+    this._connections++;
+    socket.server = this;
+    socket._server = this;
+    this.emit('connection', socket);
+  }
+
+  #drop(endpoint: TcpEndpoint): void {
+    const local = addressInfo(endpoint.local, endpoint.family);
+    const remote = addressInfo(endpoint.remote, endpoint.family);
+    endpoint.close();
+    this.emit('drop', {
+      localAddress: local.address,
+      localPort: local.port,
+      localFamily: local.family,
+      remoteAddress: remote.address,
+      remotePort: remote.port,
+      remoteFamily: remote.family,
+    });
+  }
+
+  #hold(): void {
+    if (this.#isHolding) return;
+    this.#isHolding = true;
+    this.#net.handles.keepAlive.ref();
+  }
+
+  #letGo(): void {
+    if (!this.#isHolding) return;
+    this.#isHolding = false;
+    this.#net.handles.keepAlive.unref();
+  }
+}
+
+/** The backlog of listen(port, backlog) and listen(port, host, backlog); 0: none given. */
+function backlogOf(args: readonly unknown[]): number {
+  for (const value of args.slice(1, 3)) {
+    const number = typeof value === 'function' ? Number.NaN : Number(value);
+    if (number > 0) return number;
+  }
+  return 0;
+}
+
+function unlistenable(options: Record<string, unknown>): Error {
+  if (options['path'] || 'fd' in options || 'handle' in options || '_handle' in options) return noPipes(options);
+  return invalidArgValue('options', options, 'must have the property "port" or "path"');
+}

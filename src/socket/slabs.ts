@@ -1,0 +1,66 @@
+/**
+ * Slabs: 64 KiB blocks through which bytes pass between the application and the stack.
+ *
+ * Promises: a slab is borrowed and given back; a bounded number of free ones is kept. Whoever hands a slab's memory on to the
+ * application does not give it back. One pool serves all sockets of a stack, so an idle socket holds none.
+ */
+
+import { assert } from '../base/assert.ts';
+
+/** Bytes in a slab: what one read or write moves at most. */
+export const SLAB_BYTES = 65536;
+
+/** Free slabs that a pool keeps: 4 MiB. */
+const FREE_MAX = 64;
+
+/** What a write through a slab calls when the peer has acknowledged it, or when it is given up. */
+export interface SlabOwner {
+  slabDone(slab: Slab): void;
+}
+
+/** A block of memory, and who uses it. */
+export class Slab {
+  readonly bytes: Uint8Array;
+  /** Bytes filled so far. */
+  used = 0;
+  /** Writes out of this slab that are not finished. */
+  writes = 0;
+  owner: SlabOwner | null = null;
+  /** Passed to the stack with each write; made once, because a slab serves many. */
+  readonly done: () => void = () => {
+    const owner = this.owner;
+    assert(owner !== null && this.writes > 0, 'a write is finished once, and before its slab is given back');
+    this.writes--;
+    owner.slabDone(this);
+  };
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+}
+
+/** Free slabs. */
+export class SlabPool {
+  readonly #free: Slab[] = [];
+  /** Slabs that are out. */
+  out = 0;
+
+  take(): Slab {
+    this.out++;
+    return this.#free.pop() ?? new Slab(new Uint8Array(new ArrayBuffer(SLAB_BYTES)));
+  }
+
+  /** The slab's memory is free again. */
+  give(slab: Slab): void {
+    assert(slab.writes === 0, 'a slab is given back once nothing reads it');
+    this.out--;
+    slab.used = 0;
+    slab.owner = null;
+    if (this.#free.length < FREE_MAX) this.#free.push(slab);
+  }
+
+  /** The slab's memory now belongs to the application. */
+  handOn(_slab: Slab): void {
+    this.out--;
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * What a socket's stream is given to write, and what becomes of it when it may not be written any more.
+ */
+
+import type { Duplex as NodeDuplex } from 'node:stream';
+import { endedByOther, invalidArgValue } from './errors.ts';
+import { Duplex } from './node.ts';
+
+/** A chunk as stream.Writable hands it over when it does not decode strings. */
+export interface WriteItem {
+  readonly chunk: string | Uint8Array;
+  readonly encoding: BufferEncoding;
+}
+
+/** The end of a step of a stream. */
+export type Callback = (error?: Error | null) => void;
+
+/** Bytes of all items together. */
+export function bytesIn(items: readonly WriteItem[]): number {
+  let bytes = 0;
+  for (const { chunk, encoding } of items) {
+    bytes += typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length;
+  }
+  return bytes;
+}
+
+/** The items as bytes. */
+export function bytesOf(items: readonly WriteItem[]): Uint8Array[] {
+  return items.map(({ chunk, encoding }) => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk));
+}
+
+/**
+ * Stands in for `write` once the peer has ended and we with it: what is written then is no ordinary write after end, and the
+ * error says so.
+ */
+export function writeAfterEnd(
+  this: NodeDuplex,
+  chunk: unknown,
+  encoding: BufferEncoding | Callback | null,
+  callback?: Callback,
+): boolean {
+  if (!this.writableEnded) return Duplex.prototype.write.call(this, chunk, encoding as BufferEncoding, callback);
+  const error = endedByOther();
+  const told = typeof encoding === 'function' ? encoding : callback;
+  if (typeof told === 'function') process.nextTick(told, error);
+  this.destroy(error);
+  return false;
+}
+
+/** A TCP stream is bytes. */
+export function checkModes(options: unknown): void {
+  const modes = options as Record<string, unknown> | undefined;
+  for (const mode of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
+    if (modes?.[mode]) throw invalidArgValue(`options.${mode}`, modes[mode], 'is not supported');
+  }
+}

@@ -1,0 +1,434 @@
+/**
+ * The joint between a socket and its TCP endpoint: what libuv's TCP handle is to node:net.
+ *
+ * Inward it is the endpoint's handler: it gathers a batch's bytes in a slab and hands them up once a batch, refuses them while
+ * the socket does not read, and tells the end of the stream and the end of the connection on a later turn of the event loop,
+ * as the kernel would, because the program's ticks and promises run between. Outward it writes through a bounded send buffer.
+ * Nothing an application's listener throws reaches the stack.
+ */
+
+import { assert } from '../base/assert.ts';
+import type { ConnectOptions, TcpEndpoint, TcpHandler, TransportErrorCode, Transports } from '../host/api.ts';
+import { AsyncResource, nextTurn, reportUncaught } from './node.ts';
+import { SendBuffer } from './send-buffer.ts';
+import { SLAB_BYTES, type Slab, type SlabPool } from './slabs.ts';
+
+/** Keeps the process alive while something is open. */
+export interface KeepAlive {
+  ref(): void;
+  unref(): void;
+}
+
+/** What the handles of one stack share. */
+export interface HandleContext {
+  readonly transports: Transports;
+  readonly slabs: SlabPool;
+  readonly keepAlive: KeepAlive;
+}
+
+/**
+ * What a handle tells its owner, a socket: one table for all sockets of a class, so that the socket's own names stay free.
+ * Every call runs in the async context in which the handle was made.
+ */
+export interface HandleEvents<O> {
+  /** The handshake is done. */
+  connected(owner: O): void;
+  /** The active open failed. */
+  connectFailed(owner: O, code: TransportErrorCode): void;
+  /** Bytes, now the owner's. Answers whether it wants more. */
+  chunk(owner: O, chunk: Uint8Array): boolean;
+  /** The buffer that is to be filled next; null: chunks are wanted. */
+  userBuffer(owner: O): Uint8Array | null;
+  /** Bytes 0 to `length` of that buffer were filled. Answers whether it wants more. */
+  filled(owner: O, length: number): boolean;
+  /** The peer has finished. */
+  ended(owner: O): void;
+  /** The connection broke while it was read. */
+  readFailed(owner: O, code: TransportErrorCode): void;
+  /** A write that waits for room made progress. */
+  progress(owner: O): void;
+}
+
+/** The end of a write: null, or the code it failed with. */
+export type WriteCallback = (code: TransportErrorCode | null) => void;
+
+/** A chunk that leaves its slab at least so full keeps the slab; a smaller one is copied into memory of its own size. */
+const KEEP_SLAB_FROM = 16384;
+
+/** One TCP connection, or one that is to become it. */
+export class TcpHandle implements TcpHandler {
+  readonly #context: HandleContext;
+  readonly #scope = new AsyncResource('TCPWRAP');
+  /** Null: the connection has no owner any more. */
+  #owner: unknown = null;
+  #events: HandleEvents<unknown> | null = null;
+  #endpoint: TcpEndpoint | null = null;
+  #send: SendBuffer | null = null;
+  /** Whether the owner wants bytes. */
+  reading = false;
+  bytesRead = 0;
+  /** Bytes taken from the application, on their way or not. */
+  bytesWritten = 0;
+  #isConnecting = false;
+  /** Whether the endpoint was refused bytes and has to be told when there is room. */
+  #hasRefused = false;
+  #hasEnded = false;
+  #isEndTold = false;
+  /** Why the connection ended badly; null while it has not. */
+  #failure: TransportErrorCode | null = null;
+  #isOver = false;
+  #isClosing = false;
+  #isLate = false;
+  /** Bytes gathered in this batch. */
+  #slab: Slab | null = null;
+  /** Bytes of the owner's own buffer filled in this batch. */
+  #userFilled = 0;
+  /** What the write that goes on has not copied yet. */
+  #waiting: readonly Uint8Array[] = [];
+  #waitingAt = 0;
+  #waitingOffset = 0;
+  #waitingBytes = 0;
+  #onWritten: WriteCallback | null = null;
+  #isReferenced = true;
+  #isHolding = false;
+
+  constructor(context: HandleContext) {
+    this.#context = context;
+  }
+
+  /** From now on `owner` is told what happens. */
+  belongTo<O>(owner: O, events: HandleEvents<O>): void {
+    this.#owner = owner;
+    this.#events = events as HandleEvents<unknown>;
+  }
+
+  /** The endpoint; null before {@link connect} and where that failed at once. */
+  get endpoint(): TcpEndpoint | null {
+    return this.#endpoint;
+  }
+
+  /** Bytes of the write that goes on which found no room yet. */
+  get writeQueueSize(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Takes over an accepted connection. */
+  accept(endpoint: TcpEndpoint): void {
+    this.#open(endpoint);
+    endpoint.handler = this;
+    this.hold();
+  }
+
+  /** Begins an active open. Throws TransportError where none is possible. */
+  connect(options: ConnectOptions): void {
+    this.#isConnecting = true;
+    this.#open(this.#context.transports.connect(options, this));
+  }
+
+  #open(endpoint: TcpEndpoint): void {
+    assert(this.#endpoint === null, 'a handle has one endpoint');
+    this.#endpoint = endpoint;
+    this.#send = new SendBuffer(endpoint, this.#context.slabs, this.#onRoom);
+  }
+
+  readStart(): void {
+    this.reading = true;
+    if (this.#hasRefused) {
+      this.#hasRefused = false;
+      this.#endpoint!.resume();
+    }
+    this.#lateSoon();
+  }
+
+  readStop(): void {
+    this.reading = false;
+  }
+
+  /**
+   * Takes the application's bytes; `total` is their sum. Answers whether all of them are in the send buffer; if not, `done`
+   * is called when they are, or when they cannot be any more. One write at a time.
+   */
+  write(chunks: readonly Uint8Array[], total: number, done: WriteCallback): boolean {
+    assert(this.#onWritten === null, 'one write at a time');
+    this.bytesWritten += total;
+    if (this.#isOver) {
+      // What a process meets after a reset: the reset once, a broken pipe from then on.
+      const code = this.#writeFailure();
+      nextTurn(() => done(code));
+      return false;
+    }
+    this.#waiting = chunks;
+    this.#waitingAt = 0;
+    this.#waitingOffset = 0;
+    this.#waitingBytes = total;
+    this.#fill();
+    if (this.#waitingBytes === 0) return true;
+    this.#onWritten = done;
+    return false;
+  }
+
+  /** No more writes. */
+  shutdown(): void {
+    if (!this.#isOver) this.#endpoint?.shutdown();
+  }
+
+  /** Lets go of the connection: what is in the send buffer still goes out, then FIN. `done` on a later turn. */
+  close(done: () => void): void {
+    const written = this.#onWritten;
+    this.#release();
+    const endpoint = this.#endpoint;
+    if (endpoint !== null && !this.#isOver) {
+      if (this.#isConnecting) endpoint.abort();
+      else endpoint.close();
+    }
+    this.#letGoWhenDrained();
+    this.#finishClose(written, done);
+  }
+
+  /** Lets go of the connection by RST. */
+  reset(done: () => void): void {
+    const written = this.#onWritten;
+    this.#release();
+    if (!this.#isOver) this.#endpoint?.abort();
+    this.#letGo();
+    this.#finishClose(written, done);
+  }
+
+  /** A write that waited is over, and nobody cares how; then the handle is closed. */
+  #finishClose(written: WriteCallback | null, done: () => void): void {
+    nextTurn(() => {
+      if (written !== null) this.#scope.runInAsyncScope(written, undefined, null);
+      this.#scope.runInAsyncScope(done);
+    });
+  }
+
+  ref(): void {
+    this.#isReferenced = true;
+    if (this.#endpoint !== null && !this.#isOver && !this.#isClosing) this.hold();
+  }
+
+  unref(): void {
+    this.#isReferenced = false;
+    this.#letGo();
+  }
+
+  /** Keeps the process alive from now on, unless unreferenced. */
+  hold(): void {
+    if (this.#isHolding || !this.#isReferenced) return;
+    this.#isHolding = true;
+    this.#context.keepAlive.ref();
+  }
+
+  // The endpoint's handler.
+
+  connected(): void {
+    this.#isConnecting = false;
+    this.#tell(this.#events?.connected);
+  }
+
+  data(bytes: Uint8Array, at: number, length: number): number {
+    if (this.#isClosing) return length;
+    if (!this.reading) {
+      this.#hasRefused = true;
+      return 0;
+    }
+    const user = this.#events!.userBuffer(this.#owner);
+    const taken = user === null ? this.#gather(bytes, at, length) : this.#fillUser(user, bytes, at, length);
+    if (taken < length) this.#hasRefused = true;
+    return taken;
+  }
+
+  dataDone(): void {
+    if (this.#slab !== null) this.#handUp();
+    if (this.#userFilled > 0) this.#handUpUser();
+  }
+
+  end(): void {
+    this.#hasEnded = true;
+    this.#lateSoon();
+  }
+
+  closed(error: TransportErrorCode | null): void {
+    this.#isOver = true;
+    this.#failure = error;
+    this.#letGo();
+    if (error !== null) this.#lateSoon();
+  }
+
+  /** Copies into the batch's slab. Answers how many bytes were taken: fewer when the owner stops reading meanwhile. */
+  #gather(bytes: Uint8Array, at: number, length: number): number {
+    let from = at;
+    const end = at + length;
+    while (from < end && this.reading) {
+      this.#slab ??= this.#context.slabs.take();
+      const slab = this.#slab;
+      const count = Math.min(end - from, SLAB_BYTES - slab.used);
+      slab.bytes.set(bytes.subarray(from, from + count), slab.used);
+      slab.used += count;
+      from += count;
+      if (slab.used === SLAB_BYTES) this.#handUp();
+    }
+    return from - at;
+  }
+
+  #handUp(): void {
+    const slab = this.#slab!;
+    const pool = this.#context.slabs;
+    this.#slab = null;
+    const length = slab.used;
+    let chunk: Uint8Array;
+    if (length >= KEEP_SLAB_FROM) {
+      chunk = Buffer.from(slab.bytes.buffer as ArrayBuffer, 0, length);
+      pool.handOn(slab);
+    } else {
+      chunk = Buffer.allocUnsafe(length);
+      chunk.set(slab.bytes.subarray(0, length));
+      pool.give(slab);
+    }
+    this.bytesRead += length;
+    if (this.#tell(this.#events?.chunk, chunk) === false) this.reading = false;
+  }
+
+  #fillUser(user: Uint8Array, bytes: Uint8Array, at: number, length: number): number {
+    let buffer: Uint8Array | null = user;
+    let from = at;
+    const end = at + length;
+    while (from < end && this.reading && buffer !== null && buffer.length > 0) {
+      const count = Math.min(end - from, buffer.length - this.#userFilled);
+      buffer.set(bytes.subarray(from, from + count), this.#userFilled);
+      this.#userFilled += count;
+      from += count;
+      if (this.#userFilled < buffer.length) continue;
+      this.#handUpUser();
+      buffer = this.#events?.userBuffer(this.#owner) ?? null;
+    }
+    return from - at;
+  }
+
+  #handUpUser(): void {
+    const length = this.#userFilled;
+    this.#userFilled = 0;
+    this.bytesRead += length;
+    if (this.#tell(this.#events?.filled, length) === false) this.reading = false;
+  }
+
+  readonly #onRoom = (): void => {
+    if (this.#isClosing) this.#letGoWhenDrained();
+    if (this.#onWritten === null || this.#isOver) return;
+    const before = this.#waitingBytes;
+    this.#fill();
+    if (this.#waitingBytes === before) return;
+    if (this.#waitingBytes > 0) {
+      this.#tell(this.#events?.progress);
+      return;
+    }
+    const done = this.#onWritten;
+    this.#onWritten = null;
+    this.#safely(done, null);
+  };
+
+  /** Copies as much of what waits as there is room for. */
+  #fill(): void {
+    const send = this.#send!;
+    let room = Math.min(send.room(), this.#waitingBytes);
+    if (room === 0) return;
+    send.begin(room);
+    this.#waitingBytes -= room;
+    while (room > 0) {
+      const chunk = this.#waiting[this.#waitingAt]!;
+      const count = Math.min(room, chunk.length - this.#waitingOffset);
+      if (count > 0) send.append(chunk, this.#waitingOffset, count);
+      room -= count;
+      this.#waitingOffset += count;
+      if (this.#waitingOffset < chunk.length) continue;
+      this.#waitingAt++;
+      this.#waitingOffset = 0;
+    }
+    send.flush();
+    if (this.#waitingBytes === 0) this.#waiting = [];
+  }
+
+  /** Tells what may only be told on a turn of its own: the end of the stream, a failure. */
+  #lateSoon(): void {
+    if (this.#isLate || this.#isClosing) return;
+    if (this.#failure === null && (!this.#hasEnded || this.#isEndTold)) return;
+    this.#isLate = true;
+    nextTurn(this.#late);
+  }
+
+  readonly #late = (): void => {
+    this.#isLate = false;
+    const events = this.#events;
+    if (events === null) return;
+    if (this.#hasEnded && !this.#isEndTold && this.reading) {
+      this.#isEndTold = true;
+      this.#tell(events.ended);
+      this.#lateSoon();
+      return;
+    }
+    if (this.#failure === null) return;
+    if (this.#isConnecting) {
+      this.#tell(events.connectFailed, this.#failure);
+    } else if (this.reading && !this.#hasEnded) {
+      this.#tell(events.readFailed, this.#takeFailure());
+    } else if (this.#onWritten !== null) {
+      const done = this.#onWritten;
+      this.#onWritten = null;
+      this.#safely(done, this.#writeFailure());
+    }
+    // Otherwise nobody listens: it is told when the socket reads or writes again.
+  };
+
+  /** The kernel tells a reset once; what follows is a broken pipe. */
+  #takeFailure(): TransportErrorCode {
+    const failure = this.#failure ?? 'EPIPE';
+    this.#failure = null;
+    return failure;
+  }
+
+  /** As above; after the peer's FIN a reset means that it does not want our bytes: a broken pipe too. */
+  #writeFailure(): TransportErrorCode {
+    const failure = this.#takeFailure();
+    return failure === 'ECONNRESET' && this.#hasEnded ? 'EPIPE' : failure;
+  }
+
+  /** From now on the connection has no owner. */
+  #release(): void {
+    this.#isClosing = true;
+    this.#owner = null;
+    this.#events = null;
+    this.#waiting = [];
+    this.#onWritten = null;
+    this.reading = false;
+    this.#userFilled = 0;
+    if (this.#slab === null) return;
+    this.#context.slabs.give(this.#slab);
+    this.#slab = null;
+  }
+
+  /** The process lives on until the peer has what was written, as it would in the kernel's care. */
+  #letGoWhenDrained(): void {
+    if (this.#isOver || this.#send === null || this.#send.isDrained) this.#letGo();
+  }
+
+  #letGo(): void {
+    if (!this.#isHolding) return;
+    this.#isHolding = false;
+    this.#context.keepAlive.unref();
+  }
+
+  /** Tells the owner, if there is one. */
+  #tell<A extends unknown[], R>(method: ((owner: unknown, ...args: A) => R) | undefined, ...args: A): R | undefined {
+    return method === undefined ? undefined : this.#safely(method, this.#owner, ...args);
+  }
+
+  /** Calls the application in the handle's async context; what it throws is reported as uncaught. */
+  #safely<A extends unknown[], R>(method: (...args: A) => R, ...args: A): R | undefined {
+    try {
+      return this.#scope.runInAsyncScope(method, undefined, ...args);
+    } catch (error) {
+      reportUncaught(error);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,341 @@
+/**
+ * A UDP socket in node:dgram's shape: `dgram.Socket` over the stack.
+ *
+ * bind, connect, send in all of Node's overloads, 'listening', 'message', 'connect', 'error' and 'close' in its order. A send
+ * before the socket is bound binds it and waits. What is left out: multicast membership, socket options of the kernel.
+ */
+
+import { type Endpoint, TransportError, type TransportErrorCode, type UdpHandler, type UdpPort } from '../host/api.ts';
+import { type AddressInfo, addressInfo } from './addresses.ts';
+import { type LookupFunction, onAbort, validatePort, validateString } from './arguments.ts';
+import {
+  badSocketType,
+  callError,
+  dgramAlreadyBound,
+  dgramIsConnected,
+  dgramNotConnected,
+  dgramNotRunning,
+  invalidArgType,
+  outOfBounds,
+  placeError,
+} from './errors.ts';
+import type { NetContext } from './net-context.ts';
+import { AsyncResource, EventEmitter, reportUncaught } from './node.ts';
+
+export type UdpType = 'udp4' | 'udp6';
+
+/** Options of a UDP socket: Node's, as far as they have a meaning here. */
+export interface UdpSocketOptions {
+  readonly type: UdpType;
+  readonly lookup?: LookupFunction | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What 'message' tells of the sender. */
+export interface RemoteInfo extends AddressInfo {
+  /** Bytes of the message. */
+  size: number;
+}
+
+type SendCallback = (error: Error | null, bytes?: number) => void;
+type Bytes = string | ArrayBufferView;
+
+const Bind = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
+const Connect = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
+
+/** Sends and connects that wait for the port; more are refused with ENOBUFS. */
+const WAITING_MAX = 1024;
+
+/** `dgram.Socket`. */
+export class StackUdpSocket extends EventEmitter {
+  readonly type: UdpType;
+  readonly #net: NetContext;
+  readonly #lookupName: LookupFunction;
+  readonly #scope = new AsyncResource('UDPWRAP');
+  #port: UdpPort | null = null;
+  #bind: number = Bind.NOT;
+  #connect: number = Connect.NOT;
+  #peer: Endpoint | null = null;
+  #waiting: (() => void)[] | null = null;
+  #isClosed = false;
+  #isReferenced = true;
+  #isHolding = false;
+
+  constructor(options: UdpSocketOptions | UdpType, onMessage: AnyListener | undefined, net: NetContext) {
+    super();
+    const settings: UdpSocketOptions = typeof options === 'object' && options !== null ? options : { type: options };
+    if (settings.type !== 'udp4' && settings.type !== 'udp6') throw badSocketType();
+    this.type = settings.type;
+    this.#net = net;
+    this.#lookupName = settings.lookup ?? net.lookup;
+    if (typeof onMessage === 'function') this.on('message', onMessage as (...args: unknown[]) => void);
+    if (settings.signal === undefined) return;
+    const forget = onAbort(settings.signal, () => {
+      if (!this.#isClosed) this.close();
+    });
+    this.once('close', forget);
+  }
+
+  /** bind([port][, address][, callback]) or bind({port, address}[, callback]). */
+  bind(...args: unknown[]): this {
+    this.#checkRunning();
+    if (this.#bind !== Bind.NOT) throw dgramAlreadyBound();
+    this.#bind = Bind.GOING_ON;
+    const callback = args[args.length - 1];
+    if (typeof callback === 'function') this.#onceListening(callback as () => void);
+    const first = args[0];
+    let port = first;
+    let address = typeof args[1] === 'string' ? args[1] : '';
+    if (typeof first === 'object' && first !== null) {
+      port = (first as { port?: unknown }).port;
+      address = (first as { address?: string }).address ?? '';
+    } else if (typeof first === 'function') port = 0;
+    this.#lookup(address || (this.type === 'udp4' ? '0.0.0.0' : '::'), (error, ip) => {
+      if (this.#isClosed) return;
+      if (error !== null) this.#bindFailed(error);
+      else this.#bindTo(ip, Number(port) || 0);
+    });
+    return this;
+  }
+
+  /** connect(port[, address][, callback]). */
+  connect(port: number, ...rest: unknown[]): void {
+    const number = validatePort(port, 'Port', false);
+    const callback = rest.find((value) => typeof value === 'function') as ((error?: Error) => void) | undefined;
+    const address = typeof rest[0] === 'function' || rest[0] === undefined ? '' : validateString(rest[0], 'address');
+    if (this.#connect !== Connect.NOT) throw dgramIsConnected();
+    this.#connect = Connect.GOING_ON;
+    if (this.#bind === Bind.NOT) this.bind({ port: 0 });
+    this.#whenBound(() => {
+      if (callback !== undefined) this.once('connect', callback);
+      this.#lookup(address, (error, ip) => {
+        if (this.#isClosed) return;
+        if (error !== null) {
+          this.#connect = Connect.NOT;
+          process.nextTick(() => this.#tell(error, callback, 'connect'));
+          return;
+        }
+        this.#peer = { address: ip, port: number };
+        this.#connect = Connect.DONE;
+        process.nextTick(() => this.emit('connect'));
+      });
+    });
+  }
+
+  disconnect(): void {
+    if (this.#connect !== Connect.DONE) throw dgramNotConnected();
+    this.#connect = Connect.NOT;
+    this.#peer = null;
+  }
+
+  /**
+   * send(msg[, offset, length][, port][, address][, callback]); `msg` is a string, bytes, or a list of them that makes one
+   * datagram. Without a callback errors of the address become 'error' events.
+   */
+  send(message: Bytes | readonly Bytes[], ...rest: unknown[]): void {
+    const isConnected = this.#connect === Connect.DONE;
+    const hasRange = isConnected
+      ? typeof rest[1] === 'number'
+      : Boolean(rest[3]) || (Boolean(rest[2]) && typeof rest[2] !== 'function');
+    const bytes = hasRange ? sliceOf(message, rest[0], rest[1]) : joined(message);
+    const [first, second, third] = hasRange ? rest.slice(2) : rest;
+    const callback = [third, second, first].find((value) => typeof value === 'function') as SendCallback | undefined;
+    if (isConnected) {
+      if ((first && typeof first !== 'function') || (second && typeof second !== 'function')) throw dgramIsConnected();
+      this.#checkRunning();
+      this.#transmit(bytes, this.#peer!, callback);
+      return;
+    }
+    const port = validatePort(first, 'Port', false);
+    const address = second == null || typeof second === 'function' ? '' : validateString(second, 'address');
+    this.#checkRunning();
+    if (this.#bind === Bind.NOT) this.bind({ port: 0 });
+    const own = this.#bind === Bind.DONE ? bytes : bytes.slice();
+    this.#whenBound(() => {
+      this.#lookup(address, (error, ip) => {
+        if (error !== null) process.nextTick(() => this.#tell(error, callback));
+        else if (!this.#isClosed) this.#transmit(own, { address: ip, port }, callback);
+      });
+    });
+  }
+
+  address(): AddressInfo {
+    this.#checkRunning();
+    if (this.#port === null) throw callError('EBADF', 'getsockname');
+    return addressInfo(this.#port.local, this.type === 'udp4' ? 4 : 6);
+  }
+
+  remoteAddress(): AddressInfo {
+    this.#checkRunning();
+    if (this.#peer === null) throw dgramNotConnected();
+    return addressInfo(this.#peer, this.type === 'udp4' ? 4 : 6);
+  }
+
+  close(callback?: () => void): this {
+    if (typeof callback === 'function') this.on('close', callback);
+    if (this.#waiting !== null) {
+      this.#waiting.push(() => void this.close());
+      return this;
+    }
+    this.#checkRunning();
+    this.#isClosed = true;
+    this.#port?.close();
+    this.#port = null;
+    this.#letGo();
+    process.nextTick(() => this.emit('close'));
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#isClosed) return;
+    await new Promise<void>((resolve) => this.close(resolve));
+  }
+
+  ref(): this {
+    this.#isReferenced = true;
+    if (this.#port !== null) this.#hold();
+    return this;
+  }
+
+  unref(): this {
+    this.#isReferenced = false;
+    this.#letGo();
+    return this;
+  }
+
+  #checkRunning(): void {
+    if (this.#isClosed) throw dgramNotRunning();
+  }
+
+  /** Finds an address; on a later tick, as Node's. An empty name is this host. */
+  #lookup(name: string, found: (error: Error | null, ip: string) => void): void {
+    const family = this.type === 'udp4' ? 4 : 6;
+    const host = name || (family === 4 ? '127.0.0.1' : '::1');
+    this.#lookupName(host, { family }, (error, answer) => {
+      found(error ?? null, typeof answer === 'string' ? answer : (answer?.[0]?.address ?? ''));
+    });
+  }
+
+  #bindTo(address: string, port: number): void {
+    try {
+      this.#port = this.#net.handles.transports.bindUdp({ address, port }, this.#handler);
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+      this.#bindFailed(placeError(error.code, 'bind', address, port));
+      return;
+    }
+    this.#bind = Bind.DONE;
+    if (this.#isReferenced) this.#hold();
+    this.emit('listening');
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    for (const task of waiting) task();
+  }
+
+  #bindFailed(error: Error): void {
+    this.#bind = Bind.NOT;
+    this.#waiting = null;
+    this.emit('error', error);
+  }
+
+  #onceListening(callback: () => void): void {
+    const forget = (): void => {
+      this.removeListener('error', forget);
+      this.removeListener('listening', onListening);
+    };
+    const onListening = (): void => {
+      forget();
+      callback.call(this);
+    };
+    this.on('error', forget);
+    this.on('listening', onListening);
+  }
+
+  #whenBound(task: () => void): void {
+    if (this.#bind === Bind.DONE) {
+      task();
+      return;
+    }
+    this.#waiting ??= [];
+    if (this.#waiting.length >= WAITING_MAX) process.nextTick(() => this.emit('error', callError('ENOBUFS', 'send')));
+    else this.#waiting.push(task);
+  }
+
+  #transmit(bytes: Uint8Array, to: Endpoint, callback: SendCallback | undefined): void {
+    const code: TransportErrorCode | null = this.#port === null ? 'ECANCELED' : this.#port.send(bytes, to);
+    if (callback === undefined) return;
+    if (code === null) process.nextTick(callback, null, bytes.length);
+    else process.nextTick(callback, placeError(code, 'send', to.address, to.port));
+  }
+
+  #tell(error: Error, callback: ((error: Error) => void) | undefined, event?: string): void {
+    if (callback === undefined) {
+      this.emit('error', error);
+      return;
+    }
+    if (event !== undefined) this.removeListener(event, callback as (...args: unknown[]) => void);
+    callback(error);
+  }
+
+  #hold(): void {
+    if (this.#isHolding) return;
+    this.#isHolding = true;
+    this.#net.handles.keepAlive.ref();
+  }
+
+  #letGo(): void {
+    if (!this.#isHolding) return;
+    this.#isHolding = false;
+    this.#net.handles.keepAlive.unref();
+  }
+
+  /** What the stack calls, on its own turn: nothing a listener throws may unwind it. */
+  readonly #handler: UdpHandler = {
+    message: (bytes, at, length, from) => {
+      const peer = this.#peer;
+      if (this.#isClosed || (peer !== null && (peer.port !== from.port || peer.address !== from.address))) return;
+      const copy = Buffer.allocUnsafe(length);
+      copy.set(bytes.subarray(at, at + length));
+      const remote: RemoteInfo = { ...addressInfo(from, this.type === 'udp4' ? 4 : 6), size: length };
+      this.#emitSafely('message', copy, remote);
+    },
+    error: (code, to) => {
+      const peer = this.#peer;
+      // Only a connected socket learns of them: another one could not tell which send it was.
+      if (this.#isClosed || peer === null || peer.port !== to.port || peer.address !== to.address) return;
+      this.#emitSafely('error', callError(code, 'recvmsg'));
+    },
+  };
+
+  #emitSafely(event: string, ...args: unknown[]): void {
+    try {
+      this.#scope.runInAsyncScope(this.emit as (event: string, ...args: unknown[]) => boolean, this, event, ...args);
+    } catch (error) {
+      reportUncaught(error);
+    }
+  }
+}
+
+type AnyListener = (...args: never[]) => void;
+
+function bytesOf(part: unknown, name: string): Uint8Array {
+  if (typeof part === 'string') return Buffer.from(part);
+  if (!ArrayBuffer.isView(part)) {
+    throw invalidArgType(name, 'of type string or an instance of Buffer, TypedArray, or DataView', part);
+  }
+  return new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
+}
+
+function joined(message: unknown): Uint8Array {
+  if (!Array.isArray(message)) return bytesOf(message, 'buffer');
+  return Buffer.concat(message.map((part) => bytesOf(part, 'buffer list arguments')));
+}
+
+function sliceOf(message: unknown, offset: unknown, length: unknown): Uint8Array {
+  const bytes = bytesOf(message, 'buffer');
+  const from = Number(offset) >>> 0;
+  const count = Number(length) >>> 0;
+  if (from > bytes.length) throw outOfBounds('offset');
+  if (from + count > bytes.length) throw outOfBounds('length');
+  return bytes.subarray(from, from + count);
+}

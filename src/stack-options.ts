@@ -1,0 +1,259 @@
+/**
+ * The options of a stack: what they are, and what is said about wrong ones.
+ *
+ * Parsed once, here; everything behind takes them as right. A wrong option is a {@link StackOptionError} that names the option,
+ * says what was expected and what was given.
+ */
+
+import type { Runtime } from './base/runtime.ts';
+import type { Finding } from './contract/finding.ts';
+import type { OffloadPolicy } from './host/api.ts';
+import type { InterfaceConfig } from './host/path/types.ts';
+import type { TcpOptions } from './host/transport/tcp-transport.ts';
+import type { IntermediateDriver, IntermediateEnvironment } from './im/intermediate-driver.ts';
+import type { Link } from './link/link.ts';
+import type { MiniportDriver } from './ndis/miniport.ts';
+import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
+import type { EngineAdapterOptions } from './target/engine/engine.ts';
+import type { PacketTap, Trace } from './trace/trace.ts';
+import { parseIp } from './wire/ip-address.ts';
+import { parsePrefix } from './wire/ip-prefix.ts';
+
+/** What a target of one's own is made from. */
+export interface TargetEnvironment {
+  readonly link: Link;
+  readonly name: string;
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly packetTap: PacketTap | null;
+}
+
+/** A target: ours by name, ours with options, or one of one's own. 'engine' runs TCP in this thread, 'plain' has no chimney. */
+export type TargetChoice =
+  | 'engine'
+  | 'plain'
+  | ({ readonly kind: 'engine' } & Partial<
+      Omit<EngineAdapterOptions, 'link' | 'runtime' | 'trace' | 'name' | 'packetTap'>
+    >)
+  | { readonly kind: 'plain' }
+  | ((environment: TargetEnvironment) => MiniportDriver);
+
+/** A driver between host and target: ours by name, or one of one's own over the adapter named. */
+export type IntermediateChoice =
+  | 'pass-through'
+  | ((environment: IntermediateEnvironment, adapterBelow: string, name: string) => IntermediateDriver);
+
+/** A link and what the stack does with it. */
+export interface StackLink extends InterfaceConfig {
+  readonly link: Link;
+  /** Name of the adapter; default: the link's. Unique in the stack. */
+  readonly name?: string;
+  /** Default 'engine'. Connections stay on the host path until they are offloaded by hand or by policy. */
+  readonly target?: TargetChoice;
+  /** Drivers between, from the target upward. */
+  readonly intermediates?: readonly IntermediateChoice[];
+  /** Sees every packet of the link and every chimney operation; a PcapngWriter is one. */
+  readonly capture?: PacketTap;
+}
+
+/** The options of `createStack`. */
+export interface StackOptions {
+  readonly links: readonly StackLink[];
+  /** The targets of the links, in their order, where a link does not name its own. One for all, or a list. */
+  readonly targets?: TargetChoice | readonly TargetChoice[];
+  /** Clock and randomness; default: the system's. */
+  readonly runtime?: Runtime;
+  /** Which connections are offloaded without being asked; default: none. */
+  readonly policy?: OffloadPolicy;
+  /** Whether a target's wish to be rid of a connection for a discretionary reason is granted. Default true. */
+  readonly grantsOptionalUploads?: boolean;
+  /** Seats the verifier between every two layers. `true`: findings are collected in `stack.findings`. Default false. */
+  readonly verify?: boolean | ((finding: Finding) => void);
+  /** Tunables, limits and buffers of the host's TCP. */
+  readonly tcp?: TcpOptions;
+  /** Tunables given to targets. */
+  readonly offloadParameters?: Partial<TcpConnectionOffloadParameters>;
+}
+
+/** A wrong option. `code` is node's for wrong arguments. */
+export class StackOptionError extends TypeError {
+  override readonly name: string = 'StackOptionError';
+  readonly code: 'ERR_INVALID_ARG_VALUE' = 'ERR_INVALID_ARG_VALUE';
+
+  constructor(option: string, expected: string, given: unknown) {
+    super(`createStack: ${option}: expected ${expected}, got ${shown(given)}`);
+  }
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'bigint') return `${value}n`;
+  if (value === null || typeof value !== 'object') return String(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  return `an object with ${Object.keys(value).slice(0, 5).join(', ') || 'no members'}`;
+}
+
+const STACK_KEYS: readonly string[] = [
+  'links',
+  'targets',
+  'runtime',
+  'policy',
+  'grantsOptionalUploads',
+  'verify',
+  'tcp',
+  'offloadParameters',
+];
+const LINK_KEYS: readonly string[] = [
+  'link',
+  'name',
+  'target',
+  'intermediates',
+  'capture',
+  'addresses',
+  'routes',
+  'mtu',
+  'acceptRouterAdvertisements',
+  'acceptRedirects',
+  'forwardAll',
+  'duplicateAddressDetection',
+  'interfaceIdentifier',
+  'linkLocal',
+  'vlanId',
+  'onConflict',
+];
+const POLICY_KEYS: readonly string[] = ['afterBytes', 'afterSeconds', 'match'];
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function checkKeys(value: Record<string, unknown>, known: readonly string[], where: string): void {
+  for (const key of Object.keys(value)) {
+    if (!known.includes(key))
+      throw new StackOptionError(`${where}${key}`, `one of ${known.join(', ')}`, 'an option of that name');
+  }
+}
+
+/** Throws {@link StackOptionError} unless the options are right. */
+export function checkStackOptions(options: StackOptions): void {
+  if (!isObject(options)) throw new StackOptionError('options', 'an object with links', options);
+  checkKeys(options, STACK_KEYS, '');
+  if (!Array.isArray(options.links)) throw new StackOptionError('links', 'an array of links', options.links);
+  const names = new Set<string>();
+  options.links.forEach((link, i) => {
+    checkLink(link, `links[${i}]`);
+    const name = link.name ?? link.link.name;
+    if (names.has(name)) throw new StackOptionError(`links[${i}].name`, 'a name no other link has', name);
+    names.add(name);
+  });
+  const targets: readonly unknown[] = Array.isArray(options.targets) ? options.targets : [options.targets ?? 'engine'];
+  targets.forEach((target, i) => {
+    checkTarget(target, Array.isArray(options.targets) ? `targets[${i}]` : 'targets');
+  });
+  if (Array.isArray(options.targets) && options.targets.length > options.links.length) {
+    throw new StackOptionError('targets', `at most one a link (${options.links.length})`, options.targets);
+  }
+  checkPolicy(options.policy);
+  if (options.verify !== undefined && typeof options.verify !== 'boolean' && typeof options.verify !== 'function') {
+    throw new StackOptionError('verify', 'true, false or a function that takes findings', options.verify);
+  }
+  checkTcp(options.tcp);
+}
+
+function checkLink(entry: unknown, where: string): asserts entry is StackLink {
+  if (!isObject(entry)) throw new StackOptionError(where, 'an object with link and addresses', entry);
+  checkKeys(entry, LINK_KEYS, `${where}.`);
+  const link = entry['link'];
+  if (!isObject(link) || typeof (link as { transmit?: unknown })['transmit'] !== 'function') {
+    throw new StackOptionError(`${where}.link`, 'a link (start, transmit, close, medium, mtu)', link);
+  }
+  const addresses = entry['addresses'];
+  if (!Array.isArray(addresses))
+    throw new StackOptionError(`${where}.addresses`, "an array like ['10.0.0.1/24']", addresses);
+  addresses.forEach((address, i) => {
+    if (typeof address !== 'string' || !address.includes('/') || parsePrefix(address) === null) {
+      throw new StackOptionError(
+        `${where}.addresses[${i}]`,
+        "an address with prefix length like '10.0.0.1/24'",
+        address,
+      );
+    }
+  });
+  checkRoutes(entry['routes'], `${where}.routes`);
+  const mtu = entry['mtu'];
+  if (mtu !== undefined && !(Number.isInteger(mtu) && (mtu as number) >= 576 && (mtu as number) <= 65535)) {
+    throw new StackOptionError(`${where}.mtu`, 'an integer from 576 to 65535', mtu);
+  }
+  if (entry['target'] !== undefined) checkTarget(entry['target'], `${where}.target`);
+  const intermediates = entry['intermediates'] ?? [];
+  if (!Array.isArray(intermediates)) throw new StackOptionError(`${where}.intermediates`, 'an array', intermediates);
+  intermediates.forEach((choice, i) => {
+    if (choice !== 'pass-through' && typeof choice !== 'function') {
+      throw new StackOptionError(
+        `${where}.intermediates[${i}]`,
+        "'pass-through' or a function that makes a driver",
+        choice,
+      );
+    }
+  });
+  const capture = entry['capture'];
+  if (
+    capture !== undefined &&
+    (!isObject(capture) || typeof (capture as { packet?: unknown })['packet'] !== 'function')
+  ) {
+    throw new StackOptionError(`${where}.capture`, 'a packet tap such as a PcapngWriter', capture);
+  }
+}
+
+function checkRoutes(routes: unknown, where: string): void {
+  if (routes === undefined) return;
+  if (!Array.isArray(routes))
+    throw new StackOptionError(where, "an array like [{ to: '0.0.0.0/0', via: '10.0.0.254' }]", routes);
+  routes.forEach((route, i) => {
+    const to: unknown = isObject(route) ? route['to'] : route;
+    if (typeof to !== 'string' || parsePrefix(to) === null) {
+      throw new StackOptionError(`${where}[${i}].to`, "a prefix like '0.0.0.0/0'", to);
+    }
+    const via = (route as Record<string, unknown>)['via'];
+    if (via !== undefined && (typeof via !== 'string' || parseIp(via) === null)) {
+      throw new StackOptionError(`${where}[${i}].via`, "an address like '10.0.0.254'", via);
+    }
+  });
+}
+
+function checkTarget(target: unknown, where: string): void {
+  const kind = isObject(target) ? target['kind'] : target;
+  if (kind === 'engine' || kind === 'plain' || typeof kind === 'function') return;
+  throw new StackOptionError(
+    where,
+    "'engine', 'plain', { kind, ...options } or a function that makes a miniport driver",
+    target,
+  );
+}
+
+function checkPolicy(policy: unknown): void {
+  if (policy === undefined) return;
+  if (!isObject(policy))
+    throw new StackOptionError('policy', 'an object with afterBytes, afterSeconds or match', policy);
+  checkKeys(policy, POLICY_KEYS, 'policy.');
+  for (const key of ['afterBytes', 'afterSeconds']) {
+    const value = policy[key];
+    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
+      throw new StackOptionError(`policy.${key}`, 'a number from 0 on', value);
+    }
+  }
+  if (policy['match'] !== undefined && typeof policy['match'] !== 'function') {
+    throw new StackOptionError('policy.match', 'a function of a connection', policy['match']);
+  }
+}
+
+function checkTcp(tcp: unknown): void {
+  if (tcp === undefined) return;
+  if (!isObject(tcp)) throw new StackOptionError('tcp', 'an object', tcp);
+  checkKeys(tcp, ['parameters', 'limits', 'receiveBuffer', 'ephemeralPorts', 'orphanUs'], 'tcp.');
+  const buffer = tcp['receiveBuffer'];
+  if (buffer !== undefined && !(Number.isInteger(buffer) && (buffer as number) >= 1 && (buffer as number) <= 1 << 30)) {
+    throw new StackOptionError('tcp.receiveBuffer', 'bytes, 1 to 2^30', buffer);
+  }
+}

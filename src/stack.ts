@@ -1,0 +1,205 @@
+/**
+ * A whole stack in one object: host stack above, targets below, drivers and verifiers between, sockets on top.
+ *
+ * The only file that sees both ends of the chimney. It joins and takes apart; it decides nothing. Closing is orderly: what is
+ * offloaded comes back first, connections end, bindings close once every buffer is back, adapters halt from the top down.
+ */
+
+import type { Runtime } from './base/runtime.ts';
+import type { Finding } from './contract/finding.ts';
+import { Verifier } from './contract/verifier.ts';
+import type { ChimneyHandle, Move, Transports } from './host/api.ts';
+import { HostStack } from './host/host-stack.ts';
+import { PassThrough } from './im/pass-through.ts';
+import type { MiniportDriver } from './ndis/miniport.ts';
+import { NdisLibrary } from './ndis/ndis-library.ts';
+import { OperationTrace } from './ndis/operation-trace.ts';
+import { DEFAULT_OFFLOAD_PARAMETERS } from './ndis/parameters.ts';
+import { SystemRuntime } from './runtime.ts';
+import { createNet, type StackDgram, type StackNet } from './socket/net.ts';
+import { checkStackOptions, type StackLink, type StackOptions, type TargetChoice } from './stack-options.ts';
+import { EngineAdapter } from './target/engine/engine-adapter.ts';
+import { PlainAdapter } from './target/plain/plain-adapter.ts';
+import type { EventName } from './trace/events.ts';
+import { Trace } from './trace/trace.ts';
+
+/** What a stack still holds of others' or has given to others; all zero when everything is back where it belongs. */
+export interface Held {
+  /** Received lists that the host has not returned, send lists that targets have not completed. */
+  readonly buffers: number;
+  /** Neighbor, path and TCP objects offloaded. */
+  readonly stateObjects: number;
+  /** TCP connections in any state but TIME-WAIT. */
+  readonly connections: number;
+}
+
+/** A running stack. */
+export class Stack {
+  /** node:net's shape: createServer, connect, Server, Socket. */
+  readonly net: StackNet;
+  /** node:dgram's shape. */
+  readonly dgram: StackDgram;
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  /** What the verifiers found, oldest first; bounded to 10,000. Empty without `verify`. */
+  readonly findings: Finding[] = [];
+  /** The host stack itself, for tools and tests. */
+  readonly host: HostStack;
+  readonly ndis: NdisLibrary;
+  /** The drivers at the bottom, by name of their link's adapter. */
+  readonly targets: ReadonlyMap<string, MiniportDriver>;
+  readonly #topAdapters: string[][] = [];
+  readonly #moveListeners: Set<(move: Move, connection: ChimneyHandle) => void> = new Set();
+  #isHeld = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: StackOptions) {
+    checkStackOptions(options);
+    this.runtime = options.runtime ?? new SystemRuntime();
+    this.trace = new Trace();
+    this.ndis = new NdisLibrary(this.runtime, this.trace);
+    this.host = new HostStack(this.runtime, this.trace, this.ndis, {
+      ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
+      ...(options.policy === undefined ? {} : { policy: options.policy }),
+      ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),
+      offloadParameters: { ...DEFAULT_OFFLOAD_PARAMETERS, ...options.offloadParameters },
+      onMove: (connection, move) => {
+        for (const listener of this.#moveListeners) listener(move, connection.endpoint.chimney);
+      },
+    });
+    const targets = new Map<string, MiniportDriver>();
+    for (const [i, link] of options.links.entries()) this.#addLink(link, targetOf(options, link, i), options, targets);
+    this.targets = targets;
+    this.net = createNet(this.host, this.runtime instanceof SystemRuntime ? { keepAlive: this.runtime } : {});
+    this.dgram = this.net.dgram;
+  }
+
+  #addLink(entry: StackLink, choice: TargetChoice, options: StackOptions, targets: Map<string, MiniportDriver>): void {
+    const { runtime, trace, ndis } = this;
+    const name = entry.name ?? entry.link.name;
+    const packetTap = entry.capture ?? null;
+    const target = makeTarget(choice, { link: entry.link, name, runtime, trace, packetTap });
+    targets.set(name, target);
+    const adapters = [ndis.registerAdapter(target)];
+    (entry.intermediates ?? []).forEach((make, level) => {
+      const below = adapters[0]!;
+      const above = `${name}/${make === 'pass-through' ? make : 'driver'}${level + 1}`;
+      const environment = { ndis, runtime, trace };
+      const driver =
+        make === 'pass-through'
+          ? new PassThrough(environment, below, { name: above })
+          : make(environment, below, above);
+      adapters.unshift(ndis.registerAdapter(driver));
+    });
+    for (const adapter of adapters) {
+      if (options.verify !== undefined && options.verify !== false)
+        ndis.attachTap(adapter, this.#verifier(options.verify));
+    }
+    // Operations are recorded where the host makes them: once, whatever stands between.
+    if (packetTap !== null) ndis.attachTap(adapters[0]!, new OperationTrace(packetTap, () => runtime.nowUs()));
+    this.#topAdapters.push(adapters);
+    const { link: _link, name: _name, target: _target, intermediates: _drivers, capture: _tap, ...config } = entry;
+    this.host.attachInterface(adapters[0]!, config);
+  }
+
+  #verifier(verify: true | ((finding: Finding) => void)): Verifier {
+    return new Verifier({
+      onFinding: (finding) => {
+        if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
+        if (verify !== true) verify(finding);
+      },
+    });
+  }
+
+  /**
+   * Callbacks instead of streams: the same transports, without any object of Node's. Whoever asks for them keeps the process
+   * alive until the stack is closed; sockets and servers of `net` do so only while they are open.
+   */
+  get transports(): Transports {
+    if (!this.#isHeld && this.runtime instanceof SystemRuntime) this.runtime.ref();
+    this.#isHeld = true;
+    return this.host;
+  }
+
+  /** Calls `listener` with every finished move; answers a function that stops it. */
+  onMove(listener: (move: Move, connection: ChimneyHandle) => void): () => void {
+    this.#moveListeners.add(listener);
+    return () => this.#moveListeners.delete(listener);
+  }
+
+  /** The chimney control of an engine target, by adapter name: pause, resume, retrieve, upload all, capacity. */
+  target(adapterName: string): EngineAdapter {
+    const driver = this.targets.get(adapterName);
+    if (driver instanceof EngineAdapter) return driver;
+    throw new Error(
+      driver === undefined
+        ? `there is no adapter '${adapterName}': expected one of ${[...this.targets.keys()].join(', ')}`
+        : `adapter '${adapterName}' has no engine target`,
+    );
+  }
+
+  /** Counters of every event that happened, by name. */
+  counters(): Partial<Record<EventName, number>> {
+    return this.trace.counters();
+  }
+
+  held(): Held {
+    const offloaded = this.host.chimney.held();
+    let buffers = this.ndis.listsHeld + this.host.tcp.writes.outstanding;
+    let stateObjects = offloaded.connections + offloaded.paths + offloaded.neighbors;
+    for (const target of this.targets.values()) {
+      if (!(target instanceof EngineAdapter)) continue;
+      const held = target.control.held();
+      buffers += held.indicatedLists;
+      // Whatever the target still has although the host does not know of it is a leak as well.
+      stateObjects = Math.max(stateObjects, held.tcpObjects + held.pathObjects + held.neighborObjects);
+    }
+    return { buffers, stateObjects, connections: this.host.tcp.connectionCount - this.host.tcp.resting.timeWaitCount };
+  }
+
+  /** Ends everything in good order. Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.host.close();
+    for (const adapters of this.#topAdapters) for (const adapter of adapters) await this.ndis.haltAdapter(adapter);
+    if (this.#isHeld && this.runtime instanceof SystemRuntime) this.runtime.unref();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+const FINDINGS_KEPT = 10_000;
+
+/** Makes a stack. Throws {@link StackOptionError} on wrong options. */
+export function createStack(options: StackOptions): Stack {
+  return new Stack(options);
+}
+
+function targetOf(options: StackOptions, link: StackLink, index: number): TargetChoice {
+  if (link.target !== undefined) return link.target;
+  const { targets } = options;
+  if (Array.isArray(targets)) return (targets[index] as TargetChoice | undefined) ?? 'engine';
+  return (targets as TargetChoice | undefined) ?? 'engine';
+}
+
+interface Parts {
+  readonly link: StackLink['link'];
+  readonly name: string;
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly packetTap: NonNullable<StackLink['capture']> | null;
+}
+
+function makeTarget(choice: TargetChoice, parts: Parts): MiniportDriver {
+  if (typeof choice === 'function') return choice(parts);
+  const kind = typeof choice === 'string' ? choice : choice.kind;
+  if (kind === 'plain') return new PlainAdapter(parts);
+  const { kind: _kind, ...own } = typeof choice === 'string' ? { kind } : choice;
+  return new EngineAdapter({ ...parts, ...own });
+}

@@ -1,0 +1,171 @@
+/**
+ * Net buffer lists: how data and frames are described to whoever is to send, fill or take them.
+ *
+ * A list (NET_BUFFER_LIST) holds one or more buffers (NET_BUFFER), a buffer a chain of memory descriptors (MDL). Lists are
+ * chained by `next`. Whoever is handed a list owns it, its buffers and the memory they describe until it is given back; the
+ * very same list is what comes back. They live in this room, not in `ndis`, because delegated TCP state refers to them and
+ * the TCP engine reads send data out of them without seeing any driver (docs/adr/0001).
+ * Source: chimney-ddi sections 4, 7.8, 8.8; names are those of the NDIS documentation.
+ */
+
+/** A memory descriptor: a run of bytes inside some buffer. MDL. */
+export class Mdl {
+  next: Mdl | null = null;
+  buffer: Uint8Array;
+  /** Where the run starts in `buffer`, bytes. */
+  byteOffset: number;
+  /** How long the run is, bytes. */
+  byteCount: number;
+
+  constructor(buffer: Uint8Array, byteOffset = 0, byteCount: number = buffer.length - byteOffset) {
+    this.buffer = buffer;
+    this.byteOffset = byteOffset;
+    this.byteCount = byteCount;
+  }
+}
+
+/** A run of data (or of room to be filled) over an MDL chain. NET_BUFFER. */
+export class NetBuffer {
+  next: NetBuffer | null = null;
+  mdlChain: Mdl | null;
+  /** The MDL in which the data starts now. */
+  currentMdl: Mdl | null;
+  /** Where in {@link currentMdl} the data starts, bytes. */
+  currentMdlOffset = 0;
+  /** From the start of the chain to the start of the data, bytes. */
+  dataOffset = 0;
+  /** Bytes of data from there on. */
+  dataLength: number;
+
+  constructor(mdlChain: Mdl | null, dataLength: number) {
+    this.mdlChain = mdlChain;
+    this.currentMdl = mdlChain;
+    this.dataLength = dataLength;
+  }
+}
+
+/** One or more net buffers that travel together. NET_BUFFER_LIST. */
+export class NetBufferList {
+  next: NetBufferList | null = null;
+  firstNetBuffer: NetBuffer | null;
+  /** An NDIS_STATUS, written by whoever completes the list. */
+  status = 0;
+  /** NET_BUFFER_LIST_INFO TcpReceiveNoPush: true asks for nonpush mode (posted receives). */
+  tcpReceiveNoPush = false;
+  /** NET_BUFFER_LIST_INFO TcpReceiveBytesTransferred: bytes that are already in a posted receive buffer. */
+  tcpReceiveBytesTransferred = 0;
+  /** NET_BUFFER_LIST_INFO TcpOffloadBytesTransferred: bytes sent and acknowledged, or placed, when completed. */
+  tcpOffloadBytesTransferred = 0;
+  /** Who made the list; for NDIS. */
+  sourceHandle: unknown = null;
+  /** For the layer that posted it. ProtocolReserved. */
+  protocolReserved: unknown = null;
+  /** A second ProtocolReserved word of the layer that posted it: the host names the connection here. */
+  protocolReserved2: unknown = null;
+  /** For the layer that owns it below, for example to queue it. MiniportReserved. */
+  miniportReserved: unknown = null;
+  /** Context areas pushed by drivers on the way, last first. NET_BUFFER_LIST_CONTEXT. */
+  context: unknown = null;
+
+  constructor(firstNetBuffer: NetBuffer | null) {
+    this.firstNetBuffer = firstNetBuffer;
+  }
+}
+
+/** A list of one buffer over one run of bytes: the shape of most sends, posted receives, disconnects and forwards. */
+export function netBufferListOver(buffer: Uint8Array, at = 0, length: number = buffer.length - at): NetBufferList {
+  return new NetBufferList(new NetBuffer(new Mdl(buffer, at, length), length));
+}
+
+/** A list of one empty buffer: an abortive or data-less disconnect, a zero-byte receive. */
+export function emptyNetBufferList(): NetBufferList {
+  return new NetBufferList(new NetBuffer(null, 0));
+}
+
+/** Bytes of data in all buffers of one list (not of the lists chained behind it). */
+export function dataLengthOf(list: NetBufferList): number {
+  let bytes = 0;
+  for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) bytes += nb.dataLength;
+  return bytes;
+}
+
+/**
+ * Moves the start of the data forward by `bytes`. NdisAdvanceNetBufferDataStart with FreeMdl NULL: no MDL is unlinked.
+ * `bytes` is at most `nb.dataLength`.
+ */
+export function advanceNetBufferDataStart(nb: NetBuffer, bytes: number): void {
+  nb.dataOffset += bytes;
+  nb.dataLength -= bytes;
+  let left = bytes;
+  while (left > 0 && nb.currentMdl !== null) {
+    const room = nb.currentMdl.byteCount - nb.currentMdlOffset;
+    if (left < room) {
+      nb.currentMdlOffset += left;
+      return;
+    }
+    left -= room;
+    if (nb.currentMdl.next === null) {
+      nb.currentMdlOffset = nb.currentMdl.byteCount;
+      return;
+    }
+    nb.currentMdl = nb.currentMdl.next;
+    nb.currentMdlOffset = 0;
+  }
+}
+
+/** Copies `length` bytes from `from` bytes behind the start of the data into `out` at `at`; answers how many there were. */
+export function copyFromNetBuffer(nb: NetBuffer, from: number, length: number, out: Uint8Array, at: number): number {
+  let mdl = nb.currentMdl;
+  let offset = nb.currentMdlOffset + from;
+  let left = Math.min(length, nb.dataLength - from);
+  let to = at;
+  while (mdl !== null && left > 0) {
+    const room = mdl.byteCount - offset;
+    if (room <= 0) {
+      offset -= mdl.byteCount;
+      mdl = mdl.next;
+      continue;
+    }
+    const n = left < room ? left : room;
+    const start = mdl.byteOffset + offset;
+    copyBytes(mdl.buffer, start, n, out, to);
+    to += n;
+    left -= n;
+    offset += n;
+  }
+  return to - at;
+}
+
+/** Copies `length` bytes of `bytes` into the data of `nb`, `from` bytes behind its start; answers how many fitted. */
+export function copyIntoNetBuffer(nb: NetBuffer, from: number, bytes: Uint8Array, at: number, length: number): number {
+  let mdl = nb.currentMdl;
+  let offset = nb.currentMdlOffset + from;
+  let left = Math.min(length, nb.dataLength - from);
+  let source = at;
+  while (mdl !== null && left > 0) {
+    const room = mdl.byteCount - offset;
+    if (room <= 0) {
+      offset -= mdl.byteCount;
+      mdl = mdl.next;
+      continue;
+    }
+    const n = left < room ? left : room;
+    copyBytes(bytes, source, n, mdl.buffer, mdl.byteOffset + offset);
+    source += n;
+    left -= n;
+    offset += n;
+  }
+  return source - at;
+}
+
+/**
+ * Copies bytes between two buffers without making a view where that is dearer than the copy.
+ * Ranges inside one buffer must not overlap.
+ */
+export function copyBytes(from: Uint8Array, fromAt: number, length: number, to: Uint8Array, toAt: number): void {
+  // A subarray costs about 30 ns and 100 bytes; below some dozens of bytes a loop is cheaper and makes no garbage.
+  if (length <= 64) {
+    for (let i = 0; i < length; i++) to[toAt + i] = from[fromAt + i]!;
+  } else if (fromAt === 0 && length === from.length) to.set(from, toAt);
+  else to.set(from.subarray(fromAt, fromAt + length), toAt);
+}

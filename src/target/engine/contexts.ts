@@ -1,0 +1,237 @@
+/**
+ * Offload contexts: what the target keeps of each object that was offloaded to it (CTX-001, CTX-003).
+ *
+ * Every connection hangs on a path and every path on a neighbor (TREE-046). The context itself is the PVOID that goes into the
+ * slot of the driver above. Plain data: what is done with it is in the other files of this folder, by operation.
+ */
+
+import type { NdisOffloadHandle } from '../../ndis/miniport.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
+import { TcpConnectionState, TcpWord } from '../../state/tcp.ts';
+import type { TcpConnection } from '../../tcp/connection.ts';
+import { BufferedData } from './receive-pool.ts';
+
+/** What a layer is called where people read it. */
+export type Layer = 'neighbor' | 'path' | 'tcp';
+
+/** An offloaded neighbor. */
+export class NeighborContext {
+  readonly layer = 'neighbor' as const;
+  readonly handle: NdisOffloadHandle;
+  /** Source MAC of what is sent and destination of what is received (STATE-008, STATE-012). */
+  readonly source: Uint8Array;
+  /** Whether {@link source} was given (DlSourceAddress not zero) and is not the interface's (STATE-009). */
+  readonly isSourceGiven: boolean;
+  /** DlDestinationAddress. */
+  readonly destination: Uint8Array = new Uint8Array(6);
+  /** 0: not significant. */
+  readonly vlanId: number;
+  /** When the host last confirmed reachability, µs. HRT. */
+  hrtUs = 0;
+  /** When this target last saw forward progress, µs. NRT. */
+  nrtUs = 0;
+  isInvalid = false;
+  readonly paths: Set<PathContext> = new Set();
+
+  constructor(handle: NdisOffloadHandle, source: Uint8Array, isSourceGiven: boolean, vlanId: number) {
+    this.handle = handle;
+    this.source = source;
+    this.isSourceGiven = isSourceGiven;
+    this.vlanId = vlanId;
+  }
+}
+
+/** An offloaded path. */
+export class PathContext {
+  readonly layer = 'path' as const;
+  readonly handle: NdisOffloadHandle;
+  /** Null on a link that carries bare IP packets and has no neighbors. */
+  neighbor: NeighborContext | null;
+  readonly family: 4 | 6;
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  /** As the host gave it, bytes; what is used is at most the link's MTU. */
+  pathMtu: number;
+  isInvalid = false;
+  firstConnection: TcpContext | null = null;
+  connectionCount = 0;
+
+  constructor(
+    handle: NdisOffloadHandle,
+    neighbor: NeighborContext | null,
+    family: 4 | 6,
+    source: Uint8Array,
+    destination: Uint8Array,
+    pathMtu: number,
+  ) {
+    this.handle = handle;
+    this.neighbor = neighbor;
+    this.family = family;
+    this.source = source;
+    this.destination = destination;
+    this.pathMtu = pathMtu;
+  }
+}
+
+/** Things to be done for a connection at the end of the batch, in this order. */
+export const Due = {
+  /** Segments that the host forwarded. */
+  FORWARD: 1,
+  /** The delivery algorithm is to be run. */
+  DELIVER: 2,
+  /** Acknowledged sends, a finished disconnect. */
+  SENDS: 4,
+  /** An abortive disconnect. */
+  HOST_ABORT: 8,
+  /** An RST was received. */
+  PEER_ABORT: 16,
+  TRANSMIT: 32,
+  /** TcpIndicateRetrieve. */
+  RETRIEVE: 64,
+  /** Lists to be given back with UPLOAD_IN_PROGRESS or REQUEST_ABORTED. */
+  GIVE_BACK: 128,
+} as const;
+
+/** How a connection is run, from best to worst; only ever goes up. */
+export const Standing = {
+  /** Processed as offloaded. */
+  NORMAL: 0,
+  /** An upload is being asked for with a mandatory reason: not processed any more (EVT-019). */
+  STOPPED: 1,
+  /** Aborted by an RST or by the host. */
+  ABORTED: 2,
+  /** Being terminated, or gone. */
+  TERMINATED: 3,
+} as const;
+export type Standing = (typeof Standing)[keyof typeof Standing];
+
+/** An offloaded connection. */
+export class TcpContext {
+  readonly layer = 'tcp' as const;
+  readonly handle: NdisOffloadHandle;
+  readonly path: PathContext;
+  readonly tcp: TcpConnection;
+  nextOfPath: TcpContext | null = null;
+  previousOfPath: TcpContext | null = null;
+
+  standing: Standing = Standing.NORMAL;
+  isInvalid = false;
+  isCorrupt = false;
+  /** The corruption was told: the next terminate ends it (TERM-024). */
+  isCorruptionTold = false;
+  /** Its initiate has not been completed yet: nothing is indicated (INIT-050). */
+  isInitiating = true;
+  /** A send was given back with UPLOAD_IN_PROGRESS: all later ones must be, or the stream would have a hole. */
+  areSendsReturned = false;
+
+  /** An OR of {@link Due}. */
+  due = 0;
+  isQueued = false;
+  nextQueued: TcpContext | null = null;
+  /** It waits for room on the link. */
+  isBlocked = false;
+  /** It waits for room in the pool to open its window. */
+  isStarved = false;
+
+  // Receiving.
+  /** Posted requests, oldest first, chained by `next`. */
+  firstRequest: NetBufferList | null = null;
+  lastRequest: NetBufferList | null = null;
+  /** Bytes in the oldest request, those that came with it included. */
+  filled = 0;
+  /** Room in all requests, bytes. */
+  requestedBytes = 0;
+  /** Requests that are finished and about to be completed. */
+  firstDone: NetBufferList | null = null;
+  lastDone: NetBufferList | null = null;
+  readonly buffered: BufferedData = new BufferedData();
+  /** The last segment in {@link buffered} had PSH set. */
+  isBufferedPushed = false;
+  /** A completion or indication is in progress (RECV-015). */
+  isDelivering = false;
+  /** An indication was refused: none before a request is posted (RECV-040). */
+  isRefused = false;
+  /** The rest of an indication that was cut at RcvIndicationSize waits one turn for a request (RECV-087). */
+  isRestHeld = false;
+  /** When the push timer expires, µs; NEVER. */
+  pushAtUs: number = Number.POSITIVE_INFINITY;
+  /** The peer's FIN is in, or was when the connection was offloaded. */
+  isFinReceived = false;
+  /** TcpIndicateDisconnect was raised, or the host knew of the FIN. */
+  isDisconnectIndicated = false;
+
+  // Sending.
+  /** A graceful disconnect that is not complete. */
+  disconnect: NetBufferList | null = null;
+  /** Its data is in the send queue. */
+  isDisconnectQueued = false;
+  isFinAcked = false;
+  /** An abortive disconnect that is not complete. */
+  abort: NetBufferList | null = null;
+  /** Sends to be given back. */
+  firstReturned: NetBufferList | null = null;
+  lastReturned: NetBufferList | null = null;
+  /** A disconnect to be given back. */
+  returnedDisconnect: NetBufferList | null = null;
+  /** Optimum of outstanding send bytes as told last; and when. */
+  backlog = 0;
+  backlogAtUs = 0;
+
+  /** Forwarded segments that wait to be processed. */
+  firstForward: NetBufferList | null = null;
+  lastForward: NetBufferList | null = null;
+
+  /** A TCP_UPLOAD_REASON to be raised; 0: none. */
+  reason = 0;
+  /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
+  held: Uint8Array[] | null = null;
+
+  constructor(handle: NdisOffloadHandle, path: PathContext, tcp: TcpConnection) {
+    this.handle = handle;
+    this.path = path;
+    this.tcp = tcp;
+  }
+
+  /** The interface's word for it, a `TcpConnectionState`. */
+  get isClosed(): boolean {
+    return this.tcp.state === TcpConnectionState.CLOSED;
+  }
+
+  /** RcvIndicationSize, bytes; 0: as much as there is. */
+  get rcvIndicationSize(): number {
+    return this.tcp.words[this.tcp.base + TcpWord.RCV_INDICATION_SIZE]!;
+  }
+
+  /** Whether it, or what it hangs on, was invalidated: nothing is sent (INV-006). */
+  get isSendingBarred(): boolean {
+    const path = this.path;
+    return this.isInvalid || path.isInvalid || (path.neighbor?.isInvalid ?? false);
+  }
+}
+
+/** Hangs a connection on its path. */
+export function linkConnection(ctx: TcpContext): void {
+  const path = ctx.path;
+  ctx.nextOfPath = path.firstConnection;
+  if (path.firstConnection !== null) path.firstConnection.previousOfPath = ctx;
+  path.firstConnection = ctx;
+  path.connectionCount++;
+}
+
+/** Takes a connection off its path. */
+export function unlinkConnection(ctx: TcpContext): void {
+  const path = ctx.path;
+  if (ctx.previousOfPath === null) path.firstConnection = ctx.nextOfPath;
+  else ctx.previousOfPath.nextOfPath = ctx.nextOfPath;
+  if (ctx.nextOfPath !== null) ctx.nextOfPath.previousOfPath = ctx.previousOfPath;
+  ctx.nextOfPath = null;
+  ctx.previousOfPath = null;
+  path.connectionCount--;
+}
+
+/** Puts a chain behind a queue of lists that is chained by `next`: answers the new last list. */
+export function lastOf(lists: NetBufferList): NetBufferList {
+  let last = lists;
+  while (last.next !== null) last = last.next;
+  return last;
+}

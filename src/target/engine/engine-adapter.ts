@@ -1,0 +1,210 @@
+/**
+ * The engine target: a NIC with a chimney, whose TCP engine runs in this thread.
+ *
+ * Promises: every entry only stores and returns (its work is done in a turn of its own), every list comes back exactly once by
+ * the completion of its kind, nothing of the driver above is touched after it was given back. Everything that the chimney
+ * does not handle goes the ordinary way, as through the plain target.
+ * Source: chimney-ddi 3.2, 4.2; chimney-sequences 1. The operations are in the other files of this folder.
+ */
+
+import { assert } from '../../base/assert.ts';
+import type { LinkReceiver } from '../../link/link.ts';
+import {
+  type AdapterAttributes,
+  type MiniportDriver,
+  type MiniportOffloadBlock,
+  NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1,
+  NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE,
+  NdisChimneyOffloadType,
+  type NdisM,
+  type NdisMiniportHandle,
+  NdisStatus,
+  type OidRequest,
+} from '../../ndis/miniport.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
+import { Event } from '../../trace/events.ts';
+import { attributesOf } from '../plain/attributes.ts';
+import { Standing, TcpContext } from './contexts.ts';
+import { EngineControl } from './control.ts';
+import { postRequests } from './delivery.ts';
+import { Engine, type EngineAdapterOptions, OperationKind } from './engine.ts';
+import { postForwards } from './forward.ts';
+import { oidRequest } from './oids.ts';
+import { receiveFrame } from './receive-path.ts';
+import { postDisconnect, postSends } from './sends.ts';
+import { unblock } from './transmit.ts';
+import { done, flush, onReturned, onTimer, runTurn } from './turn.ts';
+
+/** A miniport driver over one link, with a TCP chimney. */
+export class EngineAdapter implements MiniportDriver, LinkReceiver {
+  readonly attributes: AdapterAttributes;
+  readonly hasChimney: boolean = true;
+  /** For operators, tests and demos. */
+  readonly control: EngineControl;
+  readonly #engine: Engine;
+  /** NdisMGetOffloadHandlers gave no usable handlers: it runs as a plain NIC (chimney-sequences 1, variant). */
+  #isPlain = false;
+
+  constructor(options: EngineAdapterOptions) {
+    this.attributes = attributesOf(options);
+    const engine: Engine = new Engine(
+      options,
+      this.attributes,
+      () => {
+        runTurn(engine);
+        done(engine);
+      },
+      (nowUs) => onTimer(engine, nowUs),
+    );
+    this.#engine = engine;
+    this.control = new EngineControl(engine);
+  }
+
+  /** MiniportInitializeEx (CAP-009 to CAP-016). */
+  initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number {
+    const engine = this.#engine;
+    engine.handle = handle;
+    engine.ndisM = ndisM;
+    ndisM.setMiniportAttributes(handle, this);
+    engine.outlet.attach(ndisM, handle);
+    engine.indicator.attach(ndisM, handle);
+    const handlers = ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP);
+    const isUsable =
+      handlers !== null &&
+      handlers.header.type === NdisChimneyOffloadType.TCP &&
+      handlers.header.revision >= NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1 &&
+      handlers.header.size >= NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE;
+    if (isUsable) engine.ndis = handlers;
+    else this.#isPlain = true;
+    engine.link.start(this);
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportHaltEx: resolves once the last indicated list is back (RECV-086). */
+  haltEx(_context: unknown): void | Promise<void> {
+    const engine = this.#engine;
+    engine.isHalted = true;
+    engine.timer.disarm();
+    engine.outlet.flush(NdisStatus.ADAPTER_REMOVED);
+    const closed = engine.link.close();
+    if (engine.pool.listsOut === 0) return closed;
+    const returned = new Promise<void>((resolve) => {
+      engine.onAllReturned = resolve;
+    });
+    return Promise.all([closed, returned]).then(() => undefined);
+  }
+
+  /** MiniportOidRequest. */
+  oidRequest(_context: unknown, request: OidRequest): number {
+    return this.#isPlain ? NdisStatus.NOT_SUPPORTED : oidRequest(this.#engine, request);
+  }
+
+  /** MiniportSendNetBufferLists. */
+  sendNetBufferLists(_context: unknown, lists: NetBufferList, _portNumber: number): void {
+    this.#engine.outlet.sendLists(lists);
+  }
+
+  /** MiniportReturnNetBufferLists: all ordinary indications are borrowed. */
+  returnNetBufferLists(_context: unknown, _lists: NetBufferList): void {}
+
+  /** MiniportInitiateOffload. */
+  initiateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
+    this.#engine.enqueue(OperationKind.INITIATE, offloadBlockList);
+  }
+
+  /** MiniportTerminateOffload. */
+  terminateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
+    this.#engine.enqueue(OperationKind.TERMINATE, offloadBlockList);
+  }
+
+  /** MiniportUpdateOffload. */
+  updateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
+    this.#engine.enqueue(OperationKind.UPDATE, offloadBlockList);
+  }
+
+  /** MiniportQueryOffload. */
+  queryOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
+    this.#engine.enqueue(OperationKind.QUERY, offloadBlockList);
+  }
+
+  /** MiniportInvalidateOffload. */
+  invalidateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
+    this.#engine.enqueue(OperationKind.INVALIDATE, offloadBlockList);
+  }
+
+  /** MiniportTcpOffloadSend. */
+  tcpOffloadSend(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    postSends(this.#engine, liveContext(offloadContext), lists);
+    return NdisStatus.PENDING;
+  }
+
+  /** MiniportTcpOffloadReceive. */
+  tcpOffloadReceive(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    postRequests(this.#engine, liveContext(offloadContext), lists);
+    return NdisStatus.PENDING;
+  }
+
+  /** MiniportTcpOffloadDisconnect. */
+  tcpOffloadDisconnect(_context: unknown, offloadContext: unknown, list: NetBufferList, flags: number): number {
+    postDisconnect(this.#engine, liveContext(offloadContext), list, flags);
+    return NdisStatus.PENDING;
+  }
+
+  /** MiniportTcpOffloadForward. */
+  tcpOffloadForward(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    postForwards(this.#engine, liveContext(offloadContext), lists);
+    return NdisStatus.PENDING;
+  }
+
+  /** MiniportTcpOffloadReceiveReturn: synchronous, and never fails (RECV-082, RECV-083). */
+  tcpOffloadReceiveReturn(_context: unknown, lists: NetBufferList): number {
+    const engine = this.#engine;
+    let list: NetBufferList | null = lists;
+    while (list !== null) {
+      const next: NetBufferList | null = list.next;
+      if (!engine.pool.takeBack(list)) engine.trace.count(Event.TARGET_RETURN_UNKNOWN);
+      list = next;
+    }
+    onReturned(engine);
+    return NdisStatus.SUCCESS;
+  }
+
+  // The link's side.
+
+  receive(bytes: Uint8Array, at: number, length: number): void {
+    if (!this.#engine.isHalted) receiveFrame(this.#engine, bytes, at, length);
+  }
+
+  receiveDone(): void {
+    const engine = this.#engine;
+    if (engine.isHalted) return;
+    flush(engine);
+    engine.hasIndicated = false;
+    engine.indicator.done();
+  }
+
+  linkState(isUp: boolean): void {
+    const engine = this.#engine;
+    if (engine.isHalted) return;
+    // TERM-069: reported; whether connections go up is the host's decision.
+    const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
+    engine.ndisM.indicateStatusEx(engine.handle, { statusCode });
+  }
+
+  writable(): void {
+    const engine = this.#engine;
+    if (engine.isHalted || !engine.outlet.writable()) return;
+    unblock(engine);
+    flush(engine);
+    done(engine);
+  }
+}
+
+/** The context that a slot holds; a context that was terminated is named by nobody any more (CTX-015). */
+function liveContext(offloadContext: unknown): TcpContext {
+  assert(
+    offloadContext instanceof TcpContext && offloadContext.standing !== Standing.TERMINATED,
+    'a data call names a connection that is offloaded here (CTX-006)',
+  );
+  return offloadContext;
+}

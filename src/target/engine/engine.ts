@@ -1,0 +1,272 @@
+/**
+ * What all parts of the engine target share: its memory, tables, pools, clocks and doors. Data and small bookkeeping only.
+ *
+ * Entries of the driver queue operations and mark connections; one deferred turn (or the end of a receive batch) does the
+ * work, so that nothing is ever completed from inside an entry (INIT-001, TERM-011, UPD-001, QRY-001, INV-001) and ACKs and
+ * completions are made once a batch. The turn itself is in turn.ts.
+ */
+
+import { DeadlineHeap } from '../../base/deadline-heap.ts';
+import { NEVER, type Runtime, type Timer } from '../../base/runtime.ts';
+import type { Link } from '../../link/link.ts';
+import {
+  type AdapterAttributes,
+  DEFAULT_OFFLOAD_PARAMETERS,
+  type MiniportOffloadBlock,
+  type NdisM,
+  type NdisMiniportHandle,
+  type OidRequest,
+  type TcpConnectionOffloadParameters,
+  type TcpOffloadEventHandlers,
+} from '../../ndis/miniport.ts';
+import type { TcpConnection } from '../../tcp/connection.ts';
+import { soonestDeadline } from '../../tcp/deadlines.ts';
+import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
+import { TcpSlab } from '../../tcp/slab.ts';
+import { TcpTable } from '../../tcp/table.ts';
+import type { PacketTap, Trace } from '../../trace/trace.ts';
+import { FrameIndicator } from '../plain/frame-indicator.ts';
+import { FrameOutlet } from '../plain/frame-outlet.ts';
+import { type Capacity, DEFAULT_CAPACITY, type Refuse } from './capacity.ts';
+import { type NeighborContext, type PathContext, Standing, type TcpContext } from './contexts.ts';
+import { ReceivePool } from './receive-pool.ts';
+import { FamilyStatistics } from './statistics.ts';
+import { applyTunables } from './tunables.ts';
+import { Work } from './work.ts';
+
+/** Options of the engine target. */
+export interface EngineAdapterOptions {
+  readonly link: Link;
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  /** The adapter's name; default: the link's. */
+  readonly name?: string;
+  /** Six bytes; default: the link's own, else one is made up. */
+  readonly macAddress?: Uint8Array;
+  /** Limits that are published and enforced; parts that are absent: {@link DEFAULT_CAPACITY}. */
+  readonly capacity?: Partial<Capacity>;
+  /** Most bytes of received data held for the host or by it. Default 64 MiB. */
+  readonly receivePoolBytes?: number;
+  /** VLANs of the interface; empty or absent: VLAN 0 (VLAN-008). */
+  readonly vlanIds?: readonly number[];
+  /** Whether neighbors may bring a source MAC of their own (DlSourceAddress). Default true. */
+  readonly allowSourceMac?: boolean;
+  /** Whether UserPriority is put into frames (VLAN-003). Default true. */
+  readonly supports8021p?: boolean;
+  /** Group MACs to which offloaded connections listen as well (STATE-011). Six bytes each. */
+  readonly multicastAddresses?: readonly Uint8Array[];
+  /** A policy asked about each object before it is taken. */
+  readonly refuse?: Refuse;
+  /** Sees every packet. */
+  readonly packetTap?: PacketTap | null;
+  /** Ordinary lists that may wait for a full link. Default 4096. */
+  readonly backlogLists?: number;
+  /** How long an initiate that arrives in a pause waits for OFFLOAD_RESUME before it is refused, µs. Default 50 ms. */
+  readonly pauseQueueUs?: number;
+  /** Changes to the parameters of the TCP engine. What the host sets by OID goes over them. */
+  readonly tcp?: Partial<TcpParameters>;
+}
+
+/** What is queued by an entry and done in a turn. */
+export const OperationKind = { INITIATE: 0, TERMINATE: 1, UPDATE: 2, QUERY: 3, INVALIDATE: 4, STATUS: 5 } as const;
+export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind];
+
+/** An operation in flight. */
+export interface Operation {
+  readonly kind: OperationKind;
+  /** The root; null for a status indication of our own. */
+  readonly root: MiniportOffloadBlock | null;
+  /** The status code of a status indication. */
+  readonly statusCode: number;
+  /** When it arrived, µs. */
+  readonly atUs: number;
+}
+
+/** D0 of NDIS_DEVICE_POWER_STATE: fully powered (PWR-005). */
+export const POWER_D0 = 1;
+
+const RECEIVE_POOL_BYTES_DEFAULT = 64 * 1024 * 1024;
+const PAUSE_QUEUE_US_DEFAULT = 50_000;
+
+/** The state of one engine target. */
+export class Engine {
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly link: Link;
+  readonly tap: PacketTap | null;
+  readonly attributes: AdapterAttributes;
+  readonly allowSourceMac: boolean;
+  readonly supports8021p: boolean;
+  readonly vlanIds: readonly number[];
+  readonly multicastAddresses: readonly Uint8Array[];
+  readonly refuse: Refuse | null;
+  readonly pauseQueueUs: number;
+  capacity: Capacity;
+
+  // Set by MiniportInitializeEx.
+  ndisM!: NdisM;
+  ndis!: TcpOffloadEventHandlers;
+  handle!: NdisMiniportHandle;
+
+  /** The engine's parameters; {@link tunables} as the host set them. */
+  readonly parameters: TcpParameters;
+  tunables: TcpConnectionOffloadParameters = { ...DEFAULT_OFFLOAD_PARAMETERS };
+  /** The host has set OID_TCP_TASK_OFFLOAD (CAP-022). */
+  isEnabled = false;
+  isPaused = false;
+  /** UPLOAD_ALL was indicated and OFFLOAD_RESUME was not yet (EVT-044). */
+  isUploadingAll = false;
+  isHalted = false;
+  powerState: number = POWER_D0;
+  pendingPower: OidRequest | null = null;
+
+  readonly slab: TcpSlab = new TcpSlab();
+  readonly table: TcpTable;
+  readonly heap: DeadlineHeap = new DeadlineHeap();
+  readonly timer: Timer;
+  readonly neighbors: Set<NeighborContext> = new Set();
+  readonly paths: Set<PathContext> = new Set();
+
+  readonly pool: ReceivePool;
+  readonly outlet: FrameOutlet;
+  readonly indicator: FrameIndicator = new FrameIndicator();
+  readonly statistics4: FamilyStatistics = new FamilyStatistics();
+  readonly statistics6: FamilyStatistics = new FamilyStatistics();
+  readonly work: Work;
+  /** IPv4 identification sent last; 0x8000 to 0xffff (SEND-040). */
+  ipId = 0xffff;
+
+  operations: Operation[] = [];
+  /** Initiates that arrived in a pause. */
+  pausedInitiates: Operation[] = [];
+  /** Connections that wait for room on the link, and in the pool. */
+  blocked: TcpContext[] = [];
+  starved: TcpContext[] = [];
+  /** Connections whose delivery goes on in the next turn. */
+  later: TcpContext[] = [];
+  firstQueued: TcpContext | null = null;
+  lastQueued: TcpContext | null = null;
+  isFlushing = false;
+  /** Something was indicated or completed upward in this flush. */
+  hasIndicated = false;
+  #isScheduled = false;
+  readonly #turn: () => void;
+  /** Resolves MiniportHaltEx once the last indicated list is back. */
+  onAllReturned: (() => void) | null = null;
+
+  constructor(
+    options: EngineAdapterOptions,
+    attributes: AdapterAttributes,
+    turn: () => void,
+    onTimer: (nowUs: number) => void,
+  ) {
+    this.runtime = options.runtime;
+    this.trace = options.trace;
+    this.link = options.link;
+    this.tap = options.packetTap ?? null;
+    this.attributes = attributes;
+    this.capacity = { ...DEFAULT_CAPACITY, ...options.capacity };
+    this.allowSourceMac = options.allowSourceMac ?? true;
+    this.supports8021p = options.supports8021p ?? true;
+    this.vlanIds = (options.vlanIds ?? []).filter((id) => id !== 0);
+    this.multicastAddresses = options.multicastAddresses ?? [];
+    this.refuse = options.refuse ?? null;
+    this.pauseQueueUs = options.pauseQueueUs ?? PAUSE_QUEUE_US_DEFAULT;
+    this.parameters = tcpParameters({ ...options.tcp, role: 'target' });
+    applyTunables(this.tunables, this.parameters);
+    this.table = new TcpTable(options.runtime.random.nextUint32());
+    this.pool = new ReceivePool(options.receivePoolBytes ?? RECEIVE_POOL_BYTES_DEFAULT);
+    this.outlet = new FrameOutlet({
+      link: options.link,
+      runtime: options.runtime,
+      trace: options.trace,
+      packetTap: this.tap,
+      backlogLists: options.backlogLists,
+    });
+    this.work = new Work(options.link.mtu);
+    this.timer = options.runtime.timer(onTimer);
+    this.#turn = () => {
+      this.#isScheduled = false;
+      turn();
+    };
+  }
+
+  /** Connections offloaded now. */
+  get connectionCount(): number {
+    return this.slab.live;
+  }
+
+  /** Counters of a family. */
+  statistics(family: number): FamilyStatistics {
+    return family === 4 ? this.statistics4 : this.statistics6;
+  }
+
+  /** Makes the turn come soon; as often as one likes. */
+  schedule(): void {
+    if (this.#isScheduled || this.isHalted) return;
+    this.#isScheduled = true;
+    this.runtime.defer(this.#turn);
+  }
+
+  /** Queues an operation for the turn. */
+  enqueue(kind: OperationKind, root: MiniportOffloadBlock | null, statusCode = 0): void {
+    this.operations.push({ kind, root, statusCode, atUs: this.runtime.nowUs() });
+    this.schedule();
+  }
+
+  /** Notes that something is due for a connection at the end of the batch or turn (bits of `Due`). */
+  mark(ctx: TcpContext, due: number): void {
+    ctx.due |= due;
+    if (ctx.isQueued) return;
+    ctx.isQueued = true;
+    ctx.nextQueued = null;
+    if (this.lastQueued === null) this.firstQueued = ctx;
+    else this.lastQueued.nextQueued = ctx;
+    this.lastQueued = ctx;
+  }
+
+  /** The same from an entry: the turn is made to come. */
+  markSoon(ctx: TcpContext, due: number): void {
+    this.mark(ctx, due);
+    if (!this.isFlushing) this.schedule();
+  }
+
+  /** The next connection for which something is due; null: none. */
+  takeQueued(): TcpContext | null {
+    const ctx = this.firstQueued;
+    if (ctx === null) return null;
+    this.firstQueued = ctx.nextQueued;
+    if (this.firstQueued === null) this.lastQueued = null;
+    ctx.nextQueued = null;
+    ctx.isQueued = false;
+    return ctx;
+  }
+
+  /**
+   * Sets the wake-up call of a connection after something was done with it. A deadline that moved later leaves the earlier
+   * one in place: it is looked at again when it fires.
+   */
+  rearm(ctx: TcpContext): void {
+    if (ctx.standing !== Standing.NORMAL) {
+      this.heap.set(ctx.tcp.slot, NEVER);
+      return;
+    }
+    const engineUs = soonestDeadline(ctx.tcp);
+    const atUs = ctx.pushAtUs < engineUs ? ctx.pushAtUs : engineUs;
+    if (atUs >= this.heap.atUs(ctx.tcp.slot)) return;
+    this.heap.set(ctx.tcp.slot, atUs);
+    if (atUs < this.timer.atUs) this.timer.arm(atUs);
+  }
+
+  /** The context of a record. */
+  contextOf(tcp: TcpConnection): TcpContext {
+    return tcp.owner as TcpContext;
+  }
+
+  /** Every offloaded connection; for operators and gauges, not for the data path. */
+  *connections(): Generator<TcpContext> {
+    for (const path of this.paths) {
+      for (let ctx = path.firstConnection; ctx !== null; ctx = ctx.nextOfPath) yield ctx;
+    }
+  }
+}

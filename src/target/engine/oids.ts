@@ -1,0 +1,105 @@
+/**
+ * MiniportOidRequest: capabilities, tunables, statistics, power (CAP-018 to CAP-036, STAT-001 to STAT-025, PWR-001 to PWR-005).
+ */
+
+import { NdisStatus, Oid, type OidRequest } from '../../ndis/miniport.ts';
+import { TcpConnectionState } from '../../state/tcp.ts';
+import { capabilitiesOf } from './capacity.ts';
+import { type Engine, POWER_D0 } from './engine.ts';
+import { applyTunables, areTunablesValid } from './tunables.ts';
+
+/** The lowest of NDIS_DEVICE_POWER_STATE: D0 is 1, D3 is 4. */
+const POWER_D3 = 4;
+
+/** Answers a status; PENDING for a power-down while connections are offloaded. */
+export function oidRequest(engine: Engine, request: OidRequest): number {
+  switch (request.oid) {
+    case Oid.TCP_TASK_OFFLOAD:
+      return request.kind === 'query' ? queryCapabilities(engine, request) : enable(engine, request);
+    case Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS:
+      if (request.kind === 'set') return setTunables(engine, request.information);
+      request.information = { ...engine.tunables };
+      return NdisStatus.SUCCESS;
+    case Oid.IP4_OFFLOAD_STATS:
+      return ipStatistics(engine, request, 4);
+    case Oid.IP6_OFFLOAD_STATS:
+      return ipStatistics(engine, request, 6);
+    case Oid.TCP4_OFFLOAD_STATS:
+      return tcpStatistics(engine, request, 4);
+    case Oid.TCP6_OFFLOAD_STATS:
+      return tcpStatistics(engine, request, 6);
+    case Oid.PNP_SET_POWER:
+      return request.kind === 'set' ? setPower(engine, request) : NdisStatus.NOT_SUPPORTED;
+    default:
+      return NdisStatus.NOT_SUPPORTED;
+  }
+}
+
+function queryCapabilities(engine: Engine, request: OidRequest): number {
+  request.information = capabilitiesOf(engine.capacity, engine.allowSourceMac, engine.supports8021p);
+  return NdisStatus.SUCCESS;
+}
+
+/** Set with tunables: the chimney is on (CAP-020, CAP-021). Set with null: off; what is offloaded stays until terminated. */
+function enable(engine: Engine, request: OidRequest): number {
+  if (request.information === null) {
+    engine.isEnabled = false;
+    return NdisStatus.SUCCESS;
+  }
+  const status = setTunables(engine, request.information);
+  if (status === NdisStatus.SUCCESS) engine.isEnabled = true;
+  return status;
+}
+
+function setTunables(engine: Engine, information: unknown): number {
+  if (!areTunablesValid(information)) return NdisStatus.INVALID_PARAMETER;
+  engine.tunables = { ...information };
+  applyTunables(engine.tunables, engine.parameters);
+  return NdisStatus.SUCCESS;
+}
+
+function ipStatistics(engine: Engine, request: OidRequest, family: number): number {
+  const statistics = engine.statistics(family);
+  if (request.kind === 'set') statistics.resetIp();
+  else request.information = statistics.ip();
+  return NdisStatus.SUCCESS;
+}
+
+function tcpStatistics(engine: Engine, request: OidRequest, family: number): number {
+  const statistics = engine.statistics(family);
+  if (request.kind === 'set') statistics.resetTcp();
+  else request.information = statistics.tcp(currentlyEstablished(engine, family));
+  return NdisStatus.SUCCESS;
+}
+
+/** STAT-018. */
+export function currentlyEstablished(engine: Engine, family: number): number {
+  let count = 0;
+  for (const ctx of engine.connections()) {
+    if (ctx.path.family !== family) continue;
+    const { state } = ctx.tcp;
+    if (state === TcpConnectionState.ESTABLISHED || state === TcpConnectionState.CLOSE_WAIT) count++;
+  }
+  return count;
+}
+
+/** A lower state waits for the last terminate (PWR-002, PWR-003). */
+function setPower(engine: Engine, request: OidRequest): number {
+  const state = request.information;
+  if (typeof state !== 'number' || !Number.isInteger(state) || state < POWER_D0 || state > POWER_D3) {
+    return NdisStatus.INVALID_PARAMETER;
+  }
+  engine.powerState = state;
+  if (state === POWER_D0 || engine.connectionCount === 0) return NdisStatus.SUCCESS;
+  if (engine.pendingPower !== null) return NdisStatus.FAILURE;
+  engine.pendingPower = request;
+  return NdisStatus.PENDING;
+}
+
+/** After a terminate: the last one lets a power request that waits be answered (PWR-004). */
+export function answerPendingPower(engine: Engine): void {
+  const request = engine.pendingPower;
+  if (request === null || engine.connectionCount > 0) return;
+  engine.pendingPower = null;
+  engine.ndisM.oidRequestComplete(engine.handle, request, NdisStatus.SUCCESS);
+}

@@ -1,0 +1,178 @@
+/**
+ * The receive path: which frames belong to offloaded connections; all others go up the ordinary way, unprocessed.
+ *
+ * Up goes what chimney-sequences 20 and 27 say: fragments, IP options and extension headers, everything but TCP, bad headers and
+ * checksums (not counted: STAT-026, STAT-028), SYNs in TIME_WAIT, anything in CLOSED or for a connection that is being
+ * uploaded. Frames on another VLAN than the neighbor's are dropped (VLAN-018). The connection is found directly (TREE-050).
+ */
+
+import { TcpConnectionState } from '../../state/tcp.ts';
+import { Effect } from '../../tcp/effects.ts';
+import { Event } from '../../trace/events.ts';
+import { HandledBy } from '../../trace/trace.ts';
+import { decodeEthernet, EtherType } from '../../wire/ethernet.ts';
+import { decodeIpv4 } from '../../wire/ipv4.ts';
+import { decodeIpv6 } from '../../wire/ipv6.ts';
+import { equalMac } from '../../wire/mac-address.ts';
+import { IpProtocol } from '../../wire/protocol.ts';
+import { WIRE_OK } from '../../wire/status.ts';
+import { decodeTcp, isTcpChecksumGood } from '../../wire/tcp.ts';
+import { TcpFlag } from '../../wire/tcp-segment.ts';
+import { type NeighborContext, Standing, type TcpContext } from './contexts.ts';
+import type { Engine } from './engine.ts';
+import { processSegment } from './segment.ts';
+
+/** Frames held behind urgent data at most, for one connection; the peer sends again what is dropped (it is not acknowledged). */
+const HELD_FRAMES_MAX = 256;
+
+/** What became of a frame. */
+const PASS_UP = 0;
+const TAKEN = 1;
+
+/** A frame from the link. */
+export function receiveFrame(engine: Engine, bytes: Uint8Array, at: number, length: number): void {
+  const taken = engine.table.size === 0 ? PASS_UP : tryChimney(engine, bytes, at, length);
+  if (engine.tap !== null) {
+    const handledBy = taken === TAKEN ? HandledBy.TARGET : HandledBy.HOST;
+    engine.tap.packet(0, handledBy, bytes, at, length, engine.runtime.nowUs());
+  }
+  if (taken === PASS_UP) engine.indicator.indicate(bytes, at, length);
+}
+
+function tryChimney(engine: Engine, bytes: Uint8Array, at: number, length: number): number {
+  if (engine.attributes.medium === 'ip') {
+    const version = length > 0 ? bytes[at]! >> 4 : 0;
+    if (version === 4) return tryIpv4(engine, bytes, at, length, at, length);
+    return version === 6 ? tryIpv6(engine, bytes, at, length, at, length) : PASS_UP;
+  }
+  const frame = engine.work.ethernet;
+  if (decodeEthernet(bytes, at, length, frame) !== WIRE_OK) return PASS_UP;
+  if (frame.etherType === EtherType.IPV4) {
+    return tryIpv4(engine, bytes, frame.payloadAt, frame.payloadLength, at, length);
+  }
+  if (frame.etherType === EtherType.IPV6) {
+    return tryIpv6(engine, bytes, frame.payloadAt, frame.payloadLength, at, length);
+  }
+  return PASS_UP;
+}
+
+function tryIpv4(
+  engine: Engine,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  frameAt: number,
+  frameLength: number,
+): number {
+  const ip = engine.work.ipv4;
+  if (decodeIpv4(bytes, at, length, ip) !== WIRE_OK) return PASS_UP;
+  if (ip.protocol !== IpProtocol.TCP || ip.isFragment || ip.hasOptions) return PASS_UP;
+  if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) return PASS_UP;
+  const ctx = find(engine, 4, bytes, ip.srcAt, ip.dstAt);
+  if (ctx === null) return PASS_UP;
+  const status = admit(engine, ctx, bytes, frameAt, frameLength);
+  if (status !== ADMITTED) return status;
+  if (!isTcpChecksumGood(bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt)) return passBad(engine);
+  return take(engine, ctx, ip.totalLength, bytes, frameAt, frameLength);
+}
+
+function tryIpv6(
+  engine: Engine,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  frameAt: number,
+  frameLength: number,
+): number {
+  const ip = engine.work.ipv6;
+  if (decodeIpv6(bytes, at, length, ip) !== WIRE_OK || ip.nextHeader !== IpProtocol.TCP) return PASS_UP;
+  if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) return PASS_UP;
+  const ctx = find(engine, 6, bytes, ip.srcAt, ip.dstAt);
+  if (ctx === null) return PASS_UP;
+  const status = admit(engine, ctx, bytes, frameAt, frameLength);
+  if (status !== ADMITTED) return status;
+  if (!isTcpChecksumGood(bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt)) return passBad(engine);
+  return take(engine, ctx, 40 + ip.payloadLength, bytes, frameAt, frameLength);
+}
+
+function find(engine: Engine, family: number, bytes: Uint8Array, srcAt: number, dstAt: number): TcpContext | null {
+  const seg = engine.work.segment;
+  const c = engine.table.find(family, bytes, dstAt, srcAt, seg.dstPort, seg.srcPort);
+  return c === null ? null : engine.contextOf(c);
+}
+
+/** Beside {@link PASS_UP} and {@link TAKEN}: the chimney wants it. */
+const ADMITTED = 2;
+
+/** Link-layer address, VLAN, and whether the connection is processed at all. */
+function admit(engine: Engine, ctx: TcpContext, bytes: Uint8Array, frameAt: number, frameLength: number): number {
+  const neighbor = ctx.path.neighbor;
+  if (neighbor !== null && engine.attributes.medium === 'ethernet') {
+    if (!isForUs(engine, neighbor, bytes, frameAt)) return PASS_UP;
+    const frame = engine.work.ethernet;
+    if (neighbor.vlanId !== 0 && (!frame.tagged || frame.vlanId !== neighbor.vlanId)) {
+      engine.trace.count(Event.TARGET_VLAN_DROPPED);
+      return TAKEN;
+    }
+  }
+  if (ctx.standing === Standing.NORMAL) {
+    const state = ctx.tcp.state;
+    if (state === TcpConnectionState.CLOSED) return passUp(engine);
+    if (state === TcpConnectionState.TIME_WAIT && (engine.work.segment.flags & TcpFlag.SYN) !== 0) {
+      return passUp(engine);
+    }
+    return ADMITTED;
+  }
+  if (ctx.held !== null && ctx.standing === Standing.STOPPED) {
+    hold(engine, ctx, bytes, frameAt, frameLength);
+    return TAKEN;
+  }
+  return passUp(engine);
+}
+
+function passUp(engine: Engine): number {
+  engine.trace.count(Event.TARGET_PASSED_UP);
+  return PASS_UP;
+}
+
+function passBad(engine: Engine): number {
+  engine.trace.count(Event.TARGET_CHECKSUM_BAD);
+  return PASS_UP;
+}
+
+/** STATE-011, STATE-012. */
+function isForUs(engine: Engine, neighbor: NeighborContext, bytes: Uint8Array, frameAt: number): boolean {
+  if (equalMac(bytes, frameAt, neighbor.source, 0)) return true;
+  for (let i = 0; i < engine.multicastAddresses.length; i++) {
+    if (equalMac(bytes, frameAt, engine.multicastAddresses[i]!, 0)) return true;
+  }
+  return false;
+}
+
+/** Keeps a frame from urgent data on for the ordinary path after the terminate (TCP-084, TCP-085). */
+function hold(engine: Engine, ctx: TcpContext, bytes: Uint8Array, frameAt: number, frameLength: number): void {
+  const held = ctx.held!;
+  if (held.length >= HELD_FRAMES_MAX) {
+    engine.trace.count(Event.TARGET_HELD_DROPPED);
+    return;
+  }
+  engine.trace.count(Event.TARGET_HELD);
+  held.push(bytes.slice(frameAt, frameAt + frameLength));
+}
+
+function take(
+  engine: Engine,
+  ctx: TcpContext,
+  datagramLength: number,
+  bytes: Uint8Array,
+  frameAt: number,
+  frameLength: number,
+): number {
+  const statistics = engine.statistics(ctx.path.family);
+  statistics.inReceives++;
+  statistics.inOctets += datagramLength;
+  const effects = processSegment(engine, ctx, engine.work.segment, engine.runtime.nowUs());
+  if ((effects & Effect.URGENT) !== 0) hold(engine, ctx, bytes, frameAt, frameLength);
+  else statistics.inDelivers++;
+  return TAKEN;
+}

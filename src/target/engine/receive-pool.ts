@@ -1,0 +1,265 @@
+/**
+ * The pool of received data that waits for the driver above, or is with it: bounded memory, indicated without a copy.
+ *
+ * Data is appended to blocks that all connections share, one behind the other, and described by MDLs. An indication takes the
+ * MDLs as they are; a block is free again when the last MDL over it has come back. Lists, MDLs and blocks are reused, so
+ * nothing is allocated per segment once the pool has grown (CAP-015, RECV-085). One NET_BUFFER a list (CAP-016).
+ * Leaves to others: which connection data belongs to, and when it is indicated (delivery.ts).
+ */
+
+import { copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+
+const BLOCK_BYTES = 32 * 1024;
+
+/** A run of pool memory, filled from the front and freed as a whole. */
+export class PoolBlock {
+  readonly bytes: Uint8Array = new Uint8Array(BLOCK_BYTES);
+  /** MDLs over it, and one for the pool while it is being filled. */
+  references = 0;
+  /** Bytes filled. */
+  used = 0;
+}
+
+/** A descriptor of pool memory. */
+export class PoolMdl extends Mdl {
+  block: PoolBlock;
+
+  constructor(block: PoolBlock) {
+    super(block.bytes, 0, 0);
+    this.block = block;
+  }
+}
+
+/** A list for indications and for BufferedData. */
+export class PoolList extends NetBufferList {
+  readonly pool: ReceivePool;
+  /** Whether the driver above holds it now. */
+  isOut = false;
+
+  constructor(pool: ReceivePool) {
+    super(new NetBuffer(null, 0));
+    this.pool = pool;
+  }
+}
+
+/** The data of one connection that is not delivered yet: a chain of MDLs. */
+export class BufferedData {
+  first: PoolMdl | null = null;
+  last: PoolMdl | null = null;
+  /** Bytes in the chain. */
+  length = 0;
+}
+
+/** Memory for received data. One per adapter. */
+export class ReceivePool {
+  readonly #maxBlocks: number;
+  #made = 0;
+  readonly #freeBlocks: PoolBlock[] = [];
+  readonly #freeMdls: PoolMdl[] = [];
+  readonly #freeLists: PoolList[] = [];
+  /** The block that is being filled. */
+  #open: PoolBlock | null = null;
+  #listsOut = 0;
+
+  /** `maxBytes`: the bound; rounded up to a block of 32 KiB. */
+  constructor(maxBytes: number) {
+    this.#maxBlocks = Math.max(1, Math.ceil(maxBytes / BLOCK_BYTES));
+  }
+
+  /** Bytes it can still take. */
+  get freeBytes(): number {
+    const open = this.#open === null ? 0 : BLOCK_BYTES - this.#open.used;
+    return open + (this.#maxBlocks - this.#made + this.#freeBlocks.length) * BLOCK_BYTES;
+  }
+
+  /** Lists that the driver above holds. */
+  get listsOut(): number {
+    return this.#listsOut;
+  }
+
+  /** Blocks in which there is data of somebody, here or above. */
+  get blocksHeld(): number {
+    const open = this.#open !== null && this.#open.references === 1 ? 1 : 0;
+    return this.#made - this.#freeBlocks.length - open;
+  }
+
+  /** Memory it has asked for so far, bytes. */
+  get byteLength(): number {
+    return this.#made * BLOCK_BYTES;
+  }
+
+  /** Copies `length` bytes behind the data of a connection. `freeBytes` was enough. */
+  append(data: BufferedData, bytes: Uint8Array, at: number, length: number): void {
+    let from = at;
+    let left = length;
+    data.length += length;
+    while (left > 0) {
+      const open = this.#openBlock();
+      const room = BLOCK_BYTES - open.used;
+      const n = left < room ? left : room;
+      copyBytes(bytes, from, n, open.bytes, open.used);
+      const last = data.last;
+      if (last !== null && last.block === open && last.byteOffset + last.byteCount === open.used) last.byteCount += n;
+      else this.#link(data, this.#takeMdl(open, open.used, n));
+      open.used += n;
+      from += n;
+      left -= n;
+    }
+  }
+
+  /** Drops `bytes` bytes from the front of the data. */
+  consume(data: BufferedData, bytes: number): void {
+    let left = bytes;
+    data.length -= bytes;
+    while (left > 0) {
+      const mdl = data.first!;
+      if (left < mdl.byteCount) {
+        mdl.byteOffset += left;
+        mdl.byteCount -= left;
+        return;
+      }
+      left -= mdl.byteCount;
+      data.first = mdl.next as PoolMdl | null;
+      if (data.first === null) data.last = null;
+      this.#giveMdl(mdl);
+    }
+  }
+
+  /** Drops all of it. */
+  clear(data: BufferedData): void {
+    this.consume(data, data.length);
+  }
+
+  /** Moves the first `length` bytes (at most all) of the data into a list of its own, without a copy. */
+  detach(data: BufferedData, length: number): PoolList {
+    const list = this.#freeLists.pop() ?? new PoolList(this);
+    const nb = list.firstNetBuffer!;
+    nb.mdlChain = data.first;
+    nb.currentMdl = data.first;
+    nb.currentMdlOffset = 0;
+    nb.dataOffset = 0;
+    nb.dataLength = length < data.length ? length : data.length;
+    if (length < data.length) this.#cut(data, length);
+    else {
+      data.first = null;
+      data.last = null;
+    }
+    data.length -= nb.dataLength;
+    list.next = null;
+    list.status = 0;
+    list.isOut = true;
+    this.#listsOut++;
+    return list;
+  }
+
+  /** Puts the bytes of a list that was not taken back in front of the data. */
+  reattach(data: BufferedData, list: PoolList): void {
+    let length = 0;
+    let last: PoolMdl | null = null;
+    const first = list.firstNetBuffer!.mdlChain as PoolMdl | null;
+    for (let mdl = first; mdl !== null; mdl = mdl.next as PoolMdl | null) {
+      length += mdl.byteCount;
+      last = mdl;
+    }
+    if (last !== null) {
+      last.next = data.first;
+      data.first = first;
+      if (data.last === null) data.last = last;
+    }
+    data.length += length;
+    this.#giveList(list);
+  }
+
+  /** A list has come back: its memory is free again. False: it is not out, and nothing was done. */
+  takeBack(list: NetBufferList): boolean {
+    if (!(list instanceof PoolList) || list.pool !== this || !list.isOut) return false;
+    let mdl = list.firstNetBuffer!.mdlChain as PoolMdl | null;
+    while (mdl !== null) {
+      const next = mdl.next as PoolMdl | null;
+      this.#giveMdl(mdl);
+      mdl = next;
+    }
+    this.#giveList(list);
+    return true;
+  }
+
+  /** Leaves everything behind the first `length` bytes in `data`; the MDL in which the cut falls is made into two. */
+  #cut(data: BufferedData, length: number): void {
+    let mdl = data.first!;
+    let left = length;
+    while (left >= mdl.byteCount) {
+      left -= mdl.byteCount;
+      const next = mdl.next as PoolMdl;
+      if (left === 0) {
+        mdl.next = null;
+        data.first = next;
+        return;
+      }
+      mdl = next;
+    }
+    const rest = this.#takeMdl(mdl.block, mdl.byteOffset + left, mdl.byteCount - left);
+    rest.next = mdl.next;
+    mdl.byteCount = left;
+    mdl.next = null;
+    data.first = rest;
+    if (rest.next === null) data.last = rest;
+  }
+
+  #link(data: BufferedData, mdl: PoolMdl): void {
+    if (data.last === null) data.first = mdl;
+    else data.last.next = mdl;
+    data.last = mdl;
+  }
+
+  #openBlock(): PoolBlock {
+    const open = this.#open;
+    if (open !== null) {
+      if (open.used < BLOCK_BYTES) return open;
+      this.#open = null;
+      this.#release(open);
+    }
+    let block = this.#freeBlocks.pop();
+    if (block === undefined) {
+      block = new PoolBlock();
+      this.#made++;
+    }
+    block.used = 0;
+    block.references = 1;
+    this.#open = block;
+    return block;
+  }
+
+  #takeMdl(block: PoolBlock, at: number, length: number): PoolMdl {
+    const mdl = this.#freeMdls.pop() ?? new PoolMdl(block);
+    block.references++;
+    mdl.block = block;
+    mdl.buffer = block.bytes;
+    mdl.byteOffset = at;
+    mdl.byteCount = length;
+    mdl.next = null;
+    return mdl;
+  }
+
+  #giveMdl(mdl: PoolMdl): void {
+    mdl.next = null;
+    this.#freeMdls.push(mdl);
+    this.#release(mdl.block);
+  }
+
+  #release(block: PoolBlock): void {
+    block.references--;
+    // A block that is being filled and that nobody refers to any more is filled again from its start.
+    if (block.references === 1 && block === this.#open) block.used = 0;
+    if (block.references === 0) this.#freeBlocks.push(block);
+  }
+
+  #giveList(list: PoolList): void {
+    const nb = list.firstNetBuffer!;
+    nb.mdlChain = null;
+    nb.currentMdl = null;
+    list.next = null;
+    list.isOut = false;
+    this.#listsOut--;
+    this.#freeLists.push(list);
+  }
+}

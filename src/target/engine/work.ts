@@ -1,0 +1,38 @@
+/**
+ * Records and buffers that the engine target uses for one packet at a time, made once.
+ */
+
+import type { BytesConsumed } from '../../ndis/miniport.ts';
+import { TextPiece } from '../../tcp/text-pool.ts';
+import { EthernetFrame } from '../../wire/ethernet.ts';
+import { Ipv4Header } from '../../wire/ipv4.ts';
+import { Ipv6Header } from '../../wire/ipv6.ts';
+import { TcpSegment } from '../../wire/tcp-segment.ts';
+
+/** Ethernet with a tag: what may stand in front of an IP packet. */
+const LINK_HEADER_MAX = 18;
+
+/** The work records of one engine. */
+export class Work {
+  // Received.
+  readonly ethernet: EthernetFrame = new EthernetFrame();
+  readonly ipv4: Ipv4Header = new Ipv4Header();
+  readonly ipv6: Ipv6Header = new Ipv6Header();
+  readonly segment: TcpSegment = new TcpSegment();
+  readonly piece: TextPiece = new TextPiece();
+  /** Where a forwarded segment in several MDLs is put together. */
+  readonly forwarded: Uint8Array = new Uint8Array(65_535);
+
+  // To be sent.
+  readonly outgoing: TcpSegment = new TcpSegment();
+  readonly outgoingIpv4: Ipv4Header = new Ipv4Header();
+  readonly outgoingIpv6: Ipv6Header = new Ipv6Header();
+  readonly frame: Uint8Array;
+
+  readonly consumed: BytesConsumed = { value: 0 };
+
+  /** `mtu`: of the link, bytes. */
+  constructor(mtu: number) {
+    this.frame = new Uint8Array(LINK_HEADER_MAX + mtu);
+  }
+}

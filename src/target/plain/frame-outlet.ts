@@ -1,0 +1,186 @@
+/**
+ * The way out of an adapter: ordinary frames from above and, where there is a chimney, its own, onto one link that may be full.
+ *
+ * Promises: frames leave in the order in which they were given, chimney frames before ordinary ones when both wait; what waits
+ * is bounded; every ordinary list is completed exactly once; a frame in one MDL is not copied. Nothing is allocated per frame.
+ * Leaves to others: what frames say. Source: link/link.ts (transmit, writable), MiniportSendNetBufferLists.
+ */
+
+import type { Runtime } from '../../base/runtime.ts';
+import type { Link } from '../../link/link.ts';
+import { type NdisM, type NdisMiniportHandle, NdisStatus } from '../../ndis/miniport.ts';
+import { copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { Event } from '../../trace/events.ts';
+import { HandledBy, type PacketTap, type Trace } from '../../trace/trace.ts';
+import { FrameRing } from './frame-ring.ts';
+
+/** Bytes in front of an IP packet at most: Ethernet with a tag. */
+const LINK_HEADER_MAX = 18;
+/** Ordinary lists that wait for the link at most. */
+const BACKLOG_LISTS_DEFAULT = 4096;
+/** Chimney frames that wait for the link at most: ACKs and resets that were due when it was full. */
+const KEPT_FRAMES = 256;
+
+export interface FrameOutletOptions {
+  readonly link: Link;
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly packetTap: PacketTap | null;
+  /** Ordinary lists that may wait for a full link. Default 4096. */
+  readonly backlogLists?: number | undefined;
+}
+
+/** Frames on their way to the link. */
+export class FrameOutlet {
+  readonly #link: Link;
+  readonly #runtime: Runtime;
+  readonly #trace: Trace;
+  readonly #tap: PacketTap | null;
+  readonly #backlogMax: number;
+  #ndisM: NdisM | null = null;
+  #handle: NdisMiniportHandle | null = null;
+  #isFull = false;
+  readonly #kept = new FrameRing(KEPT_FRAMES);
+  #firstList: NetBufferList | null = null;
+  #lastList: NetBufferList | null = null;
+  #waiting = 0;
+  /** Where a frame in several MDLs is put together. */
+  readonly #gathered: Uint8Array;
+
+  constructor(options: FrameOutletOptions) {
+    this.#link = options.link;
+    this.#runtime = options.runtime;
+    this.#trace = options.trace;
+    this.#tap = options.packetTap;
+    this.#backlogMax = options.backlogLists ?? BACKLOG_LISTS_DEFAULT;
+    this.#gathered = new Uint8Array(LINK_HEADER_MAX + options.link.mtu);
+  }
+
+  /** Who the completions go to. */
+  attach(ndisM: NdisM, handle: NdisMiniportHandle): void {
+    this.#ndisM = ndisM;
+    this.#handle = handle;
+  }
+
+  /** Whether the link takes frames now. */
+  get isOpen(): boolean {
+    return !this.#isFull;
+  }
+
+  /** Ordinary lists that wait for the link. */
+  get waitingLists(): number {
+    return this.#waiting;
+  }
+
+  /** Chimney frames that wait for the link. */
+  get waitingFrames(): number {
+    return this.#kept.count;
+  }
+
+  /** MiniportSendNetBufferLists: sends each list, keeps it while the link is full, or gives it back with RESOURCES. */
+  sendLists(lists: NetBufferList): void {
+    let doneFirst: NetBufferList | null = null;
+    let doneLast: NetBufferList | null = null;
+    let list: NetBufferList | null = lists;
+    while (list !== null) {
+      const next: NetBufferList | null = list.next;
+      list.next = null;
+      if (!this.#isFull && this.#sendList(list)) list.status = NdisStatus.SUCCESS;
+      else if (this.#waiting < this.#backlogMax) {
+        this.#queue(list);
+        list = next;
+        continue;
+      } else {
+        this.#trace.count(Event.TARGET_SEND_BACKLOG_FULL);
+        list.status = NdisStatus.RESOURCES;
+      }
+      if (doneLast === null) doneFirst = list;
+      else doneLast.next = list;
+      doneLast = list;
+      list = next;
+    }
+    if (doneFirst !== null) this.#ndisM!.sendNetBufferListsComplete(this.#handle!, doneFirst);
+  }
+
+  /** Sends a chimney frame; while the link is full it is kept in a copy, as the engine counts it as sent. */
+  emit(bytes: Uint8Array, at: number, length: number): void {
+    if (!this.#isFull && this.#transmit(bytes, at, length, HandledBy.TARGET)) return;
+    if (!this.#kept.push(bytes, at, length)) this.#trace.count(Event.TARGET_FRAME_DROPPED);
+  }
+
+  /** The link has room again: what waits leaves. Answers {@link isOpen} afterwards. */
+  writable(): boolean {
+    this.#isFull = false;
+    while (this.#kept.count > 0) {
+      if (!this.#transmit(this.#kept.first, 0, this.#kept.firstLength, HandledBy.TARGET)) return false;
+      this.#kept.shift();
+    }
+    let doneFirst: NetBufferList | null = null;
+    let doneLast: NetBufferList | null = null;
+    while (this.#firstList !== null) {
+      const list = this.#firstList;
+      if (!this.#sendList(list)) break;
+      this.#unqueueFirst();
+      list.status = NdisStatus.SUCCESS;
+      if (doneLast === null) doneFirst = list;
+      else doneLast.next = list;
+      doneLast = list;
+    }
+    if (doneFirst !== null) this.#ndisM!.sendNetBufferListsComplete(this.#handle!, doneFirst);
+    return !this.#isFull;
+  }
+
+  /** The adapter goes away: lists that wait come back with `status`. */
+  flush(status: number): void {
+    const lists = this.#firstList;
+    this.#firstList = null;
+    this.#lastList = null;
+    this.#waiting = 0;
+    for (let list = lists; list !== null; list = list.next) list.status = status;
+    if (lists !== null) this.#ndisM!.sendNetBufferListsComplete(this.#handle!, lists);
+  }
+
+  #queue(list: NetBufferList): void {
+    if (this.#lastList === null) this.#firstList = list;
+    else this.#lastList.next = list;
+    this.#lastList = list;
+    this.#waiting++;
+  }
+
+  #unqueueFirst(): void {
+    const list = this.#firstList!;
+    this.#firstList = list.next;
+    if (this.#firstList === null) this.#lastList = null;
+    list.next = null;
+    this.#waiting--;
+  }
+
+  /** Each buffer is a frame; a list that is cut short by a full link is sent again from its first frame, as a link may. */
+  #sendList(list: NetBufferList): boolean {
+    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) if (!this.#sendBuffer(nb)) return false;
+    return true;
+  }
+
+  #sendBuffer(nb: NetBuffer): boolean {
+    const mdl = nb.currentMdl;
+    if (mdl === null || nb.dataLength === 0) return true;
+    if (nb.dataLength <= mdl.byteCount - nb.currentMdlOffset) {
+      return this.#transmit(mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, nb.dataLength, HandledBy.HOST);
+    }
+    if (nb.dataLength > this.#gathered.length) {
+      this.#trace.count(Event.TARGET_FRAME_DROPPED);
+      return true;
+    }
+    copyFromNetBuffer(nb, 0, nb.dataLength, this.#gathered, 0);
+    return this.#transmit(this.#gathered, 0, nb.dataLength, HandledBy.HOST);
+  }
+
+  #transmit(bytes: Uint8Array, at: number, length: number, handledBy: HandledBy): boolean {
+    if (!this.#link.transmit(bytes, at, length)) {
+      this.#isFull = true;
+      return false;
+    }
+    if (this.#tap !== null) this.#tap.packet(1, handledBy, bytes, at, length, this.#runtime.nowUs());
+    return true;
+  }
+}

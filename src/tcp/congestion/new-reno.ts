@@ -1,0 +1,109 @@
+/**
+ * NewReno: slow start, congestion avoidance, fast retransmit and fast recovery.
+ *
+ * Counts bytes, not ACKs, so an ACK split in many gains nothing and one that covers many segments loses little. Source: RFC
+ * 5681, RFC 6582, RFC 3465 for the counting (its limit L, where RFC 5681 alone would say 1).
+ */
+
+import { PrivateWord, type TcpConnection } from '../connection.ts';
+import {
+  type CongestionControl,
+  CWND_MAX,
+  clearCongestionWords,
+  halvedFlight,
+  SS_THRESH_INITIAL,
+  senderMss,
+} from './congestion-control.ts';
+
+/** NewReno; one object serves all connections. */
+export class NewReno implements CongestionControl {
+  readonly name: string = 'newreno';
+  /** Most segments by which one ACK opens the window in slow start. L of RFC 3465 section 2.2. */
+  readonly #slowStartLimit: number;
+
+  constructor(slowStartLimit = 2) {
+    this.#slowStartLimit = slowStartLimit;
+  }
+
+  onConnected(c: TcpConnection, iw: number): void {
+    clearCongestionWords(c);
+    c.cWnd = iw;
+    c.ssThresh = SS_THRESH_INITIAL;
+  }
+
+  onAdopted(c: TcpConnection, _nowUs: number): void {
+    clearCongestionWords(c);
+  }
+
+  onRttSample(_c: TcpConnection, _rttUs: number, _nowUs: number): void {
+    // Reno does not look at time.
+  }
+
+  onAck(c: TcpConnection, ackedBytes: number, isCwndLimited: boolean, _nowUs: number): void {
+    if (!isCwndLimited || ackedBytes <= 0) return;
+    const mss = senderMss(c);
+    let left = ackedBytes;
+    if (c.cWnd < c.ssThresh) {
+      // RFC 5681 3.1 equation 2 with RFC 3465's L; what goes beyond ssthresh counts for congestion avoidance.
+      const wanted = Math.min(left, this.#slowStartLimit * mss);
+      const grown = Math.min(wanted, c.ssThresh - c.cWnd, CWND_MAX - c.cWnd);
+      c.cWnd += grown;
+      left = wanted - grown;
+      if (c.cWnd < c.ssThresh || left === 0) return;
+    }
+    // RFC 5681 3.1: one SMSS for each full window acknowledged.
+    const acked = c.words[c.base + PrivateWord.CC_ACKED]! + left;
+    if (acked < c.cWnd) {
+      c.words[c.base + PrivateWord.CC_ACKED] = acked;
+      return;
+    }
+    c.words[c.base + PrivateWord.CC_ACKED] = Math.min(acked - c.cWnd, c.cWnd);
+    c.cWnd = Math.min(CWND_MAX, c.cWnd + mss);
+  }
+
+  onLoss(c: TcpConnection, flightSize: number, dupAcks: number, _nowUs: number): void {
+    c.ssThresh = halvedFlight(c, flightSize);
+    c.cWnd = Math.min(CWND_MAX, c.ssThresh + dupAcks * senderMss(c));
+    c.words[c.base + PrivateWord.CC_ACKED] = 0;
+  }
+
+  onDuplicateAck(c: TcpConnection, flightSize: number): void {
+    // RFC 5681 3.2 step 4 and section 4.3: not by more segments than can have left the network, whoever forges ACKs.
+    const mss = senderMss(c);
+    const most = Math.min(CWND_MAX, c.ssThresh + flightSize + mss);
+    c.cWnd = Math.max(c.cWnd, Math.min(most, c.cWnd + mss));
+  }
+
+  onPartialAck(c: TcpConnection, ackedBytes: number): void {
+    // RFC 6582 3.2 step 3: deflate by what was acknowledged, add back one segment if that was one or more.
+    const mss = senderMss(c);
+    c.cWnd = Math.max(mss, c.cWnd - ackedBytes + (ackedBytes >= mss ? mss : 0));
+  }
+
+  onRecovered(c: TcpConnection, flightSize: number, hasSack: boolean, _nowUs: number): void {
+    const mss = senderMss(c);
+    // RFC 6582 3.2 step 3, option 1: no burst when little is in flight.
+    c.cWnd = Math.min(CWND_MAX, c.ssThresh, hasSack ? CWND_MAX : Math.max(flightSize, mss) + mss);
+    c.words[c.base + PrivateWord.CC_ACKED] = 0;
+  }
+
+  onTimeout(c: TcpConnection, flightSize: number, isFirst: boolean, _nowUs: number): void {
+    if (isFirst) c.ssThresh = halvedFlight(c, flightSize);
+    // The loss window, one segment.
+    c.cWnd = senderMss(c);
+    c.words[c.base + PrivateWord.CC_ACKED] = 0;
+  }
+
+  onRestart(c: TcpConnection, iw: number): void {
+    c.cWnd = Math.min(iw, c.cWnd);
+    c.words[c.base + PrivateWord.CC_ACKED] = 0;
+  }
+
+  onMssReduced(c: TcpConnection, oldMss: number): void {
+    const mss = senderMss(c);
+    if (mss < oldMss) c.cWnd = Math.max(mss, Math.floor((c.cWnd / oldMss) * mss));
+  }
+}
+
+/** The one NewReno of everybody: it has no state. */
+export const newReno: CongestionControl = new NewReno();

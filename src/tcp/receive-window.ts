@@ -1,0 +1,63 @@
+/**
+ * The receive window: how much the peer may send, kept from becoming silly.
+ *
+ * The right edge never moves left (SHLD-14) and moves right in steps worth a segment: min(half the buffer, MSS) (RFC 9293
+ * 3.8.6.2.2 MUST-39). What is offered goes out with the next ACK anyway; a segment of its own is sent for it only when the
+ * peer would otherwise wait, or when much has become free since.
+ */
+
+import { seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
+import { advertisedWindow } from './acceptability.ts';
+import { type TcpConnection, TcpMode } from './connection.ts';
+import { Effect, type Effects } from './effects.ts';
+import { canReceive, releaseReassembly } from './lifecycle.ts';
+import type { TcpParameters } from './parameters.ts';
+
+/** Largest value of the window field. */
+const WINDOW_FIELD_MAX = 65535;
+
+/**
+ * The owner can buffer `freeBytes` more behind RCV.NXT. To be called after text was delivered (contract of Effect.TEXT) and
+ * whenever the reader has taken some. TRANSMIT: a window update is due.
+ */
+export function setReceiveSpace(c: TcpConnection, p: TcpParameters, freeBytes: number, _nowUs: number): Effects {
+  c.receiveSpace = freeBytes;
+  if (c.reassembly?.isEmpty) releaseReassembly(c, p);
+  if (!canReceive(c.state)) return Effect.NONE;
+  const offer = Math.min(freeBytes, WINDOW_FIELD_MAX << c.rcvWindScale);
+  const step = Math.max(1, Math.min(c.initialRcvWnd >> 1, c.localMss));
+  if (offer - c.rcvWnd < step) return Effect.NONE;
+  c.rcvWnd = offer;
+  if (!isUpdateDue(c)) return Effect.NONE;
+  c.setMode(TcpMode.ACK_NOW);
+  return Effect.TRANSMIT;
+}
+
+/** Whether the offered window is worth telling by itself: the peer is short of window, or it has grown by much. */
+function isUpdateDue(c: TcpConnection): boolean {
+  const advertised = advertisedWindow(c);
+  const gain = c.rcvWnd - advertised;
+  const buffer = c.initialRcvWnd;
+  if (advertised < c.localMss) return true;
+  if (2 * gain >= buffer) return true;
+  return gain >= 2 * c.localMss && (4 * gain >= buffer || 8 * advertised <= buffer || buffer <= 8 * c.localMss);
+}
+
+/**
+ * The window field of a segment sent now, which is thereby advertised. Scaling rounds down; where that would draw the right
+ * edge back it rounds up instead, if the room is there (RFC 7323 2.4).
+ */
+export function advertiseWindow(c: TcpConnection, isSyn: boolean): number {
+  const scale = isSyn ? 0 : c.rcvWindScale;
+  let field = Math.min(c.rcvWnd >> scale, WINDOW_FIELD_MAX);
+  let edge = seqAdd(c.rcvNxt, field << scale);
+  if (seqBefore(edge, c.rcvAdv) && field < WINDOW_FIELD_MAX && (field + 1) << scale <= c.receiveSpace) {
+    field++;
+    edge = seqAdd(c.rcvNxt, field << scale);
+  }
+  if (seqDiff(edge, c.rcvAdv) > 0) {
+    c.rcvAdv = edge;
+    if (field << scale > c.rcvWnd) c.rcvWnd = field << scale;
+  }
+  return field;
+}

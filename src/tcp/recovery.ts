@@ -1,0 +1,117 @@
+/**
+ * Loss recovery: duplicate ACKs, fast retransmit, SACK or NewReno recovery, and what a retransmission timeout begins.
+ *
+ * The engine finds losses and says when recovery begins and ends; the windows are the congestion control's, the scoreboard
+ * says what the peer holds. One rule for both kinds: nothing begins again before `recover` is acknowledged.
+ * Sources: RFC 5681 3.2, RFC 6582, RFC 6675 5, RFC 3042, RFC 6298 5.4 to 5.6, RFC 2018 8.
+ */
+
+import { type Seq, seqBefore, seqDiff } from '../base/seq.ts';
+import { TcpConstFlag } from '../state/tcp.ts';
+import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
+import { senderMss } from './congestion/congestion-control.ts';
+import { type TcpConnection, TcpMode } from './connection.ts';
+import { Effect, type Effects } from './effects.ts';
+import { releaseScoreboard } from './lifecycle.ts';
+import type { TcpParameters } from './parameters.ts';
+import { backOffCount, endBackOff } from './rtt.ts';
+import { COUNT_MAX } from './send-window.ts';
+
+/** Takes in the SACK blocks of a segment; answers how many bytes they newly reported. RFC 6675 5: Update() on every ACK. */
+export function takeSack(c: TcpConnection, p: TcpParameters, seg: TcpSegment, una: Seq): number {
+  if (seg.sackCount === 0 || !c.hasOption(TcpConstFlag.SACK_ENABLED)) return 0;
+  if (c.scoreboard === null) {
+    // Nothing in flight: nothing that a block could rightly report.
+    if (c.sndMax === una) return 0;
+    c.scoreboard = p.spares.takeScoreboard();
+    // A recovery may have begun before, where the connection was then run: nothing is known of what that has sent again.
+    c.scoreboard.enterRecovery(una);
+  }
+  c.scoreboard.setThresholds(p.duplicateAckThreshold, senderMss(c));
+  return c.scoreboard.update(seg, una, c.sndMax);
+}
+
+/** An ACK for SND.UNA once more. `newlySacked`: bytes; `windowBefore`: SND.WND before this segment. */
+export function onSameAck(
+  c: TcpConnection,
+  p: TcpParameters,
+  seg: TcpSegment,
+  newlySacked: number,
+  windowBefore: number,
+  nowUs: number,
+): Effects {
+  if (c.sndMax === c.sndUna || c.sndWnd === 0) return Effect.NONE;
+  const hasSack = c.hasOption(TcpConstFlag.SACK_ENABLED);
+  const isDuplicate = hasSack
+    ? newlySacked > 0
+    : seg.textLength === 0 && (seg.flags & TcpFlag.FIN) === 0 && c.sndWnd === windowBefore;
+  if (!isDuplicate) return Effect.NONE;
+  if (c.dupAckCount < COUNT_MAX) c.dupAckCount++;
+
+  if (c.hasMode(TcpMode.IN_RECOVERY)) {
+    if (!hasSack) p.congestion.onDuplicateAck(c, seqDiff(c.sndMax, c.sndUna));
+    return Effect.TRANSMIT;
+  }
+  // After a timeout everything is sent again anyway. RFC 6675 5.1.
+  if (c.hasMode(TcpMode.AFTER_TIMEOUT)) return Effect.TRANSMIT;
+  const isLoss = c.dupAckCount >= p.duplicateAckThreshold || (c.scoreboard?.isLost(c.sndUna) ?? false);
+  if (!isLoss) return Effect.TRANSMIT; // limited transmit, RFC 3042
+  // RFC 6582 3.2 step 2: duplicates of what a former recovery sent again tell of no new loss.
+  if (!hasSack && !seqBefore(c.recover, c.sndUna)) return Effect.NONE;
+  enterRecovery(c, p, hasSack, nowUs);
+  return Effect.TRANSMIT;
+}
+
+/** RFC 6675 5 (4), RFC 5681 3.2 steps 2 and 3. */
+function enterRecovery(c: TcpConnection, p: TcpParameters, hasSack: boolean, nowUs: number): void {
+  // What limited transmit sent beyond CWND does not count (RFC 5681 3.2 step 2).
+  const flight = Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd);
+  p.congestion.onLoss(c, flight, hasSack ? 0 : p.duplicateAckThreshold, nowUs);
+  c.recover = c.sndMax;
+  c.sndNxt = c.sndMax;
+  c.scoreboard?.enterRecovery(c.sndUna);
+  c.setMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE);
+}
+
+/** SND.UNA has moved by an ACK for `dataBytes` of text: recovery ends, goes on, or the congestion window grows. */
+export function onUnaMoved(c: TcpConnection, p: TcpParameters, dataBytes: number, nowUs: number): void {
+  const hasSack = c.hasOption(TcpConstFlag.SACK_ENABLED);
+  c.dupAckCount = 0;
+  c.clearMode(TcpMode.RETRANSMIT_DUE);
+  if (c.scoreboard !== null && !c.scoreboard.acknowledge(c.sndUna)) onReneged(c);
+  const isRecovered = !seqBefore(c.sndUna, c.recover);
+  if (c.hasMode(TcpMode.IN_RECOVERY)) {
+    if (isRecovered) {
+      c.clearMode(TcpMode.IN_RECOVERY);
+      p.congestion.onRecovered(c, seqDiff(c.sndMax, c.sndUna), hasSack, nowUs);
+    } else if (!hasSack) {
+      p.congestion.onPartialAck(c, dataBytes);
+      c.setMode(TcpMode.RETRANSMIT_DUE);
+    }
+  } else {
+    if (isRecovered && c.hasMode(TcpMode.AFTER_TIMEOUT)) c.clearMode(TcpMode.AFTER_TIMEOUT);
+    // Data first sent after the timeout was acknowledged, so the path carries what is sent once. RFC 6298 5, last note.
+    if (seqBefore(c.recover, c.sndUna) && backOffCount(c) > 0) endBackOff(c);
+    p.congestion.onAck(c, dataBytes, c.hasMode(TcpMode.CWND_LIMITED | TcpMode.AFTER_TIMEOUT), nowUs);
+  }
+  if (c.scoreboard?.isEmpty && !c.hasMode(TcpMode.IN_RECOVERY)) releaseScoreboard(c, p);
+}
+
+/** The peer dropped what it had reported: everything unacknowledged is sent again. RFC 2018 8. */
+function onReneged(c: TcpConnection): void {
+  c.clearMode(TcpMode.IN_RECOVERY);
+  c.setMode(TcpMode.AFTER_TIMEOUT);
+  c.recover = c.sndMax;
+  c.sndNxt = c.sndUna;
+}
+
+/** The retransmission timer expired with text or FIN unacknowledged: begin again at SND.UNA. RFC 6298 5.4, RFC 6675 5.1. */
+export function beginAgain(c: TcpConnection, p: TcpParameters, nowUs: number): void {
+  p.congestion.onTimeout(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), c.retransmitCount === 0, nowUs);
+  c.scoreboard?.onTimeout(c.sndUna);
+  c.recover = c.sndMax;
+  c.dupAckCount = 0;
+  c.clearMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE | TcpMode.CWND_LIMITED);
+  c.setMode(TcpMode.AFTER_TIMEOUT);
+  c.sndNxt = c.sndUna;
+}

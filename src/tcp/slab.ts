@@ -1,0 +1,82 @@
+/**
+ * The slab: memory of all connection records of one user of the engine, and the views of those in use.
+ *
+ * Promises: a record is zeroed, its deadlines unarmed, when it is allocated; slots are reused, the last freed first; chunks are
+ * added as needed and never given back. Leaves to others: what runs on a record, and taking it out of tables and heaps first.
+ */
+
+import { assert } from '../base/assert.ts';
+import { NEVER } from '../base/runtime.ts';
+import { DEADLINES, Moment, RECORD_WORDS, TcpConnection } from './connection.ts';
+
+/** Records in chunks, named by slot numbers from 0. */
+export class TcpSlab {
+  readonly #chunkRecords: number;
+  readonly #views: TcpConnection[] = [];
+  /** Slots that are free, a stack. */
+  #free: Int32Array = new Int32Array(0);
+  #freeCount = 0;
+  #isLive: Uint8Array = new Uint8Array(0);
+
+  constructor(chunkRecords = 1024) {
+    this.#chunkRecords = chunkRecords;
+  }
+
+  /** Records in use. */
+  get live(): number {
+    return this.#views.length - this.#freeCount;
+  }
+
+  /** Bytes of record memory, used or not. */
+  get byteLength(): number {
+    return this.#views.length * RECORD_WORDS * 4;
+  }
+
+  /** A fresh record: all words and moments 0, all deadlines NEVER, nothing referred to. */
+  allocate(): TcpConnection {
+    if (this.#freeCount === 0) this.#grow();
+    this.#freeCount--;
+    const c = this.#views[this.#free[this.#freeCount]!]!;
+    this.#isLive[c.slot] = 1;
+    c.words.fill(0, c.base, c.base + RECORD_WORDS);
+    for (let i = 0; i < DEADLINES; i++) c.moments[c.momentBase + i] = NEVER;
+    c.moments[c.momentBase + Moment.SOONEST] = NEVER;
+    return c;
+  }
+
+  /** Gives a record back; nobody refers to it any more. */
+  free(c: TcpConnection): void {
+    assert(this.#isLive[c.slot] === 1 && this.#views[c.slot] === c, 'a record is freed once, to the slab it came from');
+    this.#isLive[c.slot] = 0;
+    c.owner = null;
+    c.sendQueue = null;
+    // Its pages belong to a pool that outlives the record.
+    c.reassembly?.clear();
+    c.reassembly = null;
+    c.scoreboard = null;
+    this.#free[this.#freeCount] = c.slot;
+    this.#freeCount++;
+  }
+
+  /** The record with this slot number. */
+  at(slot: number): TcpConnection {
+    const c = this.#views[slot];
+    assert(c !== undefined && this.#isLive[slot] === 1, 'a slot number names a record in use');
+    return c;
+  }
+
+  #grow(): void {
+    const first = this.#views.length;
+    const buffer = new ArrayBuffer(this.#chunkRecords * RECORD_WORDS * 4);
+    const words = new Int32Array(buffer);
+    const moments = new Float64Array(buffer);
+    for (let i = 0; i < this.#chunkRecords; i++)
+      this.#views.push(new TcpConnection(words, moments, i * RECORD_WORDS, first + i));
+    const isLive = new Uint8Array(this.#views.length);
+    isLive.set(this.#isLive);
+    this.#isLive = isLive;
+    this.#free = new Int32Array(this.#views.length);
+    for (let i = 0; i < this.#chunkRecords; i++) this.#free[i] = first + this.#chunkRecords - 1 - i;
+    this.#freeCount = this.#chunkRecords;
+  }
+}

@@ -1,0 +1,151 @@
+/** The engine against itself over a wire that loses, repeats, delays and reorders: every byte once, in order, both ways, and an end. */
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
+import { TcpConstFlag } from '../../src/state/tcp.ts';
+import { LIMIT_US, type PairEnd, type PairOptions, pair } from '../support/tcp-pair.ts';
+
+const CLEAN: PairOptions = {
+  bytes: [300_000, 300_000],
+  loss: 0,
+  duplicate: 0,
+  reorder: 0,
+  delayUs: 10_000,
+  queue: 10_000,
+  receiveBuffer: 100_000,
+  eager: 1,
+  mss: [1460, 1460],
+  tsoSegments: 1,
+  noDelay: false,
+  simultaneous: false,
+  parameters: {},
+};
+
+interface Outcome {
+  readonly elapsedUs: number;
+  readonly segments: number;
+  readonly retransmissions: number;
+  readonly moves: number;
+}
+
+/** Runs to the end and checks what must hold there. */
+function run(options: PairOptions, seed: number): Outcome {
+  const runtime = new VirtualRuntime(seed);
+  const ends: readonly [PairEnd, PairEnd] = pair(runtime, options);
+  const startUs = runtime.nowUs();
+  const isDone = (): boolean => ends.every((end) => end.isClosed);
+  let finishedUs = 0;
+  const isFinished = (): boolean => ends.every((end) => end.isEnded && end.completed === options.bytes[end.name]);
+  const hasFinished = runtime.runUntil(() => isFinished() || ends.some((end) => end.failure !== null), LIMIT_US);
+  finishedUs = runtime.nowUs();
+  const isOver = runtime.runUntil(isDone, LIMIT_US);
+  const told = ends.map((end) => end.describe()).join('\n');
+  expect(hasFinished && isOver, `it comes to an end\n${told}`).toBe(true);
+  for (const end of ends) {
+    expect(end.failure, told).toBeNull();
+    expect(end.received, told).toBe(options.bytes[1 - end.name]);
+    expect(end.completed, told).toBe(options.bytes[end.name]);
+    expect(end.pagesHeld, 'pages of the reassemblers').toBe(0);
+    expect(end.c.sendQueue?.isEmpty ?? true).toBe(true);
+  }
+  return {
+    elapsedUs: finishedUs - startUs,
+    segments: ends[0].segmentsSent + ends[1].segmentsSent,
+    retransmissions: ends[0].retransmissions + ends[1].retransmissions,
+    moves: ends[0].moves + ends[1].moves,
+  };
+}
+
+const { TIMESTAMP_ENABLED, SACK_ENABLED, WINDOW_SCALING_ENABLED } = TcpConstFlag;
+const ALL = TIMESTAMP_ENABLED | SACK_ENABLED | WINDOW_SCALING_ENABLED;
+
+describe('over a clean wire', () => {
+  test('nothing is sent twice', () => {
+    for (let seed = 1; seed <= 10; seed++) expect(run(CLEAN, seed).retransmissions).toBe(0);
+  });
+
+  test('a slow reader closes the window and opens it again, and nothing is sent twice but window probes', () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const outcome = run({ ...CLEAN, eager: 0, receiveBuffer: 8_000, bytes: [100_000, 30_000] }, seed);
+      expect(outcome.retransmissions).toBeLessThan(outcome.segments / 20);
+    }
+  });
+
+  test('nothing is sent twice because a connection moves (TCP-061 to TCP-070)', () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const outcome = run({ ...CLEAN, moveEveryUs: 15_000 }, seed);
+      expect(outcome.moves).toBeGreaterThan(5);
+      expect(outcome.retransmissions).toBe(0);
+    }
+  });
+
+  test('a window smaller than a segment works', () => {
+    for (let seed = 1; seed <= 5; seed++)
+      run({ ...CLEAN, eager: 0.5, receiveBuffer: 1000, bytes: [20_000, 20_000] }, seed);
+  });
+});
+
+describe('over a bad wire', () => {
+  const arbitrary: fc.Arbitrary<PairOptions> = fc.record({
+    bytes: fc.tuple(fc.nat({ max: 150_000 }), fc.nat({ max: 150_000 })),
+    loss: fc.constantFrom(0, 0.01, 0.03, 0.1, 0.25),
+    duplicate: fc.constantFrom(0, 0.02, 0.2),
+    reorder: fc.constantFrom(0, 0.05, 0.5),
+    delayUs: fc.constantFrom(1, 100, 10_000, 100_000),
+    queue: fc.constantFrom(5, 20, 1000),
+    receiveBuffer: fc.constantFrom(1000, 4000, 65_535, 1_000_000),
+    eager: fc.constantFrom(0, 0.5, 1),
+    mss: fc.constantFrom([1460, 1460] as const, [536, 1460] as const, [8960, 1220] as const, [100, 88] as const),
+    tsoSegments: fc.constantFrom(1, 10, 44),
+    noDelay: fc.boolean(),
+    simultaneous: fc.boolean(),
+    parameters: fc
+      .tuple(fc.nat({ max: ALL }), fc.constantFrom(1, 2, 8), fc.constantFrom(0, 8))
+      .map(([options, ackFrequency, quickAckSegments]) => ({
+        options,
+        ackFrequency,
+        quickAckSegments,
+        // With a quarter of the segments lost some waits would be long, and none may end the connection.
+        rtoMaxUs: 5_000_000,
+        finWait2Us: 3_600_000_000,
+        timeWaitUs: 1_800_000_000,
+        maximumRetransmissions: 60,
+        synRetries: 30,
+        maxReceiveBuffer: 1_000_000,
+      })),
+  });
+
+  test('whatever the wire does and whatever was agreed on, both streams arrive whole and both ends close', () => {
+    fc.assert(
+      fc.property(arbitrary, fc.nat(), (options, wireSeed) => {
+        run(options, wireSeed);
+      }),
+      { numRuns: 150 },
+    );
+  }, 60_000);
+
+  test('nor does it matter how often either end moves between host and target meanwhile (SEND-038, TERM-059)', () => {
+    let moves = 0;
+    fc.assert(
+      fc.property(arbitrary, fc.constantFrom(5_000, 50_000, 500_000), fc.nat(), (options, moveEveryUs, wireSeed) => {
+        moves += run({ ...options, moveEveryUs }, wireSeed).moves;
+      }),
+      { numRuns: 40 },
+    );
+    expect(moves).toBeGreaterThan(1000);
+  }, 60_000);
+
+  test('SACK repairs loss with less repetition and in less time than without it', () => {
+    const lossy = { ...CLEAN, bytes: [1_000_000, 0] as const, loss: 0.02, receiveBuffer: 1_000_000 };
+    let withSack = 0;
+    let without = 0;
+    for (let seed = 1; seed <= 10; seed++) {
+      withSack += run({ ...lossy, parameters: { options: ALL, maxReceiveBuffer: 1_000_000 } }, seed).elapsedUs;
+      without += run(
+        { ...lossy, parameters: { options: ALL & ~SACK_ENABLED, maxReceiveBuffer: 1_000_000 } },
+        seed,
+      ).elapsedUs;
+    }
+    expect(withSack).toBeLessThan(without);
+  }, 60_000);
+});
