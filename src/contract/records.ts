@@ -5,7 +5,7 @@
  * long as what they describe is out; the calls kept of an object are twenty.
  */
 
-import type { DataOperation, NdisOffloadHandle, OffloadBlock, StateOperation } from '../ndis/protocol.ts';
+import { DataOperation, type NdisOffloadHandle, type OffloadBlock, type StateOperation } from '../ndis/protocol.ts';
 import type { NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
 
 /** Calls remembered of each object. */
@@ -208,9 +208,13 @@ export class ObjectRecord {
     this.lastBacklog = -1;
   }
 
-  /** FIN-WAIT-1, FIN-WAIT-2 or CLOSE-WAIT, as far as it shows at the door. */
+  /**
+   * FIN-WAIT-1, FIN-WAIT-2 or CLOSE-WAIT, as far as it shows for certain at the door: our FIN is not out while data in front
+   * of it is unacknowledged.
+   */
   get isHalfClosed(): boolean {
-    return this.hasGraceful !== this.hasPeerFinished;
+    if (this.hasGraceful) return !this.hasPeerFinished && this.outstanding(DataOperation.SEND) === 0;
+    return this.hasPeerFinished;
   }
 }
 

@@ -47,7 +47,8 @@ export class OffloadSwitch {
       endpoint,
       slot: this.#freeSlots.pop() ?? this.#bySlot.length,
       hasAge: policy.afterSeconds === undefined || policy.afterSeconds <= 0,
-      hasBytes: policy.afterBytes === undefined || policy.afterBytes <= 0,
+      // An application that was handed the connection a moment ago may have written more than enough already.
+      hasBytes: endpoint.bytesSent + endpoint.bytesReceived >= (policy.afterBytes ?? 0),
     };
     this.#candidates.set(endpoint, candidate);
     this.#bySlot[candidate.slot] = candidate;

@@ -9,6 +9,7 @@ import type * as NodeHttp from 'node:http';
 import type * as NodeHttps from 'node:https';
 import type { Server as NodeServer } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type * as NodeTls from 'node:tls';
 import { required } from './node.ts';
 import type { StackServer } from './server.ts';
 import type { StackSocket } from './socket.ts';
@@ -19,7 +20,12 @@ interface NetForHttp {
   connect(...args: unknown[]): StackSocket;
 }
 
-/** http, https and tls on a stack. */
+/**
+ * http, https and tls on a stack.
+ *
+ * Node's TLS takes any stream under it, but writes on after that stream's other side has ended; whoever makes such a socket
+ * himself makes it `allowHalfOpen`, or what TLS still has to send is lost. What is made here is.
+ */
 export interface StackHttp {
   /**
    * Makes a server of node:http, node:https, node:tls (or anything else made of net.Server) listen on the stack: its `listen`,
@@ -38,6 +44,8 @@ export interface StackHttp {
   readonly SecureAgent: new (
     options?: NodeHttps.AgentOptions,
   ) => NodeHttps.Agent;
+  /** tls.connect over a connection of the stack; also what wss and others take as `createConnection`. */
+  connectSecure(options: NodeTls.ConnectionOptions, onSecure?: () => void): NodeTls.TLSSocket;
   /** One agent for `http.request({agent})`, made when first asked for. Keeps connections alive, as Node's global one. */
   readonly agent: NodeHttp.Agent;
   /** One agent for `https.request({agent})`. */
@@ -56,6 +64,7 @@ export function createHttp(net: NetForHttp): StackHttp {
     attach: (server) => attach(net, server),
     createServer: (...args) => attach(net, http().createServer(...(args as []))),
     createSecureServer: (options, onRequest) => attach(net, https().createServer(options, onRequest)),
+    connectSecure: (options, onSecure) => connectSecure(net, options, onSecure),
     get Agent() {
       return Agent();
     },
@@ -95,11 +104,20 @@ function secureAgentClass(net: NetForHttp, https: typeof NodeHttps): StackHttp['
   const base = (https.Agent.prototype as unknown as { createConnection: Create }).createConnection;
   return class SecureAgent extends https.Agent {
     override createConnection(options: NodeHttp.ClientRequestArgs): Duplex {
-      const { timeout, ...rest } = options as AgentOptions;
-      const socket = net.connect({ ...rest, ...(timeout === undefined ? {} : { timeout }) });
+      const socket = net.connect({ ...options, allowHalfOpen: true });
       return base.call(this, { ...(options as AgentOptions), socket });
     }
   };
+}
+
+function connectSecure(
+  net: NetForHttp,
+  options: NodeTls.ConnectionOptions,
+  onSecure: (() => void) | undefined,
+): NodeTls.TLSSocket {
+  const tls = required<typeof NodeTls>('node:tls');
+  const socket = net.connect({ ...options, allowHalfOpen: true });
+  return tls.connect({ ...options, socket }, onSecure);
 }
 
 /** The parts of Node's servers that are used or replaced; http's have the last two. */
@@ -115,12 +133,14 @@ interface AttachableServer {
   highWaterMark?: number;
   close(callback?: (error?: Error) => void): unknown;
   closeIdleConnections?(): void;
+  /** TLS servers only. */
+  setSecureContext?(options: object): void;
 }
 
 function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
   const server = given as unknown as AttachableServer;
   const settings = {
-    allowHalfOpen: server.allowHalfOpen,
+    allowHalfOpen: server.allowHalfOpen || server.setSecureContext !== undefined,
     pauseOnConnect: server.pauseOnConnect,
     noDelay: server.noDelay,
     keepAlive: server.keepAlive,
@@ -128,56 +148,72 @@ function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
     ...(server.highWaterMark === undefined ? {} : { highWaterMark: server.highWaterMark }),
   };
   const inner = net.createServer(settings, (socket) => void server.emit('connection', socket));
+  for (const event of ['listening', 'error', 'drop']) {
+    inner.on(event, (...args: unknown[]) => void server.emit(event, ...args));
+  }
+  const methods = methodsOf(server, inner);
+  for (const name of Reflect.ownKeys(methods)) {
+    const value = (methods as unknown as Record<PropertyKey, unknown>)[name];
+    Object.defineProperty(given, name, { value, configurable: true, writable: true });
+  }
+  Object.defineProperty(given, 'listening', { get: () => inner.listening, configurable: true });
+  return given;
+}
+
+/** What an attached server does instead of what it did. */
+interface AttachedMethods {
+  listen(...args: unknown[]): AttachableServer;
+  close(callback?: (error?: Error) => void): AttachableServer;
+  address(): ReturnType<StackServer['address']>;
+  getConnections(callback: (error: Error | null, count: number) => void): AttachableServer;
+  ref(): AttachableServer;
+  unref(): AttachableServer;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+function methodsOf(server: AttachableServer, inner: StackServer): AttachedMethods {
   // Its own `close` sees to what it keeps beside its connections, and emits 'close'.
   const ownClose = server.close;
   let isOpen = false;
-  inner.on('listening', () => void server.emit('listening'));
-  inner.on('error', (error) => void server.emit('error', error));
-  inner.on('drop', (data) => void server.emit('drop', data));
   inner.on('close', () => {
     isOpen = false;
     ownClose.call(server);
   });
-  const methods = {
-    listen(...args: unknown[]): T {
+  const methods: AttachedMethods = {
+    listen(...args) {
       if (typeof args[args.length - 1] === 'function') server.once('listening', args.pop() as () => void);
       if (server.maxConnections !== undefined) inner.maxConnections = server.maxConnections;
       inner.listen(...args);
       isOpen = true;
-      return given;
+      return server;
     },
-    close(callback?: (error?: Error) => void): T {
+    close(callback) {
       if (!isOpen) {
         ownClose.call(server, callback);
-        return given;
+        return server;
       }
       if (typeof callback === 'function') server.once('close', callback as () => void);
       server.closeIdleConnections?.();
       isOpen = false;
       inner.close();
-      return given;
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      if (isOpen) await new Promise<void>((resolve) => methods.close(() => resolve()));
+      return server;
     },
     address: () => inner.address(),
-    getConnections(callback: (error: Error | null, count: number) => void): T {
+    getConnections(callback) {
       inner.getConnections(callback);
-      return given;
+      return server;
     },
-    ref(): T {
+    ref() {
       inner.ref();
-      return given;
+      return server;
     },
-    unref(): T {
+    unref() {
       inner.unref();
-      return given;
+      return server;
+    },
+    async [Symbol.asyncDispose]() {
+      if (isOpen) await new Promise<void>((resolve) => methods.close(() => resolve()));
     },
   };
-  for (const name of Reflect.ownKeys(methods)) {
-    const value = (methods as Record<PropertyKey, unknown>)[name];
-    Object.defineProperty(given, name, { value, configurable: true, writable: true });
-  }
-  Object.defineProperty(given, 'listening', { get: () => inner.listening, configurable: true });
-  return given;
+  return methods;
 }

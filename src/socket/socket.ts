@@ -43,7 +43,11 @@ export class StackSocket extends Duplex {
     userBuffer: (socket) => socket.#userBuffer,
     filled: (socket, length) => socket.#filled(length),
     ended: (socket) => socket.#ended(),
-    readFailed: (socket, code) => void socket.destroy(callError(code, 'read')),
+    readFailed: (socket, code) => {
+      // The stack itself was closed under its sockets: who does not ask why is not made to end for it.
+      const isMoot = code === 'ECONNABORTED' && socket.listenerCount('error') === 0;
+      socket.destroy(isMoot ? undefined : callError(code, 'read'));
+    },
     progress: (socket) => socket.#refreshIdle(),
   };
   readonly #net: NetContext;

@@ -189,8 +189,12 @@ export class TcpHandle implements TcpHandler {
   reset(done: () => void): void {
     const written = this.#onWritten;
     this.#release();
-    if (!this.#isOver) this.#endpoint?.abort();
-    this.#letGo();
+    // Not at once: on the turn that completed the handshake our acknowledgement is still to go out, and a peer that gets RST
+    // before it would never have seen a connection.
+    nextTurn(() => {
+      if (!this.#isOver) this.#endpoint?.abort();
+      this.#letGo();
+    });
     this.#finishClose(written, done);
   }
 

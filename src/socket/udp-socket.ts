@@ -133,19 +133,14 @@ export class StackUdpSocket extends EventEmitter {
    * datagram. Without a callback errors of the address become 'error' events.
    */
   send(message: Bytes | readonly Bytes[], ...rest: unknown[]): void {
-    const isConnected = this.#connect === Connect.DONE;
-    const hasRange = isConnected
-      ? typeof rest[1] === 'number'
-      : Boolean(rest[3]) || (Boolean(rest[2]) && typeof rest[2] !== 'function');
+    if (this.#connect === Connect.DONE) {
+      this.#sendToPeer(message, rest);
+      return;
+    }
+    const hasRange = Boolean(rest[3]) || (Boolean(rest[2]) && typeof rest[2] !== 'function');
     const bytes = hasRange ? sliceOf(message, rest[0], rest[1]) : joined(message);
     const [first, second, third] = hasRange ? rest.slice(2) : rest;
     const callback = [third, second, first].find((value) => typeof value === 'function') as SendCallback | undefined;
-    if (isConnected) {
-      if ((first && typeof first !== 'function') || (second && typeof second !== 'function')) throw dgramIsConnected();
-      this.#checkRunning();
-      this.#transmit(bytes, this.#peer!, callback);
-      return;
-    }
     const port = validatePort(first, 'Port', false);
     const address = second == null || typeof second === 'function' ? '' : validateString(second, 'address');
     this.#checkRunning();
@@ -157,6 +152,17 @@ export class StackUdpSocket extends EventEmitter {
         else if (!this.#isClosed) this.#transmit(own, { address: ip, port }, callback);
       });
     });
+  }
+
+  /** send(msg[, offset, length][, callback]) of a connected socket. */
+  #sendToPeer(message: unknown, rest: readonly unknown[]): void {
+    const hasRange = typeof rest[1] === 'number';
+    const bytes = hasRange ? sliceOf(message, rest[0], rest[1]) : joined(message);
+    const callback = hasRange ? rest[2] : rest[0];
+    const isCallback = hasRange && typeof rest[2] === 'function';
+    if ((rest[2] && !isCallback) || rest[3]) throw dgramIsConnected();
+    this.#checkRunning();
+    this.#transmit(bytes, this.#peer!, typeof callback === 'function' ? (callback as SendCallback) : undefined);
   }
 
   address(): AddressInfo {

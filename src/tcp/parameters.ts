@@ -71,7 +71,8 @@ export const DEFAULT_TCP_PARAMETERS: Readonly<TcpParameters> = Object.freeze({
   spares: new TcpSpares(),
   ticksPerSecond: 1000,
   options: TcpConstFlag.TIMESTAMP_ENABLED | TcpConstFlag.SACK_ENABLED | TcpConstFlag.WINDOW_SCALING_ENABLED,
-  maxReceiveBuffer: 8 * 1024 * 1024,
+  // The largest that a shift of 7 reaches, a little under 8 MiB.
+  maxReceiveBuffer: 65535 * 128,
   ackFrequency: 2,
   delayedAckUs: 40_000,
   quickAckSegments: 8,

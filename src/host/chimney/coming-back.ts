@@ -12,7 +12,7 @@ import { Event } from '../../trace/events.ts';
 import type { ChimneyAdapter } from './adapter.ts';
 import type { ChimneyContext } from './context.ts';
 import { forgetObject } from './going-down.ts';
-import { finishMove, giveBackToHost, restoreUnread } from './hand-over.ts';
+import { finishMove, giveBackToHost, resetPeer, restoreUnread } from './hand-over.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, type OffloadedObject, OffloadedPath } from './objects.ts';
 import { forEachBlock, type Grouped, groupConnections, loneTerminateBlock, terminateTree } from './tree.ts';
 
@@ -124,6 +124,8 @@ export class Terminates {
     }
     if (buffered !== null) this.#context.ndis.offloadTcpReceiveReturn(connection.adapter.binding, buffered);
     if (isLost && !connection.isReleased) endpoint.failed(connection.aborted ?? 'ECONNABORTED');
+    if (connection.isReleased && connection.disconnectWanted === 'abortive' && !isLost)
+      resetPeer(connection, delegated);
     giveBackToHost(this.#context, connection, nowUs);
     finishMove(this.#context, connection, 'terminate', block.status);
     if (connection.wantsOffload) {

@@ -135,7 +135,8 @@ export class DataPath {
     if (list.status === NdisStatus.UPLOAD_IN_PROGRESS) return; // the state that comes up tells how far the FIN got
     connection.isDisconnecting = false;
     connection.disconnectDone = true;
-    if (list.status !== NdisStatus.SUCCESS || connection.peerFinished) {
+    // An orphan has nobody to read for: the host waits for its peer's FIN, and not for ever.
+    if (list.status !== NdisStatus.SUCCESS || connection.peerFinished || connection.endpoint.isOrphan) {
       this.#context.moves.requestTakeBack(connection, 'close', null, null);
     }
   }

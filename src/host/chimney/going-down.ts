@@ -20,7 +20,7 @@ import { Event } from '../../trace/events.ts';
 import type { ChimneyAdapter } from './adapter.ts';
 import type { ChimneyContext } from './context.ts';
 import { refusal } from './error.ts';
-import { finishMove, giveBackToHost, lastMove, restoreUnread } from './hand-over.ts';
+import { finishMove, giveBackToHost, lastMove, resetPeer, restoreUnread } from './hand-over.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, type OffloadedObject, OffloadedPath } from './objects.ts';
 import { whyNotOffloadable } from './offloadable.ts';
 import { forEachBlock, groupConnections, initiateTree } from './tree.ts';
@@ -165,6 +165,7 @@ export class Initiates {
     connection.handle.miniportOffloadContext = null;
     connection.delegated = null;
     connection.wantsTerminate = false;
+    if (connection.disconnectWanted === 'abortive' && delegated !== null) resetPeer(connection, delegated);
     const buffered = delegated?.bufferedData ?? null;
     if (buffered !== null) {
       if (!connection.isReleased) restoreUnread(connection, buffered);

@@ -4,9 +4,12 @@
 
 import { ndisStatusName } from '../../ndis/protocol.ts';
 import { copyFromNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { TcpConnectionState, type TcpDelegatedState } from '../../state/tcp.ts';
 import { queueData } from '../../tcp/on-send.ts';
 import { SendQueue } from '../../tcp/send-queue.ts';
+import { TcpFlag, TcpSegment } from '../../wire/tcp-segment.ts';
 import type { Move } from '../api.ts';
+import { sendBare } from '../transport/tcp-output.ts';
 import { type ChimneyContext, MOVES_KEPT } from './context.ts';
 import type { OffloadedConnection } from './objects.ts';
 
@@ -45,7 +48,7 @@ export function giveBackToHost(context: ChimneyContext, connection: OffloadedCon
   }
   endpoint.location = 'host';
   if (held !== null) queueData(tcp, context.parameters, held, nowUs);
-  endpoint.backOnHost(nowUs);
+  endpoint.backOnHost(nowUs, connection.reason === 'TimeoutExpiration' ? 'ETIMEDOUT' : 'ECONNRESET');
   // A FIN that the target had already queued or sent shows in the state; any other is the host's now.
   if (!connection.isReleased && (wanted === 'graceful' || connection.isDisconnecting))
     endpoint.transport.closeSend(endpoint);
@@ -56,6 +59,26 @@ export function giveBackToHost(context: ChimneyContext, connection: OffloadedCon
   }
   if (!connection.isReleased) endpoint.pump(nowUs);
 }
+
+/**
+ * The application aborted while the connection was between two engines: no target was asked to reset it, and the host's record
+ * may be gone, so the RST is made from the state that moved. RFC 9293 section 3.10.5.
+ */
+export function resetPeer(connection: OffloadedConnection, delegated: TcpDelegatedState): void {
+  const { endpoint } = connection;
+  const { state } = delegated;
+  if (state === TcpConnectionState.CLOSED || state === TcpConnectionState.TIME_WAIT) return;
+  const segment = new TcpSegment();
+  segment.srcPort = endpoint.localPort;
+  segment.dstPort = endpoint.remotePort;
+  segment.flags = TcpFlag.RST | TcpFlag.ACK;
+  segment.seq = delegated.sndNxt;
+  segment.ack = delegated.rcvNxt;
+  sendBare(endpoint.transport, endpoint.path, segment, RESET_HOPS, 0);
+}
+
+/** TTL or hop limit of a reset made from uploaded state; the connection's own went with its record. RFC 1700. */
+const RESET_HOPS = 64;
 
 /** A move is over: recorded, and whoever waits for it is told. */
 export function finishMove(

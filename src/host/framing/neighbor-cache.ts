@@ -18,6 +18,9 @@ const MAX_MULTICAST_SOLICIT = 3;
 const MAX_UNICAST_SOLICIT = 3;
 const DELAY_FIRST_PROBE_US = 5_000_000;
 
+/** How often ReachableTime is drawn anew where no router changes it: "at least every few hours" (RFC 4861 6.3.4). */
+const REDRAW_US = 7_200_000_000;
+
 /** Packets that wait for one neighbor: enough for the fragments of two datagrams of 64 KiB over a link of 1500 bytes. */
 export const PENDING_PER_NEIGHBOR = 128;
 /** Packets that wait for neighbors, all together. */
@@ -35,6 +38,13 @@ export interface NeighborEvents {
   failed(neighbor: NeighborEntry): void;
   /** What advertised itself as a router does so no more. RFC 4861 7.3.3. */
   noLongerRouter(neighbor: NeighborEntry): void;
+}
+
+/** Draws ReachableTime: half to one and a half of BaseReachableTime, so that hosts do not probe in step. RFC 4861 6.3.2. */
+export function drawReachableTime(context: IpContext, iface: Interface): void {
+  const percent = 50 + (context.runtime.random.nextUint32() % 101);
+  iface.reachableTimeUs = Math.round((iface.baseReachableTimeUs * percent) / 100);
+  iface.reachableDrawnUs = context.runtime.nowUs();
 }
 
 export class NeighborCache implements NeighborKeeper {
@@ -266,6 +276,7 @@ export class NeighborCache implements NeighborKeeper {
     if (state === NeighborState.REACHABLE) {
       neighbor.confirmedUs = nowUs;
       neighbor.failedUs = Number.NEGATIVE_INFINITY;
+      if (nowUs > neighbor.iface.reachableDrawnUs + REDRAW_US) drawReachableTime(this.#context, neighbor.iface);
       this.#context.agenda.set(neighbor, nowUs + neighbor.iface.reachableTimeUs);
     } else this.#context.agenda.clear(neighbor);
   }

@@ -23,7 +23,7 @@ import type { IpContext } from '../path/context.ts';
 import { Route, type RouteTable } from '../path/routes.ts';
 import { AddressState, type Interface, InterfaceAddress, type NeighborEntry, type RxPacket } from '../path/types.ts';
 import { IDENTIFIER_PREFIX_BITS, type InterfaceIdentifiers } from './interface-identifier.ts';
-import type { NeighborCache } from './neighbor-cache.ts';
+import { drawReachableTime, type NeighborCache } from './neighbor-cache.ts';
 import type { NeighborDiscovery } from './neighbor-discovery.ts';
 
 /** RFC 4861 section 10. */
@@ -222,9 +222,7 @@ export class RouterDiscovery {
     const reachableMs = message.reachableTimeMs;
     if (reachableMs > 0 && reachableMs <= MAX_REACHABLE_TIME_MS && reachableMs * 1000 !== iface.baseReachableTimeUs) {
       iface.baseReachableTimeUs = reachableMs * 1000;
-      // RFC 4861 6.3.2: between half and one and a half of it.
-      const percent = 50 + (this.#context.runtime.random.nextUint32() % 101);
-      iface.reachableTimeUs = reachableMs * 10 * percent;
+      drawReachableTime(this.#context, iface);
     }
     if (message.retransTimerMs > 0) {
       const ms = Math.min(RETRANS_MOST_MS, Math.max(RETRANS_LEAST_MS, message.retransTimerMs));

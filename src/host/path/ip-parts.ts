@@ -16,7 +16,7 @@ import { ControlSender } from '../framing/control-sender.ts';
 import { AddressTester } from '../framing/duplicate-address.ts';
 import { GroupTable } from '../framing/groups.ts';
 import { InterfaceIdentifiers } from '../framing/interface-identifier.ts';
-import { NeighborCache } from '../framing/neighbor-cache.ts';
+import { drawReachableTime, NeighborCache } from '../framing/neighbor-cache.ts';
 import { NeighborDiscovery } from '../framing/neighbor-discovery.ts';
 import { RouterDiscovery } from '../framing/router-discovery.ts';
 import { Transmitter } from '../framing/transmitter.ts';
@@ -120,6 +120,7 @@ export class IpParts {
     const mac = attributes.macAddress.slice();
     const iface = new Interface(attributes.name, interfaces.length, attributes.medium, mac, parsed.mtu, config);
     iface.binding = binding;
+    drawReachableTime(this.context, iface);
     interfaces.push(iface);
     this.transmitter.addInterface(iface);
     this.#groups.addInterface(iface);

@@ -119,6 +119,8 @@ export class Interface {
   hopLimit = 0;
   /** ReachableTime, microseconds, already randomised. */
   reachableTimeUs = 30_000_000;
+  /** When it was drawn, microseconds. */
+  reachableDrawnUs: number = Number.NEGATIVE_INFINITY;
   /** BaseReachableTime, microseconds. */
   baseReachableTimeUs = 30_000_000;
   /** RetransTimer, microseconds. */

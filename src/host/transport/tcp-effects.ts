@@ -87,9 +87,8 @@ function deliverText(t: TcpTransport, endpoint: HostEndpoint, seg: TcpSegment, n
 }
 
 /** Nothing of ours is under way any more. One whose application has closed for good must not wait for its peer for ever. */
-function finAcked(t: TcpTransport, endpoint: HostEndpoint, nowUs: number): void {
-  const isOrphan = (endpoint.flags & EndpointFlag.DISCARD) !== 0;
-  if (isOrphan && endpoint.tcp.state === TcpConnectionState.FIN_WAIT2) t.resting.addOrphan(endpoint, nowUs);
+export function finAcked(t: TcpTransport, endpoint: HostEndpoint, nowUs: number): void {
+  if (endpoint.isOrphan && endpoint.tcp.state === TcpConnectionState.FIN_WAIT2) t.resting.addOrphan(endpoint, nowUs);
 }
 
 /** RST from the peer, or given up. */

@@ -206,6 +206,11 @@ export class HostEndpoint implements TcpEndpoint {
     return (this.flags & EndpointFlag.REFUSED) === 0 && this.unread === null;
   }
 
+  /** Whether its application has closed it for good, see {@link close}. */
+  get isOrphan(): boolean {
+    return (this.flags & EndpointFlag.DISCARD) !== 0;
+  }
+
   /** Whether `handler.end` can be called now. */
   get isEndDue(): boolean {
     return (this.flags & (EndpointFlag.FIN_RECEIVED | EndpointFlag.END_TOLD)) === EndpointFlag.FIN_RECEIVED;
@@ -305,10 +310,10 @@ export class HostEndpoint implements TcpEndpoint {
 
   /**
    * The record is the host's again (delegated state read back, sends and BufferedData requeued): goes on where the target
-   * stopped, whatever state that is.
+   * stopped, whatever state that is. `closedBecause`: what the handler is told if it is CLOSED and was not closed in good order.
    */
-  backOnHost(nowUs: number): void {
-    this.transport.backOnHost(this, nowUs);
+  backOnHost(nowUs: number, closedBecause: TransportErrorCode = 'ECONNRESET'): void {
+    this.transport.backOnHost(this, nowUs, closedBecause);
   }
 
   /** Offers what is unread again, then the end of the stream, then the end of the connection. On the stack's turn only. */

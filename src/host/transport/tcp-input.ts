@@ -14,9 +14,10 @@ import { Event } from '../../trace/events.ts';
 import { WIRE_OK } from '../../wire/status.ts';
 import { decodeTcp, isTcpChecksumGood } from '../../wire/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
+import type { TransportErrorCode } from '../api.ts';
 import type { RxPacket } from '../path/types.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
-import { act, completeSends, enterTimeWait, fail } from './tcp-effects.ts';
+import { act, completeSends, enterTimeWait, fail, finAcked } from './tcp-effects.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
 import { accept } from './tcp-open.ts';
 import { sendBare } from './tcp-output.ts';
@@ -117,13 +118,13 @@ function answerReset(t: TcpTransport, rx: RxPacket, seg: TcpSegment): void {
 }
 
 /** The record was the target's and is the host's again: goes on in whatever state it came back. TERM: H takes over. */
-export function adopt(t: TcpTransport, endpoint: HostEndpoint, nowUs: number): void {
+export function adopt(t: TcpTransport, endpoint: HostEndpoint, nowUs: number, closedBecause: TransportErrorCode): void {
   const { tcp } = endpoint;
   completeSends(t, endpoint);
   const { state } = tcp;
   if (state === TcpConnectionState.CLOSED) {
     const both = EndpointFlag.FIN_RECEIVED | EndpointFlag.SHUTDOWN;
-    if ((endpoint.flags & both) !== both) fail(t, endpoint, 'ECONNRESET');
+    if ((endpoint.flags & both) !== both) fail(t, endpoint, closedBecause);
     else act(t, endpoint, Effect.CLOSED, null, nowUs);
     return;
   }
@@ -140,6 +141,7 @@ export function adopt(t: TcpTransport, endpoint: HostEndpoint, nowUs: number): v
     act(t, endpoint, closeSend(tcp, t.parameters, nowUs), null, nowUs);
   }
   if ((endpoint.flags & EndpointFlag.RELEASED) !== 0) return;
+  finAcked(t, endpoint, nowUs);
   t.openWindow(endpoint, nowUs);
   t.sendSoon(endpoint);
   t.arm(endpoint);

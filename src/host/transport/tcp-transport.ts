@@ -283,9 +283,9 @@ export class TcpTransport implements UpperProtocol {
   }
 
   /** See {@link HostEndpoint.backOnHost}. */
-  backOnHost(endpoint: HostEndpoint, nowUs: number): void {
+  backOnHost(endpoint: HostEndpoint, nowUs: number, closedBecause: TransportErrorCode): void {
     endpoint.location = 'host';
-    if (effectsOf.isLive(endpoint)) input.adopt(this, endpoint, nowUs);
+    if (effectsOf.isLive(endpoint)) input.adopt(this, endpoint, nowUs, closedBecause);
   }
 
   /** Bytes the endpoint can still buffer: its receive buffer less what is unread. */

@@ -177,8 +177,10 @@ export class TunLink implements Link {
         this.#receiver?.receive(this.#buffer, 0, n);
         continue;
       }
-      if (frames > 0) this.#receiver?.receiveDone();
+      // Read at once: what the receiver sends makes system calls of its own.
       const errno = this.#libc.errno();
+      if (frames > 0) this.#receiver?.receiveDone();
+      if (this.#isClosed) return;
       if (n < 0 && errno !== EAGAIN && errno !== EINTR && errno !== EIO) this.#vanished();
       else this.#wait();
       return;

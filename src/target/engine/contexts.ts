@@ -9,6 +9,7 @@ import type { NdisOffloadHandle } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
+import { ConnectionFlags } from './connection-flags.ts';
 import { BufferedData } from './receive-pool.ts';
 
 /** What a layer is called where people read it. */
@@ -105,9 +106,16 @@ export const Standing = {
 } as const;
 export type Standing = (typeof Standing)[keyof typeof Standing];
 
+/** Sends and disconnects that are given back as they came. */
+export class ReturnedCalls {
+  firstSend: NetBufferList | null = null;
+  lastSend: NetBufferList | null = null;
+  /** A chain; there may be a graceful and an abortive one. */
+  disconnects: NetBufferList | null = null;
+}
+
 /** An offloaded connection. */
-export class TcpContext {
-  readonly layer = 'tcp' as const;
+export class TcpContext extends ConnectionFlags {
   readonly handle: NdisOffloadHandle;
   readonly path: PathContext;
   readonly tcp: TcpConnection;
@@ -115,23 +123,10 @@ export class TcpContext {
   previousOfPath: TcpContext | null = null;
 
   standing: Standing = Standing.NORMAL;
-  isInvalid = false;
-  isCorrupt = false;
-  /** The corruption was told: the next terminate ends it (TERM-024). */
-  isCorruptionTold = false;
-  /** Its initiate has not been completed yet: nothing is indicated (INIT-050). */
-  isInitiating = true;
-  /** A send was given back with UPLOAD_IN_PROGRESS: all later ones must be, or the stream would have a hole. */
-  areSendsReturned = false;
 
   /** An OR of {@link Due}. */
   due = 0;
-  isQueued = false;
   nextQueued: TcpContext | null = null;
-  /** It waits for room on the link. */
-  isBlocked = false;
-  /** It waits for room in the pool to open its window. */
-  isStarved = false;
 
   // Receiving.
   /** Posted requests, oldest first, chained by `next`. */
@@ -145,41 +140,22 @@ export class TcpContext {
   firstDone: NetBufferList | null = null;
   lastDone: NetBufferList | null = null;
   readonly buffered: BufferedData = new BufferedData();
-  /** The last segment in {@link buffered} had PSH set. */
-  isBufferedPushed = false;
-  /** A completion or indication is in progress (RECV-015). */
-  isDelivering = false;
-  /** An indication was refused: none before a request is posted (RECV-040). */
-  isRefused = false;
-  /** The rest of an indication that was cut at RcvIndicationSize waits one turn for a request (RECV-087). */
-  isRestHeld = false;
   /** When the push timer expires, µs; NEVER. */
   pushAtUs: number = Number.POSITIVE_INFINITY;
-  /** The peer's FIN is in, or was when the connection was offloaded. */
-  isFinReceived = false;
-  /** TcpIndicateDisconnect was raised, or the host knew of the FIN. */
-  isDisconnectIndicated = false;
 
   // Sending.
   /** A graceful disconnect that is not complete. */
   disconnect: NetBufferList | null = null;
-  /** Its data is in the send queue. */
-  isDisconnectQueued = false;
-  isFinAcked = false;
   /** An abortive disconnect that is not complete. */
   abort: NetBufferList | null = null;
-  /** Sends to be given back. */
-  firstReturned: NetBufferList | null = null;
-  lastReturned: NetBufferList | null = null;
-  /** A disconnect to be given back. */
-  returnedDisconnect: NetBufferList | null = null;
+  /** Calls that are not carried out and go back; null: none. */
+  returned: ReturnedCalls | null = null;
   /** Optimum of outstanding send bytes as told last; and when. */
   backlog = 0;
   backlogAtUs = 0;
 
-  /** Forwarded segments that wait to be processed. */
-  firstForward: NetBufferList | null = null;
-  lastForward: NetBufferList | null = null;
+  /** Forwarded segments that wait to be processed, a chain. */
+  forwards: NetBufferList | null = null;
 
   /** A TCP_UPLOAD_REASON to be raised; 0: none. */
   reason = 0;
@@ -187,9 +163,14 @@ export class TcpContext {
   held: Uint8Array[] | null = null;
 
   constructor(handle: NdisOffloadHandle, path: PathContext, tcp: TcpConnection) {
+    super();
     this.handle = handle;
     this.path = path;
     this.tcp = tcp;
+  }
+
+  get layer(): 'tcp' {
+    return 'tcp';
   }
 
   /** The interface's word for it, a `TcpConnectionState`. */

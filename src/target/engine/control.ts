@@ -131,10 +131,10 @@ export class EngineControl {
     let disconnects = 0;
     let forwards = 0;
     for (const ctx of engine.connections()) {
-      if ((ctx.tcp.sendQueue !== null && !ctx.tcp.sendQueue.isEmpty) || ctx.firstReturned !== null) sends++;
+      if ((ctx.tcp.sendQueue !== null && !ctx.tcp.sendQueue.isEmpty) || ctx.returned?.firstSend) sends++;
       if (ctx.firstRequest !== null || ctx.firstDone !== null) receives++;
-      if (ctx.disconnect !== null || ctx.abort !== null || ctx.returnedDisconnect !== null) disconnects++;
-      if (ctx.firstForward !== null) forwards++;
+      if (ctx.disconnect !== null || ctx.abort !== null || ctx.returned?.disconnects) disconnects++;
+      if (ctx.forwards !== null) forwards++;
     }
     return {
       tcpObjects: engine.connectionCount,

@@ -16,18 +16,16 @@ import { processSegment } from './segment.ts';
 
 /** The entry: queued for the turn (FWD-017). */
 export function postForwards(engine: Engine, ctx: TcpContext, lists: NetBufferList): void {
-  if (ctx.lastForward === null) ctx.firstForward = lists;
-  else ctx.lastForward.next = lists;
-  ctx.lastForward = lastOf(lists);
+  if (ctx.forwards === null) ctx.forwards = lists;
+  else lastOf(ctx.forwards).next = lists;
   engine.markSoon(ctx, Due.FORWARD);
 }
 
 /** Processes what is queued and completes it in one call. */
 export function completeForwards(engine: Engine, ctx: TcpContext, nowUs: number): void {
-  const lists = ctx.firstForward;
+  const lists = ctx.forwards;
   if (lists === null) return;
-  ctx.firstForward = null;
-  ctx.lastForward = null;
+  ctx.forwards = null;
   for (let list: NetBufferList | null = lists; list !== null; list = list.next) {
     list.status = process(engine, ctx, list, nowUs);
   }
@@ -37,10 +35,9 @@ export function completeForwards(engine: Engine, ctx: TcpContext, nowUs: number)
 
 /** Completes what is queued without processing it. */
 export function giveBackForwards(engine: Engine, ctx: TcpContext): void {
-  const lists = ctx.firstForward;
+  const lists = ctx.forwards;
   if (lists === null) return;
-  ctx.firstForward = null;
-  ctx.lastForward = null;
+  ctx.forwards = null;
   for (let list: NetBufferList | null = lists; list !== null; list = list.next) {
     list.status = NdisStatus.UPLOAD_IN_PROGRESS;
   }

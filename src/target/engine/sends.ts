@@ -12,7 +12,7 @@ import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts
 import { TcpConnectionState } from '../../state/tcp.ts';
 import { releaseIdle } from '../../tcp/lifecycle.ts';
 import { abort, closeSend, queueData } from '../../tcp/on-send.ts';
-import { Due, lastOf, Standing, type TcpContext } from './contexts.ts';
+import { Due, lastOf, ReturnedCalls, Standing, type TcpContext } from './contexts.ts';
 import { applyEffects } from './effects.ts';
 import type { Engine } from './engine.ts';
 import { announceBacklog } from './events.ts';
@@ -23,9 +23,10 @@ import { sendSegment } from './transmit.ts';
 export function postSends(engine: Engine, ctx: TcpContext, lists: NetBufferList): void {
   if (isGivingBack(engine, ctx)) {
     ctx.areSendsReturned = true;
-    if (ctx.lastReturned === null) ctx.firstReturned = lists;
-    else ctx.lastReturned.next = lists;
-    ctx.lastReturned = lastOf(lists);
+    ctx.returned ??= new ReturnedCalls();
+    if (ctx.returned.lastSend === null) ctx.returned.firstSend = lists;
+    else ctx.returned.lastSend.next = lists;
+    ctx.returned.lastSend = lastOf(lists);
     engine.markSoon(ctx, Due.GIVE_BACK);
     return;
   }
@@ -79,8 +80,9 @@ function postAbort(engine: Engine, ctx: TcpContext, list: NetBufferList): void {
 
 /** A disconnect goes back like sends; there may be a graceful and an abortive one. */
 function returnDisconnect(engine: Engine, ctx: TcpContext, list: NetBufferList): void {
-  list.next = ctx.returnedDisconnect;
-  ctx.returnedDisconnect = list;
+  ctx.returned ??= new ReturnedCalls();
+  list.next = ctx.returned.disconnects;
+  ctx.returned.disconnects = list;
   engine.markSoon(ctx, Due.GIVE_BACK);
 }
 
@@ -160,19 +162,21 @@ export function giveBackChain(engine: Engine, chain: NetBufferList): void {
 
 /** Gives back what was not taken: untouched, nothing transferred. */
 export function giveBack(engine: Engine, ctx: TcpContext): void {
+  const { returned } = ctx;
+  if (returned === null) return;
+  ctx.returned = null;
   const status = ctx.standing === Standing.ABORTED ? NdisStatus.REQUEST_ABORTED : NdisStatus.UPLOAD_IN_PROGRESS;
-  const chain = ctx.firstReturned;
-  if (chain !== null) {
-    ctx.firstReturned = null;
-    ctx.lastReturned = null;
+  if (returned.firstSend !== null) {
+    const chain = returned.firstSend;
     for (let list: NetBufferList | null = chain; list !== null; list = list.next) list.tcpOffloadBytesTransferred = 0;
     complete(engine, chain, status);
   }
-  while (ctx.returnedDisconnect !== null) {
-    const list: NetBufferList = ctx.returnedDisconnect;
-    ctx.returnedDisconnect = list.next;
+  let list = returned.disconnects;
+  while (list !== null) {
+    const next: NetBufferList | null = list.next;
     list.tcpOffloadBytesTransferred = 0;
     giveDisconnect(engine, list, status);
+    list = next;
   }
 }
 

@@ -7,6 +7,7 @@
  * Source: chimney-sequences 6 and 7; TERM-011 to TERM-087.
  */
 
+import { assert } from '../../base/assert.ts';
 import { NEVER } from '../../base/runtime.ts';
 import {
   BlockWalk,
@@ -30,6 +31,9 @@ import { writeNeighbor } from './neighbors.ts';
 import { completeRequests, finishAllRequests } from './requests.ts';
 import { abortByHost, abortSends, completeDisconnect, giveBack, giveBackChain, takeUnfinished } from './sends.ts';
 import { sendDue } from './transmit.ts';
+
+/** Rounds of receives posted again during a terminate before that is called a fault of the host. */
+const REPOSTS_MAX = 64;
 
 type Context = NeighborContext | PathContext | TcpContext;
 
@@ -143,11 +147,15 @@ function settle(engine: Engine, ctx: TcpContext, nowUs: number): void {
     prepareTransfer(ctx.tcp, engine.parameters, nowUs);
     if (!ctx.isSendingBarred) sendDue(engine, ctx, nowUs, 1);
   }
-  if (ctx.standing === Standing.ABORTED) {
-    abortSends(engine, ctx, nowUs);
-    finishAllRequests(ctx, NdisStatus.REQUEST_ABORTED, NdisStatus.REQUEST_ABORTED);
-  } else returnRequests(ctx);
-  completeRequests(engine, ctx);
+  const isAborted = ctx.standing === Standing.ABORTED;
+  if (isAborted) abortSends(engine, ctx, nowUs);
+  // Whatever the host still posts from inside these completions must come back as well.
+  for (let rounds = 0; ; rounds++) {
+    assert(rounds < REPOSTS_MAX, 'a host posts no receives on a connection that it terminates (TERM-030)');
+    if (isAborted) finishAllRequests(ctx, NdisStatus.REQUEST_ABORTED, NdisStatus.REQUEST_ABORTED);
+    else returnRequests(ctx);
+    if (!completeRequests(engine, ctx)) break;
+  }
   giveBackForwards(engine, ctx);
 }
 
