@@ -1,5 +1,37 @@
 #!/usr/bin/env node
-/** The command `chimney`. Prints its usage; the commands come with the parts that they drive. */
+/**
+ * The command `chimney`. Exit status: 0 as it must be, 1 something is not, 2 the command line is wrong.
+ */
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { demoCommand } from './demo/command.ts';
+import { UsageError } from './demo/options.ts';
 
-console.error('usage: chimney COMMAND [OPTION...]');
-process.exitCode = process.argv.length > 2 ? 1 : 0;
+const USAGE = 2;
+
+async function main(): Promise<void> {
+  const { version } = createRequire(import.meta.url)('chimney/package.json') as { version: string };
+  const program = new Command('chimney')
+    .description('TCP Chimney Offload as running software')
+    .version(version, '--version', 'print the version')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText('after', '\nTo begin with: chimney demo');
+  program.addCommand(demoCommand());
+  for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError(hint(command));
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE;
+    else if (error instanceof UsageError) {
+      process.stderr.write(`error: ${error.message}\n${hint(program.commands[0]!)}\n`);
+      process.exitCode = USAGE;
+    } else throw error;
+  }
+}
+
+function hint(command: Command): string {
+  const name = command.parent === null ? command.name() : `${command.parent.name()} ${command.name()}`;
+  return `(${name} --help tells what there is)`;
+}
+
+await main();

@@ -67,9 +67,10 @@ export class HostProtocol implements ProtocolDriver {
     this.#ip.receiveDone(iface);
   }
 
-  sendNetBufferListsComplete(_context: unknown, lists: NetBufferList): void {
+  sendNetBufferListsComplete(context: unknown, lists: NetBufferList): void {
     this.#ip.sendComplete(lists);
-    this.#tcp.writable();
+    const { iface } = context as HostBinding;
+    if (iface !== null) this.#tcp.writable(iface);
   }
 
   statusEx(context: unknown, indication: StatusIndication): void {

@@ -265,3 +265,28 @@ export function count(from: number, length: number): Uint8Array {
 export function errorsIn(frames: readonly Uint8Array[]): string[] {
   return frames.map(icmpOf).filter((one) => one !== '' && one !== '135/0' && one !== '136/0');
 }
+
+/** What an NS or NA that was sent says. */
+export function seeNd(frame: Uint8Array): {
+  to: string;
+  src: string;
+  dst: string;
+  hops: number;
+  type: number;
+  flags: number;
+  target: string;
+  options: string;
+} {
+  const { dst, packet } = see(frame);
+  if (!isIcmpv6Right(packet)) throw new Error('a wrong ICMPv6 checksum was sent');
+  return {
+    to: dst,
+    src: hex(packet.slice(8, 24)),
+    dst: hex(packet.slice(24, 40)),
+    hops: packet[7]!,
+    type: packet[40]!,
+    flags: packet[44]!,
+    target: hex(packet.slice(48, 64)),
+    options: hex(packet.slice(64)),
+  };
+}

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/base/random.ts';
 import { seed } from '../support/seed.ts';
-import { pattern, type Peer, same, World } from './two-hosts.ts';
+import { type Peer, pattern, same, World } from './two-hosts.ts';
 
 const impairments = fc.record({
   loss: fc.constantFrom(0, 0.01, 0.05),
@@ -96,4 +96,67 @@ describe('connections that move between host and target', () => {
       { numRuns: 40, endOnFailure: true },
     );
   }, 120_000);
+});
+
+describe('an application cannot tell where its connection is (issue 2)', () => {
+  /** The same story told on the host path and on targets; what the two peers are told must not differ. */
+  function story(act: (world: World, client: Peer, server: Peer) => void): void {
+    const told = [false, true].map((isOffloaded) => {
+      const world = new World({ medium: 'ip', impairment: { delayUs: 1000 }, hasTargets: true });
+      const { client, server } = world.connection();
+      for (const peer of isOffloaded ? [client, server] : []) {
+        peer.endpoint.chimney.offload().catch(() => {});
+        world.until(() => peer.endpoint.location === 'target', 'offloaded', 5);
+      }
+      act(world, client, server);
+      world.until(() => client.isClosed && server.isClosed, 'closed', 1000);
+      return [client.calls, client.received, server.calls, server.received];
+    });
+    expect(told[1]).toEqual(told[0]);
+  }
+
+  test('orderly close', () => {
+    story((world, client, server) => {
+      client.endpoint.write(pattern(100_000), null);
+      client.endpoint.shutdown();
+      world.until(() => server.hasEnded, 'end', 60);
+      server.endpoint.write(pattern(50_000), null);
+      server.endpoint.shutdown();
+    });
+  });
+
+  test('abort', () => {
+    story((world, client, server) => {
+      client.endpoint.write(pattern(10_000), null);
+      world.until(() => server.received === 10_000, 'data', 60);
+      client.endpoint.abort();
+    });
+  });
+
+  test('close with data coming in', () => {
+    story((world, client, server) => {
+      server.endpoint.close();
+      world.until(() => client.hasEnded, 'end', 60);
+      client.endpoint.write(pattern(10), null);
+    });
+  });
+
+  test('a peer that is gone: keepalive, user timeout', () => {
+    story((world, client, server) => {
+      client.endpoint.setKeepAlive(true, 10_000, 1000, 3);
+      server.endpoint.setUserTimeout(10_000);
+      world.links.a.setUp(false);
+      server.endpoint.write(pattern(10), null);
+    });
+  });
+
+  test('an orphan whose peer never finishes is given up', () => {
+    const world = new World({ medium: 'ip', hasTargets: true });
+    const { client, server } = world.connection();
+    client.endpoint.chimney.offload().catch(() => {});
+    world.until(() => client.endpoint.location === 'target', 'offloaded', 5);
+    client.endpoint.close();
+    world.until(() => client.isClosed && server.isClosed, 'given up', 100);
+    expect(server.calls).toEqual(['end', 'closed ECONNRESET']);
+  });
 });

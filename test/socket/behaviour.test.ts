@@ -4,9 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { flowScenarios } from './scenarios-flow.ts';
 import { lifeScenarios } from './scenarios-life.ts';
 import { shapeScenarios } from './scenarios-shape.ts';
+import { udpScenarios } from './scenarios-udp.ts';
 import { fakeWorld, linkWorld, loopbackWorld, nodeWorld, type World } from './world.ts';
 
-const scenarios = { ...lifeScenarios, ...flowScenarios, ...shapeScenarios };
+const scenarios = { ...lifeScenarios, ...flowScenarios, ...shapeScenarios, ...udpScenarios };
 
 const worlds = [
   ['ours over transports in memory', fakeWorld],

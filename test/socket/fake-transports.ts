@@ -264,6 +264,7 @@ export class FakeTransports implements Transports {
 
   bindUdp(local: Endpoint, handler: UdpHandler): UdpPort {
     const port = local.port === 0 ? this.#nextPort++ : local.port;
+    if (local.address === '198.51.100.77') throw new TransportError('EADDRNOTAVAIL', 'not ours');
     if (this.#udp.has(port)) throw new TransportError('EADDRINUSE', 'taken');
     const own = { address: local.address, port };
     this.#udp.set(port, { local: own, handler });

@@ -20,8 +20,9 @@ function kind(call: () => unknown): unknown {
 export const shapeScenarios: Readonly<Record<string, Scenario>> = {
   'addresses before, during and after': async (world) => {
     const log: unknown[] = [];
-    const look = (socket: Socket): void => {
-      log.push({
+    const accepted: unknown[] = [];
+    const look = (socket: Socket, into: unknown[] = log): void => {
+      into.push({
         own: socket.address(),
         local: [socket.localAddress, socket.localPort, socket.localFamily],
         remote: [socket.remoteAddress, socket.remotePort, socket.remoteFamily],
@@ -29,9 +30,9 @@ export const shapeScenarios: Readonly<Record<string, Scenario>> = {
       });
     };
     const here = await open(world, (socket) => {
-      look(socket);
+      look(socket, accepted);
       socket.resume();
-      socket.on('close', () => look(socket));
+      socket.on('close', () => look(socket, accepted));
     });
     log.push(here.server.address(), here.server.listening);
     const fresh = new world.client.Socket();
@@ -47,7 +48,7 @@ export const shapeScenarios: Readonly<Record<string, Scenario>> = {
     look(fresh);
     await shut(here.server);
     log.push(here.server.address(), here.server.listening);
-    return withoutPorts(log, { [here.port]: 'SERVER' });
+    return withoutPorts({ log, accepted }, { [here.port]: 'SERVER' });
   },
 
   'local address and port are honoured': async (world) => {
@@ -253,11 +254,12 @@ export const shapeScenarios: Readonly<Record<string, Scenario>> = {
 
   'socket options chain, and server options reach the sockets': async (world) => {
     const log: unknown[] = [];
+    const accepted: unknown[] = [];
     const here = await open(
       world,
       (socket) => {
-        log.push(socket.allowHalfOpen, socket.readableHighWaterMark, socket.writableHighWaterMark);
-        log.push((socket as Any).server === here.server);
+        accepted.push(socket.allowHalfOpen, socket.readableHighWaterMark, socket.writableHighWaterMark);
+        accepted.push((socket as Any).server === here.server);
         socket.end();
         socket.resume();
       },
@@ -284,7 +286,7 @@ export const shapeScenarios: Readonly<Record<string, Scenario>> = {
     socket.end();
     await closed(socket);
     await shut(here.server);
-    return log;
+    return { log, accepted };
   },
 
   'a signal destroys a socket': async (world) => {

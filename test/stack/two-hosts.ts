@@ -85,7 +85,7 @@ export class Peer implements TcpHandler {
   appetite: number = Number.POSITIVE_INFINITY;
   readonly #sendKey: number;
   readonly #receiveKey: number;
-  readonly #toSend: number;
+  #toSend: number;
   #pending = 0;
   #endAfterSend: boolean;
 
@@ -98,6 +98,12 @@ export class Peer implements TcpHandler {
 
   connected(): void {
     this.isConnected = true;
+    this.pour();
+  }
+
+  /** So many bytes more are to be sent; only for peers that do not end by themselves. */
+  more(bytes: number): void {
+    this.#toSend += bytes;
     this.pour();
   }
 
@@ -147,9 +153,10 @@ export function connectPeers(
   clientBytes: number,
   family: 4 | 6 = 4,
   port = 80,
+  endsAfterSend = true,
 ): { server: Peer; client: Peer } {
-  const server = new Peer(serverBytes, 11, 22);
-  const client = new Peer(clientBytes, 22, 11);
+  const server = new Peer(serverBytes, 11, 22, endsAfterSend);
+  const client = new Peer(clientBytes, 22, 11, endsAfterSend);
   const listener = hosts.server.transports.listen(
     { local: { address: address('server', family), port } },
     (endpoint) => {

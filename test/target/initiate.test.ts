@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { NdisStatus, ndisStatusName, OffloadBlock, OffloadStateType, Oid } from '../../src/ndis/protocol.ts';
 import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
 import { TcpConnectionState } from '../../src/state/tcp.ts';
-import { address, ascii, HostObject, World } from './support/world.ts';
+import { ascii, HostObject, World } from './support/world.ts';
 
 function name(block: OffloadBlock): string {
   return ndisStatusName(block.status);
@@ -404,7 +404,15 @@ describe('what comes with a connection', () => {
     ip.initiate(placeholder);
     ip.settle();
     expect(name(placeholder.dependentBlockList)).toBe('SUCCESS');
-    expect(address(4, 1)).toHaveLength(4);
+
+    // A host may keep one neighbor without addresses for such a link.
+    const withNeighbor = new World({ medium: 'ip' });
+    const c = withNeighbor.offload({}, {}, { destination: new Uint8Array(6) });
+    c.receive(c.text('hello'));
+    c.send(netBufferListOver(ascii('world')));
+    withNeighbor.settle();
+    expect(withNeighbor.host.takeLog()).toEqual(['indicate 5 SUCCESS']);
+    expect(withNeighbor.sent().at(-1)!.tcpAt).toBe(20);
   });
 
   test('many connections in one tree (CAP-039, TREE-008)', () => {

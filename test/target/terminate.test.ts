@@ -284,6 +284,60 @@ describe('calls from inside completions', () => {
   });
 });
 
+describe('a host that does not keep still', () => {
+  test('what it posts from inside the completions of a terminate comes back all the same (NBL-009, NBL-020)', () => {
+    const { w, c } = world();
+    c.postBytes(5);
+    let isFirst = true;
+    w.host.onReceiveComplete = () => {
+      if (!isFirst) return;
+      isFirst = false;
+      c.postBytes(6);
+      c.forward(netBufferListOver(segmentOf(c.text('f'))));
+      c.send(netBufferListOver(ascii('more')));
+    };
+    const block = c.terminate();
+    expect(w.host.takeLog()).toEqual([
+      'receive UPLOAD_IN_PROGRESS:0',
+      'receive UPLOAD_IN_PROGRESS:0',
+      'forward UPLOAD_IN_PROGRESS:0',
+      'terminate complete',
+    ]);
+    expect(chainTexts(block.netBufferListChain)).toEqual(['more']);
+  });
+
+  test('sends given back in the turn of the terminate come before its completion (TERM-035)', () => {
+    const { w, c } = world();
+    w.target.control.uploadAll();
+    const query = new OffloadBlock(OffloadStateType.TCP_DELEGATED, c.tcp.handle);
+    query.delegatedState = new Delegated();
+    const block = new OffloadBlock(OffloadStateType.TCP_DELEGATED, c.tcp.handle);
+    block.delegatedState = new Delegated();
+    w.host.onQuery = () => {
+      c.send(netBufferListOver(ascii('x')));
+      w.terminate(block);
+    };
+    w.query(query);
+    w.settle();
+    expect(w.host.takeLog()).toEqual([
+      'status UPLOAD_ALL',
+      'query complete',
+      'send UPLOAD_IN_PROGRESS:0',
+      'terminate complete',
+    ]);
+  });
+
+  test('a neighbor with a path that is not terminated with it stays (TERM-063)', () => {
+    const { w, c } = world();
+    const block = new OffloadBlock(OffloadStateType.NEIGHBOR_DELEGATED, c.neighbor.handle);
+    w.terminate(block);
+    w.settle();
+    expect(ndisStatusName(block.status)).toBe('FAILURE');
+    c.receive(c.text('still here'));
+    expect(w.host.indicated).toHaveLength(1);
+  });
+});
+
 describe('an upload that the target asks for', () => {
   test('with a mandatory reason: requests come back, sends and forwards too, segments go up raw (TERM-004, TERM-058, EVT-019, INIT-079, FWD-021)', () => {
     const { w, c } = world();
@@ -324,6 +378,25 @@ describe('an upload that the target asks for', () => {
     w.target.control.retrieve((o) => o.localPort === 80, TcpUploadReason.SMALL_IO); // TERM-007
     w.settle();
     expect(w.host.takeLog()).toEqual([`event retrieve ${TcpUploadReason.SMALL_IO}`]);
+  });
+
+  test('a graceful and an abortive disconnect are both given back (DISC-025)', () => {
+    const { w, c } = world();
+    w.target.control.retrieve(null, TcpUploadReason.UPLOAD_REQUESTED);
+    w.settle();
+    w.host.takeLog();
+    c.disconnect();
+    c.abort();
+    w.settle();
+    expect(w.host.takeLog()).toEqual(['disconnect UPLOAD_IN_PROGRESS:0', 'disconnect UPLOAD_IN_PROGRESS:0']);
+  });
+
+  test('a connection that becomes half-closed meanwhile is not asked for (EVT-023)', () => {
+    const { w, c } = world();
+    w.target.control.retrieve(null, TcpUploadReason.LOW_ACTIVITY);
+    c.receive(c.frame({ flags: 'FA' }));
+    w.settle();
+    expect(w.host.takeLog()).toEqual(['event disconnect 0']);
   });
 
   test('not for half-closed connections (EVT-023)', () => {

@@ -153,6 +153,37 @@ describe('the reassembler', () => {
     expect(store.isEmpty).toBe(true);
   });
 
+  test('a wide window with holes all over it keeps every byte in its place while the store grows', () => {
+    const pool = new TextPool();
+    const store = new Reassembly(pool);
+    const wide = 600 * PAGE_BYTES;
+    const step = 7919;
+    const length = 5000;
+    const of = (at: number): number => (at * 31 + (at >> 8)) & 0xff;
+    const offsets = Array.from(
+      { length: Math.floor(wide / step) },
+      (_, i) => 1 + ((i * 263) % Math.floor(wide / step)) * step,
+    );
+    for (const at of offsets) {
+      const bytes = Uint8Array.from({ length }, (_, i) => of(at + i));
+      expect(store.insert(seqAdd(START, at), bytes, 0, length)).toBe(length);
+    }
+    expect(store.blockCount).toBe(offsets.length);
+    const piece = new TextPiece();
+    for (const at of offsets.toSorted((a, b) => a - b)) {
+      let next = at;
+      expect(store.advance(seqAdd(START, at))).toBe(length);
+      while (store.take(piece)) {
+        for (let i = 0; i < piece.length; i++)
+          if (piece.bytes[piece.at + i] !== of(next + i)) expect.fail(`byte ${next + i}`);
+        next += piece.length;
+      }
+      expect(next).toBe(at + length);
+    }
+    expect(store.isEmpty).toBe(true);
+    expect(pool.pagesHeld).toBe(0);
+  });
+
   test('a FIN seen early is found when its turn comes, and nothing is taken behind it', () => {
     const store = new Reassembly(new TextPool());
     insert(store, 10, 'abc');

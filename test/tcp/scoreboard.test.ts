@@ -299,7 +299,7 @@ describe('laws of the scoreboard', () => {
           }
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 80 },
     );
   });
 });

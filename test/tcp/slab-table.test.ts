@@ -82,7 +82,7 @@ function find(table: TcpTable, { family, local, remote, localPort, remotePort }:
 describe('the table', () => {
   // Few values each, so that neighbors in the table and near misses are common.
   const tuple: fc.Arbitrary<Tuple> = fc
-    .tuple(fc.constantFrom(4 as const, 6 as const), fc.nat(3), fc.nat(3), fc.nat(3), fc.nat(5))
+    .tuple(fc.constantFrom(4 as const, 6 as const), fc.nat(1), fc.nat(1), fc.nat(1), fc.nat(5))
     .map(([family, a, b, c, d]) => {
       const address = (last: number): Uint8Array => {
         const bytes = new Uint8Array(family === 4 ? 4 : 16).fill(0xfe);
@@ -96,25 +96,29 @@ describe('the table', () => {
 
   test('finds exactly what was put in and not taken out, like a map', () => {
     fc.assert(
-      fc.property(fc.integer(), fc.array(fc.tuple(tuple, fc.boolean()), { maxLength: 400 }), (secret, steps) => {
-        const slab = new TcpSlab(64);
-        const table = new TcpTable(secret);
-        const model = new Map<string, TcpConnection>();
-        for (const [one, isAdded] of steps) {
-          const known = model.get(key(one));
-          expect(find(table, one)).toBe(known ?? null);
-          if (isAdded && known === undefined) {
-            const c = write(slab.allocate(), one);
-            table.insert(c);
-            model.set(key(one), c);
-          } else if (!isAdded && known !== undefined) {
-            table.remove(known);
-            model.delete(key(one));
+      fc.property(
+        fc.integer(),
+        fc.array(fc.tuple(tuple, fc.boolean()), { minLength: 100, maxLength: 400, size: 'max' }),
+        (secret, steps) => {
+          const slab = new TcpSlab(64);
+          const table = new TcpTable(secret);
+          const model = new Map<string, TcpConnection>();
+          for (const [one, isAdded] of steps) {
+            const known = model.get(key(one));
+            expect(find(table, one)).toBe(known ?? null);
+            if (isAdded && known === undefined) {
+              const c = write(slab.allocate(), one);
+              table.insert(c);
+              model.set(key(one), c);
+            } else if (!isAdded && known !== undefined) {
+              table.remove(known);
+              model.delete(key(one));
+            }
+            expect(table.size).toBe(model.size);
           }
-          expect(table.size).toBe(model.size);
-        }
-        for (const [one] of steps) expect(find(table, one)).toBe(model.get(key(one)) ?? null);
-      }),
+          for (const [one] of steps) expect(find(table, one)).toBe(model.get(key(one)) ?? null);
+        },
+      ),
       { numRuns: 150 },
     );
   });

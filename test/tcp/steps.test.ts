@@ -1,6 +1,6 @@
 /** Steps of the engine that a script does not show well: TIME-WAIT, urgent data, probe rounds, ICMP, resets. */
 import { describe, expect, test } from 'vitest';
-import { asSeq, seqAdd } from '../../src/base/seq.ts';
+import { asSeq, seqAdd, seqDiff } from '../../src/base/seq.ts';
 import { emptyNetBufferList } from '../../src/state/net-buffer-list.ts';
 import { TcpConnectionState as State, TcpConstFlag } from '../../src/state/tcp.ts';
 import { Moment } from '../../src/tcp/connection.ts';
@@ -10,6 +10,7 @@ import { onDeadline, soonestDeadline } from '../../src/tcp/on-deadline.ts';
 import { onSegment, resetFor, urgentBytesAhead } from '../../src/tcp/on-segment.ts';
 import { abort, ackNow, closeSend, queueData } from '../../src/tcp/on-send.ts';
 import { openActive, openPassive } from '../../src/tcp/open.ts';
+import { setReceiveSpace } from '../../src/tcp/receive-window.ts';
 import { TcpFlag, TcpSegment } from '../../src/wire/tcp-segment.ts';
 import { Bench } from './support/record.ts';
 
@@ -176,6 +177,71 @@ describe('a closed window', () => {
     expect(b.c.moments[b.c.momentBase + Moment.RETRANSMIT]).toBe(b.nowUs + b.p.finWait2Us);
     b.receive(ACK, 1, 2, 10, 0);
     expect(b.c.moments[b.c.momentBase + Moment.RETRANSMIT]).toBe(b.nowUs + b.p.finWait2Us);
+  });
+});
+
+describe('the edge of a window', () => {
+  test('less than a segment is sent at once if it is half of the largest window (RFC 9293 3.8.6.2.1 (3))', () => {
+    const b = new Bench().establish(1000);
+    b.receive(ACK, 1, 1, 0, 600);
+    b.write(5000);
+    expect(b.sent()).toEqual(['. 1+600 1']);
+    const narrow = new Bench().establish(1000);
+    narrow.receive(ACK, 1, 1, 0, 499);
+    narrow.write(5000);
+    expect(narrow.sent()).toEqual([]);
+  });
+
+  test('a FIN needs no room: it is taken with a closed window, whose edge then stands behind it', () => {
+    const b = new Bench();
+    b.c.initialRcvWnd = 100;
+    b.establish();
+    b.receive(ACK, 1, 1, 100);
+    expect(b.receive(ACK | FIN, 101, 1) & Effect.END_OF_STREAM).toBe(Effect.END_OF_STREAM);
+    expect(b.c.rcvAdv).toBe(b.c.rcvNxt);
+    expect(b.sent()).toEqual(['. 1+0 102']);
+  });
+
+  test('scaled, it does not seem to shrink while there is room (RFC 7323 2.4, SHLD-14)', () => {
+    const b = new Bench({ options: TcpConstFlag.WINDOW_SCALING_ENABLED });
+    b.c.initialRcvWnd = 40_000;
+    b.openWith((syn) => {
+      syn.windowScale = 0;
+    });
+    setReceiveSpace(b.c, b.p, 60_000, b.nowUs);
+    b.sent();
+    let edge = b.c.rcvAdv;
+    for (let i = 0; i < 20; i++) {
+      b.receive(ACK, 1 + 101 * i, 1, 101);
+      setReceiveSpace(b.c, b.p, 60_000, b.nowUs);
+      ackNow(b.c);
+      b.sent();
+      const told = seqAdd(b.c.rcvNxt, b.out.window << b.c.rcvWindScale);
+      expect(seqDiff(told, edge)).toBeGreaterThanOrEqual(0);
+      expect(seqDiff(told, b.c.rcvNxt)).toBeLessThanOrEqual(60_000);
+      edge = told;
+    }
+  });
+});
+
+describe('the congestion window', () => {
+  test('holds back in full segments, without a silly-window timer', () => {
+    const b = new Bench().establish();
+    b.c.cWnd = 2 * 1460 + 700;
+    b.write(10_000);
+    expect(b.sent()).toEqual(['. 1+1460 1', '. 1461+1460 1']);
+    expect(b.c.moments[b.c.momentBase + Moment.SWS]).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('a repair that an ACK in the same batch has made needless is not sent (MUST-59)', () => {
+    const b = new Bench().establish();
+    b.write(1460 * 6);
+    b.sent();
+    for (let i = 0; i < 3; i++) b.receive(ACK, 1, 1);
+    b.receive(ACK, 1, 1 + 1460 * 6);
+    expect(b.sent()).toEqual([]);
+    b.write(1460 * 2);
+    expect(b.sent()).toEqual(['. 8761+1460 1', 'P. 10221+1460 1']);
   });
 });
 

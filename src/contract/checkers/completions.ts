@@ -85,6 +85,8 @@ const orders: Checker = {
     if (record === undefined || record.kind !== as || (as !== SEND && as !== RECEIVE)) return;
     // An intermediate driver without memory answers out of turn: what is below goes on (IM-042).
     if (list.status === REQUEST_UPLOAD || list.status === UPLOAD_REQUESTED) return;
+    // Sends posted while an upload is asked for come back at once; older ones are acknowledged or passed up (TERM-051, TERM-058).
+    if (as === SEND && list.status === UPLOAD_IN_PROGRESS) return;
     const oldest = record.object.oldest(as);
     if (oldest === undefined || oldest === record) return;
     const rule = as === SEND ? 'NBL-021' : 'RECV-009';

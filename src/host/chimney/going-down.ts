@@ -102,12 +102,14 @@ export class Initiates {
   }
 
   #takeSends(connection: OffloadedConnection): NetBufferList | null {
-    const queue = connection.endpoint.tcp.sendQueue;
+    const { tcp } = connection.endpoint;
+    const queue = tcp.sendQueue;
     if (queue === null) return null;
     const completed = queue.takeCompleted();
     if (completed !== null) connection.endpoint.sendsCompleted(completed, null);
     const chain = queue.takeAll();
-    connection.endpoint.tcp.sendQueue = null;
+    tcp.sendQueue = null;
+    this.#context.parameters.spares.giveSendQueue(queue);
     for (let list = chain; list !== null; list = list.next) {
       list.protocolReserved2 = connection;
       connection.outstanding.push(list);

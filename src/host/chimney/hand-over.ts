@@ -6,7 +6,7 @@ import { ndisStatusName } from '../../ndis/protocol.ts';
 import { copyFromNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, type TcpDelegatedState } from '../../state/tcp.ts';
 import { queueData } from '../../tcp/on-send.ts';
-import { SendQueue } from '../../tcp/send-queue.ts';
+import { restoreSendData } from '../../tcp/transfer.ts';
 import { TcpFlag, TcpSegment } from '../../wire/tcp-segment.ts';
 import type { Move } from '../api.ts';
 import { sendBare } from '../transport/tcp-output.ts';
@@ -42,12 +42,14 @@ export function giveBackToHost(context: ChimneyContext, connection: OffloadedCon
     return;
   }
   const { tcp } = endpoint;
-  if (returned !== null) {
-    tcp.sendQueue ??= new SendQueue();
-    tcp.sendQueue.append(returned);
-  }
+  if (returned !== null) restoreSendData(tcp, context.parameters, returned);
   endpoint.location = 'host';
-  if (held !== null) queueData(tcp, context.parameters, held, nowUs);
+  if (held !== null) {
+    const maySend = tcp.state === TcpConnectionState.ESTABLISHED || tcp.state === TcpConnectionState.CLOSE_WAIT;
+    // A connection that ended below gives its writes back with the reason, like all that it still holds.
+    if (maySend) queueData(tcp, context.parameters, held, nowUs);
+    else restoreSendData(tcp, context.parameters, held);
+  }
   endpoint.backOnHost(nowUs, connection.reason === 'TimeoutExpiration' ? 'ETIMEDOUT' : 'ECONNRESET');
   // A FIN that the target had already queued or sent shows in the state; any other is the host's now.
   if (!connection.isReleased && (wanted === 'graceful' || connection.isDisconnecting))

@@ -193,7 +193,7 @@ function make(
   c.cachedFlags = TcpCachedFlag.NAGLING_ENABLED;
   c.tsDelta = t.isn.timestampOffset(c);
   // Fixed for the life of the connection, and nobody else's. RFC 6437 section 3.
-  if (path.family === 6) c.words[c.base + TcpWord.FLOW_LABEL] = t.isn.timestampOffset(c) & 0xfffff;
+  if (path.family === 6) c.words[c.base + TcpWord.FLOW_LABEL] = t.runtime.random.nextUint32() & 0xfffff;
   path.retain();
   return new HostEndpoint(t, c, path, localPort, remotePort);
 }

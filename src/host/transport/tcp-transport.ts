@@ -33,7 +33,7 @@ import type {
   TransportErrorCode,
 } from '../api.ts';
 import type { IpLayer } from '../path/ip-layer.ts';
-import type { IcmpError, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
+import type { IcmpError, Interface, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
 import { BindTable } from './bind-table.ts';
 import { type ChimneyPort, NO_CHIMNEY } from './chimney-port.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
@@ -89,6 +89,9 @@ export interface TcpOptions {
 
 /** SO_RCVBUF by default: 100 Mbit/s at 80 ms. */
 export const DEFAULT_RECEIVE_BUFFER: number = 1 << 20;
+
+/** The built-in interface is the first of the IP layer's. */
+const LOOPBACK_INDEX = 0;
 
 /** Segments of one connection in one visit; then the next one has its turn. */
 const BURST_SEGMENTS = 32;
@@ -182,6 +185,8 @@ export class TcpTransport implements UpperProtocol {
   }
 
   receiveDone(): void {
+    // What went round the loopback interface is a free buffer again, and nobody else says so.
+    this.turn.writable(LOOPBACK_INDEX);
     this.turn.batchDone();
   }
 
@@ -197,9 +202,9 @@ export class TcpTransport implements UpperProtocol {
     errors.onAddressLost(this, address);
   }
 
-  /** Packet buffers came back from an adapter. */
-  writable(): void {
-    this.turn.writable();
+  /** Packet buffers of the interface came back. */
+  writable(iface: Interface): void {
+    this.turn.writable(iface.index);
   }
 
   // Steps that the parts share.
@@ -241,7 +246,9 @@ export class TcpTransport implements UpperProtocol {
       endpoint.flags &= ~EndpointFlag.SENDS_DONE_DUE;
       effectsOf.completeSends(this, endpoint);
     }
-    if ((endpoint.flags & EndpointFlag.SEND_DUE) !== 0) this.pump(endpoint, nowUs);
+    // One that waits for a buffer keeps its place in that line.
+    const canSend = (endpoint.flags & (EndpointFlag.SEND_DUE | EndpointFlag.BLOCKED)) === EndpointFlag.SEND_DUE;
+    if (canSend) this.pump(endpoint, nowUs);
     else this.arm(endpoint);
   }
 

@@ -27,6 +27,8 @@ export class Turn {
   #last: HostEndpoint | null = null;
   /** By index of the interface: who waits for a packet buffer, in order. */
   readonly #blocked: Set<HostEndpoint>[] = [];
+  /** By index of the interface: buffers have come back since somebody found none. */
+  readonly #hasRoom: boolean[] = [];
   #blockedCount = 0;
   #isDeferred = false;
   #isRunning = false;
@@ -83,8 +85,12 @@ export class Turn {
     if ((endpoint.flags & EndpointFlag.BLOCKED) !== 0) return;
     endpoint.flags |= EndpointFlag.BLOCKED;
     const index = endpoint.path.iface.index;
-    while (this.#blocked.length <= index) this.#blocked.push(new Set());
+    while (this.#blocked.length <= index) {
+      this.#blocked.push(new Set());
+      this.#hasRoom.push(false);
+    }
     this.#blocked[index]!.add(endpoint);
+    this.#hasRoom[index] = false;
     this.#blockedCount++;
   }
 
@@ -95,9 +101,11 @@ export class Turn {
     for (const line of this.#blocked) if (line.delete(endpoint)) this.#blockedCount--;
   }
 
-  /** Packet buffers came back. */
-  writable(): void {
-    if (this.#blockedCount > 0 && !this.#isRunning) this.defer();
+  /** Packet buffers of the interface with this index came back. */
+  writable(index: number): void {
+    if (this.#blockedCount === 0 || index >= this.#blocked.length || this.#blocked[index]!.size === 0) return;
+    this.#hasRoom[index] = true;
+    if (!this.#inBatch) this.defer();
   }
 
   #runAll(): void {
@@ -127,7 +135,10 @@ export class Turn {
 
   /** Visits who is blocked, one by one, until their interface has no buffer again. */
   #unblock(nowUs: number): void {
-    for (const line of this.#blocked) {
+    for (let index = 0; index < this.#blocked.length; index++) {
+      // Without a buffer a visit would only send the first in line to its end.
+      if (!this.#hasRoom[index]) continue;
+      const line = this.#blocked[index]!;
       for (const endpoint of line) {
         line.delete(endpoint);
         this.#blockedCount--;

@@ -90,21 +90,18 @@ function askForUpload(engine: Engine, ctx: TcpContext, nowUs: number): void {
   deliver(engine, ctx, nowUs);
 }
 
-/** Carries out operations in the order in which they came. */
+/** Carries out operations in the order in which they came; statuses last, because no initiate may be under way then (INIT-052). */
 function runOperations(engine: Engine): void {
   while (engine.operations.length > 0 && !engine.isFlushing) {
     const operations = engine.operations;
     engine.operations = [];
-    for (const operation of operations) runOperation(engine, operation);
+    for (const operation of operations) if (operation.root !== null) runOperation(engine, operation);
+    for (const operation of operations) if (operation.root === null) indicateStatus(engine, operation.statusCode);
   }
 }
 
 function runOperation(engine: Engine, operation: Operation): void {
-  const root = operation.root;
-  if (root === null) {
-    indicateStatus(engine, operation.statusCode);
-    return;
-  }
+  const root = operation.root!;
   switch (operation.kind) {
     case OperationKind.INITIATE:
       startInitiate(engine, operation);
@@ -138,9 +135,9 @@ function startInitiate(engine: Engine, operation: Operation): void {
 
 /** NdisMIndicateStatusEx, and what follows from it for initiates that wait. */
 function indicateStatus(engine: Engine, statusCode: number): void {
+  if (statusCode === NdisStatus.UPLOAD_ALL) refusePaused(engine, Number.POSITIVE_INFINITY);
   engine.hasIndicated = true;
   engine.ndisM.indicateStatusEx(engine.handle, { statusCode });
-  if (statusCode === NdisStatus.UPLOAD_ALL) refusePaused(engine, Number.POSITIVE_INFINITY);
   if (statusCode === NdisStatus.OFFLOAD_RESUME) {
     const waiting = engine.pausedInitiates;
     engine.pausedInitiates = [];

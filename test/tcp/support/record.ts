@@ -29,6 +29,26 @@ export class Bench {
     this.c.state = State.CLOSED;
   }
 
+  /** A handshake whose SYN has what `change` puts in. */
+  openWith(change: (syn: TcpSegment) => void): this {
+    const syn = this.segment(TcpFlag.SYN, 0, 0);
+    syn.mss = 1460;
+    change(syn);
+    openPassive(this.c, this.p, syn, asSeq(-100), this.nowUs);
+    this.sent();
+    onSegment(this.c, this.p, this.segment(TcpFlag.ACK, 1, 1), this.nowUs);
+    return this;
+  }
+
+  /** An ACK with one SACK block. */
+  receiveSack(ack: number, [left, right]: readonly [number, number]): number {
+    const seg = this.segment(TcpFlag.ACK, 1, ack);
+    seg.sackCount = 1;
+    seg.sackEdges[0] = seqAdd(asSeq(-100), left);
+    seg.sackEdges[1] = seqAdd(asSeq(-100), right);
+    return onSegment(this.c, this.p, seg, this.nowUs);
+  }
+
   /** Numbers from here on: the peer's next is 1 (relative), ours is 1. */
   establish(window = 65535): this {
     const syn = this.segment(TcpFlag.SYN, 0, 0, 0, window);

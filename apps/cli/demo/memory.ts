@@ -1,0 +1,136 @@
+/**
+ * The demonstration over links in memory: a second stack downloads and uploads, with node:http on its own sockets.
+ */
+import http from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { createStack, memoryLinkPair, type Stack, type SystemRuntime } from 'chimney';
+import { realFiles } from './content.ts';
+import type { DemoOptions } from './options.ts';
+import { type Scene, type SceneLink, setScene } from './scene.ts';
+import { SERVER_PORT } from './server.ts';
+import type { Stream } from './streams.ts';
+
+/** Moves that each connection makes at least. */
+export const MOVES_EACH = 6;
+const FILES_PER_DOWNLOAD = 3;
+const CHUNK_BYTES = 32 * 1024;
+
+/** A link's ends: names of the adapters, number of the networks. */
+const LINKS = [
+  { name: 'direct', number: 1, isViaIntermediate: false },
+  { name: 'via-driver', number: 2, isViaIntermediate: true },
+] as const;
+
+/** A scene whose other end is a stack as well. */
+export interface MemoryScene extends Scene {
+  readonly client: Stack;
+}
+
+export async function setMemoryScene(options: DemoOptions): Promise<MemoryScene> {
+  const wires: ReturnType<typeof memoryLinkPair>[] = [];
+  const scene = await setScene(options, MOVES_EACH, (runtime) => {
+    for (const { name } of LINKS) wires.push(wire(options, runtime, name));
+    return LINKS.map(({ number, isViaIntermediate }, i): SceneLink => {
+      return { link: wires[i]!.a, addresses: prefixes(number, 1), isViaIntermediate };
+    });
+  });
+  const client = createStack({
+    runtime: scene.runtime,
+    verify: true,
+    links: LINKS.map(({ number }, i) => ({ link: wires[i]!.b, addresses: prefixes(number, 2) })),
+  });
+  return { ...scene, client };
+}
+
+function wire(options: DemoOptions, runtime: SystemRuntime, name: string): ReturnType<typeof memoryLinkPair> {
+  return memoryLinkPair({
+    runtime,
+    medium: 'ethernet',
+    names: [name, `client-of-${name}`],
+    seed: `${name} ${options.seed}`,
+    impairment: { delayUs: Math.round(options.rttMs * 500), loss: options.loss },
+  });
+}
+
+function prefixes(network: number, host: number): string[] {
+  return [`10.71.${network}.${host}/24`, `fd71:0:0:${network}::${host}/64`];
+}
+
+function serverAddress(options: DemoOptions, connection: number): string {
+  const [v4, v6] = prefixes(LINKS[connection % LINKS.length]!.number, 1);
+  return (options.ipv6 ? v6! : v4!).split('/')[0]!;
+}
+
+/** Begins all downloads and uploads; resolves when they have ended, one way or the other. */
+export async function runMemoryStreams(scene: MemoryScene): Promise<void> {
+  const { options, streams } = scene;
+  const files = realFiles();
+  const work: (() => Promise<void>)[] = [];
+  for (let i = 0; i < options.connections; i++) {
+    const own: Stream[] = [];
+    for (let n = 0; n < Math.min(FILES_PER_DOWNLOAD, files.length); n++) {
+      own.push(streams.ofFile(files[(i * FILES_PER_DOWNLOAD + n) % files.length]!));
+    }
+    own.splice(1, 0, streams.ofRandom('download', options.bytesPerDownload));
+    work.push(() => runConnection(scene, serverAddress(options, i), own));
+  }
+  for (let i = 0; i < uploadsFor(options.connections); i++) {
+    const stream = streams.ofRandom('upload', Math.ceil(options.bytesPerDownload / 2));
+    // The other way round, so that also a single download and a single upload use both links.
+    work.push(() => runConnection(scene, serverAddress(options, i + 1), [stream]));
+  }
+  await Promise.all(work.map((run) => run()));
+}
+
+/** Uploads beside so many downloads. */
+export function uploadsFor(connections: number): number {
+  return Math.max(1, Math.ceil(connections / 4));
+}
+
+/** One connection, kept alive, for these streams one after the other. */
+async function runConnection(scene: MemoryScene, host: string, own: readonly Stream[]): Promise<void> {
+  const agent = new scene.client.net.http.Agent({ keepAlive: true, maxSockets: 1 });
+  for (const stream of own) {
+    try {
+      await request(agent, host, stream, stream === own[own.length - 1]);
+    } catch (error) {
+      stream.end(error);
+    }
+  }
+  agent.destroy();
+}
+
+async function request(agent: http.Agent, host: string, stream: Stream, isLast: boolean): Promise<void> {
+  const isUpload = stream.kind === 'upload';
+  const outgoing = http.request({
+    agent,
+    host,
+    port: SERVER_PORT,
+    path: `/streams/${stream.id}`,
+    method: isUpload ? 'PUT' : 'GET',
+    headers: {
+      connection: isLast ? 'close' : 'keep-alive',
+      ...(isUpload ? { 'content-length': stream.content.length } : {}),
+    },
+  });
+  const response = new Promise<http.IncomingMessage>((resolve, reject) => {
+    outgoing.once('response', resolve);
+    outgoing.once('error', reject);
+    outgoing.once('close', () => reject(new Error('the connection closed before the answer')));
+  });
+  if (isUpload) await pipeline(stream.sending(slices(stream.content)), outgoing);
+  else outgoing.end();
+  const incoming = await response;
+  let answer = '';
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    if (isUpload) answer += chunk.toString();
+    else stream.received(chunk);
+  }
+  if (incoming.statusCode !== 200) throw new Error(`the server answered ${incoming.statusCode}`);
+  if (!isUpload) stream.end();
+  else if (answer.trim() !== stream.receivedHash) throw new Error('the server told another hash than it computed');
+}
+
+function* slices(content: Buffer): Generator<Buffer> {
+  for (let at = 0; at < content.length; at += CHUNK_BYTES) yield content.subarray(at, at + CHUNK_BYTES);
+}

@@ -1,0 +1,76 @@
+/**
+ * Runs a demonstration from its options to its result.
+ */
+import { once } from 'node:events';
+import type { Held, Stack } from 'chimney';
+import { runMemoryStreams, setMemoryScene } from './memory.ts';
+import type { DemoOptions } from './options.ts';
+import { showProgress, watchForStall } from './progress.ts';
+import { type Demo, demoOf } from './result.ts';
+import type { Scene } from './scene.ts';
+import { runTunStreams, setTunScene } from './tun.ts';
+
+/** How long closing may take before it is called stuck, milliseconds. */
+const CLOSE_MS = 10_000;
+
+/** Runs it. `signal` ends it early, in good order. */
+export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<Demo> {
+  if (options.tun) {
+    const scene = await setTunScene(options);
+    return play(scene, [scene.server], runTunStreams(scene, signal), signal);
+  }
+  const scene = await setMemoryScene(options);
+  return play(scene, [scene.client, scene.server], runMemoryStreams(scene), signal);
+}
+
+async function play(
+  scene: Scene,
+  stacks: readonly Stack[],
+  streams: Promise<void>,
+  signal: AbortSignal,
+): Promise<Demo> {
+  const startedMs = performance.now();
+  const hideProgress = showProgress(scene, process.stderr);
+  const watch = watchForStall(scene);
+  const aborted = signal.aborted ? Promise.resolve() : once(signal, 'abort');
+  let interrupted = await Promise.race([
+    streams.then(() => null),
+    watch.stalled,
+    aborted.then(() => 'interrupted before the end'),
+  ]);
+  watch.stop();
+  await scene.mover.stop();
+  const elapsedMs = performance.now() - startedMs;
+  hideProgress();
+  if (!(await closeAll(scene, stacks, interrupted !== null)))
+    interrupted ??= 'closing the stacks did not come to an end';
+  for (const stream of scene.streams.all) if (!stream.isDone) stream.end(stream.error ?? 'did not end');
+  await scene.capture.close();
+  const held = stacks.map((stack) => stack.held()).reduce(addHeld);
+  const findings = stacks.flatMap((stack) => stack.findings);
+  return demoOf(scene, { elapsedMs, held, findings, interrupted });
+}
+
+/** Closes in good order: connections end by themselves, then the server, then the stacks. Answers whether it came to an end. */
+async function closeAll(scene: Scene, stacks: readonly Stack[], isHurried: boolean): Promise<boolean> {
+  const closing = async (): Promise<true> => {
+    const closed = once(scene.http, 'close');
+    scene.http.close();
+    if (!isHurried) await Promise.race([closed, late(CLOSE_MS / 2)]);
+    await Promise.all(stacks.map((stack) => stack.close()));
+    return true;
+  };
+  return Promise.race([closing(), late(CLOSE_MS)]);
+}
+
+function late(ms: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(() => resolve(false), ms).unref());
+}
+
+function addHeld(a: Held, b: Held): Held {
+  return {
+    buffers: a.buffers + b.buffers,
+    stateObjects: a.stateObjects + b.stateObjects,
+    connections: a.connections + b.connections,
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * The demonstration's HTTP server: node:http on a stack, serving files and taking uploads.
+ *
+ * `GET /streams/7` sends stream 7 (a real file is read from the disk while it is sent), `PUT /streams/7` takes it. Content
+ * that is not a file goes out no faster than its connection moves, so that even a short and fast one moves often.
+ */
+import { createReadStream } from 'node:fs';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Stack } from 'chimney';
+import type { Mover } from './mover.ts';
+import type { Stream, Streams } from './streams.ts';
+
+export const SERVER_PORT = 80;
+
+const SLICE_BYTES = 32 * 1024;
+/** An upload's reader dozes off now and then, so that the window closes and opens again. */
+const NAP_EVERY_BYTES = 384 * 1024;
+const NAP_MS = 120;
+
+/** Starts it; resolves when it listens. */
+export async function startServer(stack: Stack, streams: Streams, mover: Mover): Promise<Server> {
+  const server = stack.net.http.createServer((request: IncomingMessage, response: ServerResponse) => {
+    void answer(request, response, streams, mover);
+  });
+  server.keepAliveTimeout = 60_000;
+  server.on('connection', (socket: unknown) => mover.follow(socket));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(SERVER_PORT, '::', resolve);
+  });
+  return server;
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  streams: Streams,
+  mover: Mover,
+): Promise<void> {
+  const id = /^\/streams\/(\d+)$/.exec(request.url ?? '')?.[1];
+  const stream = id === undefined ? null : streams.byId(Number(id));
+  try {
+    if (stream === null || (request.method === 'GET') !== (stream.kind === 'download')) {
+      response.writeHead(404).end();
+    } else if (stream.kind === 'download') {
+      response.writeHead(200, { 'content-length': stream.content.length, 'content-type': 'application/octet-stream' });
+      await pipeline(stream.sending(contentOf(stream, mover, request.socket)), response);
+    } else {
+      await takeUpload(request, stream, mover);
+      response.writeHead(200, { 'content-type': 'text/plain' }).end(`${stream.receivedHash}\n`);
+    }
+  } catch (error) {
+    stream?.end(error);
+    response.destroy();
+  }
+}
+
+async function* contentOf(stream: Stream, mover: Mover, socket: object): AsyncGenerator<Uint8Array> {
+  if (stream.file !== null) {
+    yield* createReadStream(stream.file.path) as AsyncIterable<Buffer>;
+    return;
+  }
+  const { content } = stream;
+  for (let at = 0; at < content.length; at += SLICE_BYTES) {
+    await mover.hasKeptUp(socket, at / content.length);
+    yield content.subarray(at, at + SLICE_BYTES);
+  }
+}
+
+async function takeUpload(request: IncomingMessage, stream: Stream, mover: Mover): Promise<void> {
+  let untilNap = NAP_EVERY_BYTES;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    stream.received(chunk);
+    untilNap -= chunk.length;
+    if (untilNap <= 0) {
+      untilNap = NAP_EVERY_BYTES;
+      await sleep(NAP_MS);
+    }
+    await mover.hasKeptUp(request.socket, stream.bytesReceived / stream.content.length);
+  }
+  stream.end();
+}
