@@ -159,8 +159,9 @@ class FrameQueue {
   lastLength = 0;
 
   recycle(slot: Uint8Array): void {
-    if (slot.length === this.#slotBytes) this.#free.push(slot);
-    else this.#small.push(slot);
+    const pool = slot.length === this.#slotBytes ? this.#free : this.#small;
+    // A burst must not leave its memory behind for ever.
+    if (pool.length * slot.length < POOL_BYTES) pool.push(slot);
   }
 
   // Small frames (pure ACKs) do not take a slot of a whole MTU.
@@ -191,6 +192,8 @@ class FrameQueue {
 }
 
 const SMALL_SLOT = 192;
+/** Bytes of slots of one size that a direction keeps for the next frames. */
+const POOL_BYTES = 1 << 20;
 
 /** One end of a wire in memory. */
 export class MemoryLink implements Link {

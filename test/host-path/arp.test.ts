@@ -27,6 +27,13 @@ describe('ARP in', () => {
     expect(station.layer.held().neighbors).toBe(0);
   });
 
+  test('a probe by another host for an address that is ours is answered, and enters nobody (5227-8)', () => {
+    const station = new Station();
+    const [reply] = station.answers(arp(1, PEER_MAC, '0.0.0.0', ZERO_MAC, OUR4));
+    expect(seeArp(reply!)).toMatchObject({ to: hex(PEER_MAC), operation: 2, sender: OUR4, target: '0.0.0.0' });
+    expect(station.layer.held().neighbors).toBe(0);
+  });
+
   test('who asks for us is remembered: the answer to him needs no request (826-3)', () => {
     const station = new Station();
     station.answers(arp(1, PEER_MAC, PEER4, ZERO_MAC, OUR4));

@@ -239,12 +239,13 @@ describe('errors out', () => {
     expect(station.answers(frame)).toEqual([]);
   });
 
-  test('broken options of an ICMP error or a broadcast are not answered either (1122-C5, 1122-C6)', () => {
+  test('broken options of an ICMP error, a broadcast or a later fragment are not answered either (1122-C5, 1122-C6, 1122-C8)', () => {
     const station = ready();
     const options = [30, 0, 1, 1];
     expect(station.answers(message(icmp(3, 1, 0, quoteOf()), { options }))).toEqual([]);
     expect(station.answers(packet({ dst: '10.0.0.255', options }, count(0, 9), BROADCAST_MAC))).toEqual([]);
-    expect(station.count('ICMP_ERROR_SUPPRESSED')).toBe(2);
+    expect(station.answers(packet({ options, offset: 800 }, count(0, 9)))).toEqual([]);
+    expect(station.count('ICMP_ERROR_SUPPRESSED')).toBe(3);
   });
 
   test('no more than the limit a second, and again after a while (4443-11 for both families)', () => {

@@ -351,6 +351,7 @@ describe('ICMPv6 errors out', () => {
     ['a group', packet({ dst: 'ff02::1', next: 253 }, DATA)],
     ['a packet in a group frame', packet({ next: 253 }, DATA, macFor('ff02::1'))],
     ['a packet from nobody', packet({ src: '::', next: 253 }, DATA)],
+    ['a bad header from nobody', packet({ src: '::', next: 60 }, join(options(17, 0x9e, 2, 0, 0), DATA))],
     ['a packet from a group', packet({ src: 'ff02::1', next: 253 }, DATA)],
   ])('never about %s (4443-7, 4443-8, 4443-9, 4443-10)', (_, frame) => {
     const station = ready();

@@ -169,6 +169,16 @@ describe.each([4, 6] as const)('reassembly of IPv%i', (family) => {
     }
   });
 
+  test('a last fragment in front of data that is there already gives the datagram up', () => {
+    const station = ready();
+    const data = count(0, 96);
+    station.receive(fragment(family, data, { offset: 64, length: 32, more: true }));
+    station.receive(fragment(family, data, { offset: 32, length: 16, more: false }));
+    expect(station.count('FRAGMENT_OVERLAP')).toBe(1);
+    station.receive(fragment(family, data, { offset: 0, length: 32, more: true }));
+    expect(station.udp.packets).toEqual([]);
+  });
+
   test('a fragment that is not the last and no multiple of 8 is dropped (791-2, 8200-12)', () => {
     const station = ready();
     const answers = station.answers(fragment(family, count(0, 96), { offset: 0, length: 33, more: true }));

@@ -82,7 +82,7 @@ describe('when packet buffers run out', () => {
       queueBytes: 30_000,
       a: { ip: { packetPoolBytes: 1 } },
     });
-    const pairs = [];
+    const pairs: { client: Peer; server: Peer }[] = [];
     for (let i = 0; i < 100; i++) pairs.push(world.connection(1000 + i));
     for (const { client } of pairs) client.endpoint.write(pattern(100_000), null);
     world.runtime.advance(200_000);

@@ -5,9 +5,9 @@
  * alike, so that a receiver can tell from the bytes where in the stream they belong.
  */
 import { createCipheriv, createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 
 /** A file that is really there, and what is in it. */
 export interface RealFile {
@@ -27,15 +27,22 @@ export function pseudoRandom(seed: number, name: string, length: number): Buffer
   return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }
 
-/** Source and program files of the package itself, the largest first. */
-export function realFiles(): RealFile[] {
+/**
+ * Source and program files of the package itself, the largest first, copied into `folder`: whoever works on the package, or
+ * builds it, must not change what is being sent.
+ */
+export function realFiles(folder: string): RealFile[] {
   const root = dirname(createRequire(import.meta.url).resolve('chimney/package.json'));
   const found: { path: string; size: number }[] = [];
   for (const folder of ['dist/src', 'src']) {
     if (existsSync(join(root, folder))) collect(join(root, folder), found);
   }
   found.sort((a, b) => b.size - a.size || (a.path < b.path ? -1 : 1));
-  return found.slice(0, FILES_MAX).map(({ path }) => ({ path, name: relative(root, path), bytes: readFileSync(path) }));
+  return found.slice(0, FILES_MAX).map((original, i) => {
+    const path = join(folder, `${i + 1}-${basename(original.path)}`);
+    copyFileSync(original.path, path);
+    return { path, name: relative(root, original.path), bytes: readFileSync(path) };
+  });
 }
 
 function collect(folder: string, found: { path: string; size: number }[]): void {

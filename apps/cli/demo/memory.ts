@@ -1,10 +1,13 @@
 /**
  * The demonstration over links in memory: a second stack downloads and uploads, with node:http on its own sockets.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
 import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createStack, memoryLinkPair, type Stack, type SystemRuntime } from 'chimney';
-import { realFiles } from './content.ts';
+import { type RealFile, realFiles } from './content.ts';
 import type { DemoOptions } from './options.ts';
 import { type Scene, type SceneLink, setScene } from './scene.ts';
 import { SERVER_PORT } from './server.ts';
@@ -63,8 +66,17 @@ function serverAddress(options: DemoOptions, connection: number): string {
 
 /** Begins all downloads and uploads; resolves when they have ended, one way or the other. */
 export async function runMemoryStreams(scene: MemoryScene): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'chimney-demo-'));
+  try {
+    await Promise.all(connectionsOf(scene, realFiles(folder)).map((run) => run()));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What each connection does; all streams are made here, so that a request finds its own. */
+function connectionsOf(scene: MemoryScene, files: readonly RealFile[]): (() => Promise<void>)[] {
   const { options, streams } = scene;
-  const files = realFiles();
   const work: (() => Promise<void>)[] = [];
   for (let i = 0; i < options.connections; i++) {
     const own: Stream[] = [];
@@ -79,7 +91,7 @@ export async function runMemoryStreams(scene: MemoryScene): Promise<void> {
     // The other way round, so that also a single download and a single upload use both links.
     work.push(() => runConnection(scene, serverAddress(options, i + 1), [stream]));
   }
-  await Promise.all(work.map((run) => run()));
+  return work;
 }
 
 /** Uploads beside so many downloads. */
