@@ -148,6 +148,7 @@ class FrameQueue {
   /** Takes the first frame out; its bytes stay valid until {@link recycle}. */
   shift(): Uint8Array {
     const slot = this.#slots[this.#head]!;
+    this.#slots[this.#head] = NO_SLOT; // whether the slot is kept is the pools' affair
     this.lastLength = this.#lengths[this.#head]!;
     this.bytes -= this.lastLength;
     this.#head = (this.#head + 1) & (this.#slots.length - 1);
@@ -191,6 +192,7 @@ class FrameQueue {
   }
 }
 
+const NO_SLOT: Uint8Array = new Uint8Array(0);
 const SMALL_SLOT = 192;
 /** Bytes of slots of one size that a direction keeps for the next frames. */
 const POOL_BYTES = 1 << 20;

@@ -2,7 +2,6 @@
  * What node:net's calls may be given: their overloads brought into one form, and wrong values named as Node names them.
  */
 
-import type { Endpoint } from '../host/api.ts';
 import { isIP } from './addresses.ts';
 import { badPort, invalidArgType, invalidArgValue, notFoundError, outOfRange } from './errors.ts';
 import { EventEmitter } from './node.ts';
@@ -134,9 +133,4 @@ export function familyNumber(value: unknown): 0 | 4 | 6 {
 /** The wildcard address of a family. */
 export function anyAddress(family: number): string {
   return family === 6 ? '::' : '0.0.0.0';
-}
-
-/** An endpoint as error messages show it. */
-export function endText(end: Partial<Endpoint>): string {
-  return `${end.address}:${end.port}`;
 }

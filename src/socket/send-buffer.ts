@@ -6,7 +6,7 @@
  * out to hold more. Leaves to others: what to do with bytes that found no room.
  */
 
-import type { TcpEndpoint } from '../host/api.ts';
+import type { TcpEndpoint, TransportErrorCode } from '../host/api.ts';
 import { SLAB_BYTES, Slab, type SlabOwner, type SlabPool } from './slabs.ts';
 
 /** Bytes a send buffer takes at first, and at most when the path asks for more. */
@@ -94,13 +94,14 @@ export class SendBuffer implements SlabOwner {
     this.#endpoint.write(piece, slab.done);
   }
 
-  slabDone(slab: Slab): void {
+  slabDone(slab: Slab, error: TransportErrorCode | null): void {
     this.#writes--;
     if (slab.writes === 0 && (slab !== this.#slab || this.#pending === 0)) {
       if (slab === this.#slab) this.#slab = null;
       this.#giveBack(slab);
     }
-    this.#onRoom();
+    // Bytes given up make no room: the connection is gone, which is what its owner hears next.
+    if (error === null) this.#onRoom();
   }
 
   #open(slab: Slab): void {

@@ -6,6 +6,7 @@
  */
 
 import { assert } from '../base/assert.ts';
+import type { TransportErrorCode } from '../host/api.ts';
 
 /** Bytes in a slab: what one read or write moves at most. */
 export const SLAB_BYTES = 65536;
@@ -15,7 +16,8 @@ const FREE_MAX = 64;
 
 /** What a write through a slab calls when the peer has acknowledged it, or when it is given up. */
 export interface SlabOwner {
-  slabDone(slab: Slab): void;
+  /** `error`: why the bytes were given up; null: the peer has them. */
+  slabDone(slab: Slab, error: TransportErrorCode | null): void;
 }
 
 /** A block of memory, and who uses it. */
@@ -27,11 +29,11 @@ export class Slab {
   writes = 0;
   owner: SlabOwner | null = null;
   /** Passed to the stack with each write; made once, because a slab serves many. */
-  readonly done: () => void = () => {
+  readonly done: (error: TransportErrorCode | null) => void = (error) => {
     const owner = this.owner;
     assert(owner !== null && this.writes > 0, 'a write is finished once, and before its slab is given back');
     this.writes--;
-    owner.slabDone(this);
+    owner.slabDone(this, error);
   };
 
   constructor(bytes: Uint8Array) {

@@ -331,6 +331,26 @@ describe('closing', () => {
     expect(client.error).toBe('ETIMEDOUT');
   });
 
+  test('an option that starts a timer on a connection at rest is heard at once', () => {
+    const world = new World({ medium: 'ip' });
+    const { client } = world.connection();
+    world.runtime.advance(100_000_000);
+    world.links.b.close();
+    client.endpoint.setKeepAlive(true, 10_000, 1000, 3);
+    world.until(() => client.isClosed, 'keepalive', 20);
+  });
+
+  test('a connection that is shut down first and closed later is given up as well', () => {
+    const world = new World();
+    const { client, server } = world.connection();
+    client.endpoint.shutdown();
+    world.runtime.advance(1000_000_000);
+    expect(server.hasEnded).toBe(true);
+    expect(client.isClosed).toBe(false);
+    client.endpoint.close();
+    world.until(() => client.isClosed && server.isClosed, 'given up', 70);
+  });
+
   test('closing a stack resets its connections', async () => {
     const world = new World();
     const { client, server } = world.connection();

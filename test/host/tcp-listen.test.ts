@@ -64,7 +64,7 @@ describe('what can be bound and connected to', () => {
     expect(refused.error).toBe('ECONNREFUSED');
   });
 
-  test('a specific address is preferred to a wildcard of the other kind', () => {
+  test('a specific address stands beside a wildcard of the other family, and each gets its own', () => {
     const world = new World();
     const hits: string[] = [];
     world.b.listen({ local: { address: '::', port: 80 }, ipv6Only: true }, () => hits.push('any6'));

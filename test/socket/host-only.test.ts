@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
-import type { TcpEndpoint, TcpHandler } from '../../src/host/api.ts';
+import type { TcpEndpoint, TcpHandler, TransportErrorCode } from '../../src/host/api.ts';
 import { createNet } from '../../src/socket/net.ts';
 import { FakeTransports } from './fake-transports.ts';
 import { closed, pattern, seen, sleep, watch } from './scenario.ts';
@@ -14,7 +14,7 @@ class PlayedTransports extends FakeTransports {
   readonly calls: string[] = [];
   written = 0;
   unacknowledged = 0;
-  readonly dones: (() => void)[] = [];
+  readonly dones: ((error?: TransportErrorCode) => void)[] = [];
 
   override connect(...args: Parameters<FakeTransports['connect']>): TcpEndpoint {
     const [options, handler] = args;
@@ -27,12 +27,12 @@ class PlayedTransports extends FakeTransports {
       get unacknowledgedBytes(): number {
         return outer.unacknowledged;
       },
-      write(bytes: Uint8Array, done: (() => void) | null): void {
+      write(bytes: Uint8Array, done: ((error: TransportErrorCode | null) => void) | null): void {
         outer.written += bytes.length;
         outer.unacknowledged += bytes.length;
-        outer.dones.push(() => {
+        outer.dones.push((error) => {
           outer.unacknowledged -= bytes.length;
-          done?.();
+          done?.(error ?? null);
         });
       },
       info: () => ({ cWnd: 10_000 }),
@@ -281,6 +281,25 @@ describe('the endpoint underneath', () => {
     expect(held).toBe(0);
     transports.handler!.closed(null);
     expect(held).toBe(0);
+  });
+
+  test('a reset after the peer has finished breaks the write that waits, and nothing more is written', async () => {
+    const { transports, socket, handler } = await played();
+    handler.connected();
+    const codes: unknown[] = [];
+    socket.on('error', (error) => codes.push((error as NodeJS.ErrnoException).code));
+    socket.resume();
+    socket.write(Buffer.alloc(1 << 20));
+    const { written } = transports;
+    expect(written).toBeLessThan(1 << 20);
+    handler.end();
+    await sleep(1);
+    // As the host does it: first every write is given up, then the connection is over.
+    for (const done of transports.dones) done('ECONNRESET');
+    handler.closed('ECONNRESET');
+    await closed(socket);
+    expect(codes).toEqual(['EPIPE']);
+    expect(transports.written).toBe(written);
   });
 
   test('a server holds the process while it listens', () => {

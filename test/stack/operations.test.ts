@@ -365,3 +365,29 @@ test('the policy sends a connection down after so many bytes, and only those tha
   other.server.endpoint.abort();
   await expectNothingHeld(hosts);
 });
+
+test('the policy sends a connection down after so many seconds', () => {
+  const hosts = twoHosts({ serverStack: { policy: { afterSeconds: 3 } } });
+  const { server } = connectPeers(hosts, 0, 0, 4, 80, false);
+  hosts.runtime.runUntil(() => server.isConnected, 5_000_000);
+  hosts.runtime.advance(2_900_000);
+  expect(server.endpoint.chimney.location).toBe('host');
+  hosts.runtime.advance(200_000);
+  expect(server.endpoint.chimney.location).toBe('target');
+});
+
+test('RECV-078: an application that took a little and then asks for all once gets all, at the target', async () => {
+  const { hosts, server, client, chimney } = stage({}, 0, 3_000_000);
+  await settled(hosts, chimney().offload());
+  for (let turns = 0; turns < 50; turns++) {
+    server.appetite = 1 + ((turns * 7919) % 9000);
+    server.endpoint.resume();
+    hosts.runtime.advance(3000);
+  }
+  // Part of a posted receive lies unread above, the rest at the target: one call must bring both.
+  server.appetite = Number.POSITIVE_INFINITY;
+  server.endpoint.resume();
+  hosts.runtime.runUntil(() => server.closedWith !== undefined && client.closedWith !== undefined, 60_000_000);
+  expect([server.received, server.wrongBytes, server.closedWith]).toEqual([3_000_000, 0, null]);
+  await expectNothingHeld(hosts);
+});

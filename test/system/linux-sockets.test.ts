@@ -118,7 +118,7 @@ describeIf(requires.tun, 'the sockets of the kernel', () => {
       expect(codes).toEqual(['ECONNRESET']);
     });
 
-    test('a kernel that closes with unread data resets the connection', async () => {
+    test('a kernel that closes while we write breaks the writes that wait', async () => {
       const { kernel, ours } = await kernelConnects();
       await put(ours, place);
       const codes = errorsOf(ours);
@@ -127,7 +127,9 @@ describeIf(requires.tun, 'the sockets of the kernel', () => {
       await once(kernel, 'readable');
       kernel.destroy();
       await closed(ours);
-      expect(codes).toEqual(['ECONNRESET']);
+      // With unread data the kernel resets at once; without, it sends FIN, and answers what still comes with a reset.
+      expect(['ECONNRESET', 'EPIPE']).toContain(codes[0]);
+      expect(codes.length).toBe(1);
     });
 
     test('a reader in the kernel that stops for a while closes its window, and loses nothing', async () => {

@@ -320,8 +320,9 @@ describe('a host that does not keep still', () => {
     w.query(query);
     w.settle();
     expect(w.host.takeLog()).toEqual([
-      'status UPLOAD_ALL',
+      // Statuses come after the operations of a turn (INIT-052).
       'query complete',
+      'status UPLOAD_ALL',
       'send UPLOAD_IN_PROGRESS:0',
       'terminate complete',
     ]);

@@ -89,10 +89,11 @@ export class PathTable implements PathKeeper {
   }
 
   used(path: PathEntry): void {
-    this.#unlink(path);
+    if (path.isKept) this.#unlink(path);
   }
 
   unused(path: PathEntry): void {
+    if (!path.isKept) return;
     this.#link(path);
     if (this.#unusedCount > this.#context.options.unusedPathsMax && this.#oldest !== null) this.#drop(this.#oldest);
   }
@@ -209,6 +210,7 @@ export class PathTable implements PathKeeper {
     this.#count--;
     this.#setNeighbor(path, null);
     path.isUp = false;
+    path.isKept = false;
     this.#context.agenda.clear(path);
   }
 

@@ -255,6 +255,8 @@ export class PathEntry {
   mayFragment = false;
   /** When the MTU may be raised again, microseconds; NEVER while it was not lowered. */
   mtuUntilUs: number = Number.POSITIVE_INFINITY;
+  /** Whether the table still has it: an unused path can be dropped to make room, and sends nothing from then on. */
+  isKept = true;
   /** Users; see {@link retain}. */
   useCount = 0;
   /** Identification of the next IPv4 packet (lower half of 16 bits) or IPv6 fragmented packet (lower half of 32 bits). */
@@ -289,7 +291,7 @@ export class PathEntry {
     return this.mtu - this.headerLength;
   }
 
-  /** Counts a user; a path in use is not evicted. */
+  /** Counts a user; a path in use is not dropped. To be called in the turn in which the path was asked for. */
   retain(): void {
     this.useCount++;
     if (this.useCount === 1) this.#keeper.used(this);

@@ -60,12 +60,6 @@ export function overlaps(a: BindAddress, b: BindAddress): boolean {
   return a.isWildcard || b.isWildcard || a.address.equals(b.address);
 }
 
-/** How narrow a binding is: a specific address is preferred to a wildcard of one family, that to one of both. */
-export function narrowness(bind: BindAddress): number {
-  if (!bind.isWildcard) return 2;
-  return bind.family === 0 ? 0 : 1;
-}
-
 /** Whether a packet of `family` to the address in `bytes` at `dstAt` is for this binding. */
 export function matches(bind: BindAddress, family: number, bytes: Uint8Array, dstAt: number): boolean {
   if (bind.family !== 0 && bind.family !== family) return false;

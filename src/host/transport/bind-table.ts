@@ -1,13 +1,13 @@
 /**
  * Who is bound to which port: TCP listeners, or UDP ports.
  *
- * Promises: a specific address is found before a wildcard, a wildcard of one family before '::' for both; two bindings of which
- * one packet could go to either are refused, except that a specific address may stand beside a wildcard of the other family.
- * Looking up allocates nothing. The table is bounded. Source: RFC 1122 4.1.3.5, RFC 3493 5.3.
+ * Promises: two bindings of which one packet could go to either are refused, so a packet is for one of them at most and their
+ * order does not matter. Looking up allocates nothing. Leaves to others: how many there may be. Source: RFC 1122 4.1.3.5,
+ * RFC 3493 5.3.
  */
 
 import type { IpAddress } from '../../wire/ip-address.ts';
-import { type BindAddress, matches, narrowness, overlaps } from './addresses.ts';
+import { type BindAddress, matches, overlaps } from './addresses.ts';
 
 /** Something bound: a listener, a UDP port. */
 export interface Bound {
@@ -39,7 +39,6 @@ export class BindTable<T extends Bound> {
   add(entry: T): void {
     const bound = this.#byPort.get(entry.port) ?? [];
     bound.push(entry);
-    bound.sort((a, b) => narrowness(b.bind) - narrowness(a.bind));
     this.#byPort.set(entry.port, bound);
     this.#size++;
   }

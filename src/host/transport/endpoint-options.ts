@@ -95,9 +95,9 @@ function change(endpoint: HostEndpoint, cached: TcpCachedState, actionFlags: num
   if (endpoint.location === 'host') {
     cached.flags |= actionFlags;
     const effects = applyCached(tcp, transport.parameters, cached, transport.runtime.nowUs());
-    // Without Nagle something may go now; a restarted timer is a new deadline.
+    // Without Nagle something may go now; a restarted timer is a new deadline, armed on the next turn.
     if ((effects & Effect.TRANSMIT) !== 0) transport.sendSoon(endpoint);
-    else transport.arm(endpoint);
+    else transport.turnSoon(endpoint);
     return;
   }
   tcp.words.set(cached.words.subarray(TcpWord.CACHED_FLAGS, TcpWord.STATE), tcp.base + TcpWord.CACHED_FLAGS);

@@ -330,6 +330,8 @@ export class HostEndpoint implements TcpEndpoint {
       if (unread.isEmpty && this.unread === unread) this.unread = null;
       const isOpen = (this.flags & (GONE | EndpointFlag.RELEASED)) === 0;
       if (isOpen && this.location === 'host') this.transport.openWindow(this, this.transport.runtime.nowUs());
+      // What the target holds comes behind what was unread here.
+      else if (isOpen && this.unread === null) this.transport.chimney.readable(this);
     }
     this.deliverDone();
     this.tellEnd();

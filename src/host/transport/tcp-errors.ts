@@ -84,7 +84,7 @@ export function applyPathMtu(t: TcpTransport, endpoint: HostEndpoint): void {
   const { path } = endpoint;
   const nowUs = t.runtime.nowUs();
   act(t, endpoint, enginePathMtu(endpoint.tcp, t.parameters, path.mtu, path.headerLength, nowUs), null, nowUs);
-  t.arm(endpoint);
+  t.turn.add(endpoint);
 }
 
 /** RFC 5227 2.4: connections from an address that is not ours any more are reset. 5227-7. */

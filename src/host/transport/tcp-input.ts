@@ -144,5 +144,4 @@ export function adopt(t: TcpTransport, endpoint: HostEndpoint, nowUs: number, cl
   finAcked(t, endpoint, nowUs);
   t.openWindow(endpoint, nowUs);
   t.sendSoon(endpoint);
-  t.arm(endpoint);
 }

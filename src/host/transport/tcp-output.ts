@@ -32,7 +32,7 @@ export function sendSegments(t: TcpTransport, endpoint: HostEndpoint, nowUs: num
   for (let n = 0; n < burst; n++) {
     const out = t.ip.beginPacket(path);
     if (out === null) {
-      
+      t.turn.block(endpoint);
       return;
     }
     if (!nextSegment(tcp, t.parameters, seg, nowUs, tcp.effectiveMss)) {

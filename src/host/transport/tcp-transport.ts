@@ -317,7 +317,10 @@ export class TcpTransport implements UpperProtocol {
     this.chimney.bytesReached(endpoint);
   }
 
-  /** Sees to it that the endpoint is woken at its soonest deadline. A wake-up that is too early is left in place. */
+  /**
+   * Sees to it that the endpoint is woken at its soonest deadline. A wake-up that is too early is left in place. Only on a turn,
+   * whose end arms the timer; whoever is elsewhere asks for one.
+   */
   arm(endpoint: HostEndpoint): void {
     if ((endpoint.flags & EndpointFlag.RELEASED) !== 0) return;
     const atUs = soonestDeadline(endpoint.tcp);
@@ -339,6 +342,13 @@ export class TcpTransport implements UpperProtocol {
 
   addTimeWait(endpoint: HostEndpoint): void {
     this.resting.addTimeWait(endpoint);
+  }
+
+  /** Its application has closed it for good. RFC 9293 SHLD-3. */
+  orphaned(endpoint: HostEndpoint): void {
+    if (!isRunHere(endpoint) || !effectsOf.isLive(endpoint)) return;
+    effectsOf.finAcked(this, endpoint, this.runtime.nowUs());
+    this.turn.add(endpoint);
   }
 
   /** Gives the record back: no segment finds the endpoint any more. The handler is told by others. */

@@ -4,4 +4,5 @@
 
 export { DeviceError } from './libc.ts';
 export { addAddress, addRoute, deleteLink, setLink } from './rtnetlink.ts';
+export { type SocketLinkOptions, socketLink } from './socket-link.ts';
 export { TunLink, type TunOptions } from './tun.ts';
