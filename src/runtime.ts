@@ -72,6 +72,9 @@ export class SystemRuntime implements Runtime {
   /** Deferred tasks; those before `#done` have run. */
   #tasks: (() => void)[] = [];
   #done = 0;
+  /** Urgent tasks; they run before all others and whatever the time. */
+  readonly #urgent: (() => void)[] = [];
+  #urgentDone = 0;
   /** Whether a drain was asked for and has not begun, and whether one is going on. */
   #isDrainComing = false;
   #isDraining = false;
@@ -107,6 +110,23 @@ export class SystemRuntime implements Runtime {
     if (!this.#isDraining) this.#drainSoon();
   }
 
+  urgent(task: () => void): void {
+    this.#urgent.push(task);
+    if (!this.#isDraining && this.#urgent.length === 1) this.#platform.soon(this.#runUrgent);
+  }
+
+  /** Runs urgent tasks, those that come meanwhile included. */
+  readonly #runUrgent = (): void => {
+    try {
+      while (this.#urgentDone < this.#urgent.length) this.#urgent[this.#urgentDone++]!();
+    } finally {
+      if (this.#urgentDone === this.#urgent.length) {
+        this.#urgent.length = 0;
+        this.#urgentDone = 0;
+      } else this.#platform.soon(this.#runUrgent); // one has thrown: the others run all the same
+    }
+  };
+
   /** Keeps the process alive until {@link unref} was called as often: something is open. */
   ref(): void {
     this.#holds++;
@@ -141,6 +161,8 @@ export class SystemRuntime implements Runtime {
     this.#armedForUs = NEVER;
     this.#tasks = [];
     this.#done = 0;
+    this.#urgent.length = 0;
+    this.#urgentDone = 0;
   }
 
   /** When `entry` is due. For {@link Timer.atUs}. */
@@ -228,6 +250,7 @@ export class SystemRuntime implements Runtime {
         const task = tasks[this.#done]!;
         this.#done++;
         task();
+        if (this.#urgent.length > 0) this.#runUrgent();
         if (--untilLook > 0) continue;
         untilLook = TASKS_PER_LOOK;
         if (this.nowUs() - this.#burstSinceUs >= BURST_US) break;

@@ -36,5 +36,10 @@ export interface Runtime {
    * This is how an operation completes without completing from inside its entry.
    */
   defer(task: () => void): void;
+  /**
+   * Runs `task` before anything that was deferred: as soon as the running task (or the caller's stack) has unwound, in the order
+   * of the calls. For what somebody stands still for, such as a connection between two engines; whoever uses it is brief.
+   */
+  urgent(task: () => void): void;
   readonly random: RandomSource;
 }

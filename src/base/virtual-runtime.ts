@@ -40,6 +40,7 @@ export class VirtualRuntime implements Runtime {
   readonly #heap = new DeadlineHeap();
   readonly #timers: VirtualTimer[] = [];
   #tasks: (() => void)[] = [];
+  readonly #urgent: (() => void)[] = [];
 
   /** `startUs` is where the clock begins; a start other than zero shows code that takes zero for "never". */
   constructor(seed: number | string = 1, startUs = 1_000_000) {
@@ -61,23 +62,36 @@ export class VirtualRuntime implements Runtime {
     this.#tasks.push(task);
   }
 
+  urgent(task: () => void): void {
+    this.#urgent.push(task);
+  }
+
+  #runUrgent(): void {
+    while (this.#urgent.length > 0) this.#urgent.shift()!();
+  }
+
   /** Runs what was deferred and every timer that is due, until nothing is left to do at this instant. */
   settle(): void {
     for (;;) {
+      this.#runUrgent();
       while (this.#tasks.length > 0) {
         const tasks = this.#tasks;
         this.#tasks = [];
-        for (const task of tasks) task();
+        for (const task of tasks) {
+          task();
+          this.#runUrgent();
+        }
       }
       const due = this.#heap.takeDue(this.#nowUs);
       if (due < 0) return;
       this.#timers[due]!.onDue(this.#nowUs);
+      this.#runUrgent();
     }
   }
 
   /** When the next timer is due, in microseconds; {@link NEVER} when nothing is armed. */
   get soonestUs(): number {
-    return this.#tasks.length > 0 ? this.#nowUs : this.#heap.soonestUs;
+    return this.#tasks.length + this.#urgent.length > 0 ? this.#nowUs : this.#heap.soonestUs;
   }
 
   /** Moves the clock by `us` microseconds, running everything due on the way at its own time. */

@@ -202,7 +202,9 @@ function takeOver(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   c.ackPending = 0;
   c.dupAcksOwed = 0;
   c.challengeCount = 0;
-  c.quickAcks = 0;
+  // What the former runner held out of order is gone (TERM-043). A peer that had it acknowledged selectively now repairs by
+  // timeout, one segment at a time at first: it must not wait for a delayed ACK each time.
+  c.quickAcks = p.quickAckSegments;
   c.sndWl2 = c.sndUna;
   c.iss = seqAdd(c.sndUna, -1);
   c.irs = seqAdd(c.rcvNxt, -1);

@@ -51,6 +51,9 @@ class QuietRuntime implements Runtime {
     if (this.#next - this.#first === TASKS) throw new Error('too many tasks');
     this.#tasks[this.#next++ % TASKS] = task;
   }
+  urgent(task: () => void): void {
+    this.defer(task);
+  }
   /** One turn; false: there was nothing to do. */
   turn(): boolean {
     nowUs++;

@@ -69,6 +69,9 @@ class FixedRuntime implements Runtime {
   defer(task: () => void): void {
     this.tasks.push(task);
   }
+  urgent(task: () => void): void {
+    this.defer(task);
+  }
   /** Deferred tasks, then due timers; whether there were any. */
   step(): boolean {
     const count = this.tasks.length;

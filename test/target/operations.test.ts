@@ -292,7 +292,7 @@ describe('pause, resume, upload all', () => {
     w.runtime.advance(49_000);
     expect(w.host.completions.filter((o) => o.root === block)).toEqual([]);
     w.runtime.advance(1_000);
-    expect(ndisStatusName(block.status)).toBe('OFFLOAD_CONNECTION_REJECTED');
+    expect(ndisStatusName(block.status)).toBe('FAILURE'); // only connections are rejected (INIT-024)
   });
 
   test('upload all: initiates are refused, connections are served until they are terminated, then resume (EVT-043, EVT-044, TERM-009, TERM-074)', () => {
@@ -305,7 +305,7 @@ describe('pause, resume, upload all', () => {
     c.receive(c.text('still'));
     w.settle();
     expect(w.host.indicated).toHaveLength(1);
-    expect(ndisStatusName(block.status)).toBe('OFFLOAD_CONNECTION_REJECTED');
+    expect(ndisStatusName(block.status)).toBe('FAILURE'); // only connections are rejected (INIT-024)
     c.returnLists();
     c.terminateAll();
     w.target.control.resume({ tcpEntries: 7 });

@@ -54,6 +54,8 @@ const WAYS_BACK = ['manual', 'retrieve', 'manual', 'invalidate', 'retrieve'] as 
 /** The status of what is asked of a connection that is not, or no longer, offloaded. */
 const NOT_OFFLOADABLE = 'NOT_OFFLOADABLE';
 
+/** How long a new connection stays on the host: spread, so that not all go down at once. */
+const FIRST_MS = [20, 300] as const;
 const AT_TARGET_MS = [30, 120] as const;
 const ON_HOST_MS = [5, 40] as const;
 const UPLOAD_ALL_EVERY_MS = [350, 650] as const;
@@ -152,6 +154,7 @@ export class Mover {
 
   async #move(moved: Moved): Promise<void> {
     const isOver = (): boolean => this.#isStopped || moved.socket.destroyed;
+    await this.#sleep(this.#between(FIRST_MS));
     while (!isOver()) {
       await this.#sleep(this.#between(ON_HOST_MS));
       if (isOver()) return;

@@ -88,8 +88,7 @@ async function download(stream: Stream, url: string, signal: AbortSignal): Promi
 async function upload(stream: Stream, url: string, signal: AbortSignal): Promise<void> {
   try {
     let answer = '';
-    const size = `content-length: ${stream.content.length}`;
-    const args = [...CURL, '--upload-file', '-', '--header', 'expect:', '--header', size, url];
+    const args = [...CURL, '--upload-file', '-', '--header', 'expect:', url];
     await curl(args, signal, async (child) => {
       const sent = pipeline(stream.sending(slices(stream.content)), child.stdin!);
       for await (const chunk of child.stdout as AsyncIterable<Buffer>) answer += chunk.toString();

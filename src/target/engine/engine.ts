@@ -59,7 +59,7 @@ export interface EngineAdapterOptions {
   readonly refuse?: Refuse;
   /** Sees every packet. */
   readonly packetTap?: PacketTap | null;
-  /** Ordinary lists that may wait for a full link. Default 4096. */
+  /** Ordinary lists that may wait for a full link. Default 16,384: more than a host has packet buffers. */
   readonly backlogLists?: number;
   /** How long an initiate that arrives in a pause waits for OFFLOAD_RESUME before it is refused, µs. Default 50 ms. */
   readonly pauseQueueUs?: number;
@@ -150,7 +150,9 @@ export class Engine {
   /** Something was indicated or completed upward in this flush. */
   hasIndicated = false;
   #isScheduled = false;
+  #isUrgent = false;
   readonly #turn: () => void;
+  readonly #urgentTurn: () => void;
   /** Resolves MiniportHaltEx once the last indicated list is back. */
   onAllReturned: (() => void) | null = null;
 
@@ -189,6 +191,10 @@ export class Engine {
       this.#isScheduled = false;
       turn();
     };
+    this.#urgentTurn = () => {
+      this.#isUrgent = false;
+      turn();
+    };
   }
 
   /** Connections offloaded now. */
@@ -211,7 +217,10 @@ export class Engine {
   /** Queues an operation for the turn. */
   enqueue(kind: OperationKind, root: MiniportOffloadBlock | null, statusCode = 0): void {
     this.operations.push({ kind, root, statusCode, atUs: this.runtime.nowUs() });
-    this.schedule();
+    if (this.#isUrgent || this.isHalted) return;
+    // Connections stand still until it is done: it must not wait behind whatever else was deferred.
+    this.#isUrgent = true;
+    this.runtime.urgent(this.#urgentTurn);
   }
 
   /** Notes that something is due for a connection at the end of the batch or turn (bits of `Due`). */

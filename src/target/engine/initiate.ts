@@ -33,13 +33,21 @@ export function initiate(engine: Engine, root: MiniportOffloadBlock): void {
   complete(engine, root, taken);
 }
 
-/** The tree is refused as a whole: paused for too long, or everything is to be uploaded (INIT-024). */
+/**
+ * The tree is refused as a whole: paused for too long, or everything is to be uploaded. Connections are rejected (INIT-024);
+ * new paths and neighbors fail, and connections below these are not looked at (INIT-027).
+ */
 export function refuseInitiate(engine: Engine, root: MiniportOffloadBlock): void {
   presetInitiateStatuses(root);
   const walk = new BlockWalk<MiniportOffloadBlock>();
   walk.start(root);
+  let failedDepth = Number.POSITIVE_INFINITY;
   for (let block = walk.next(); block !== null; block = walk.next()) {
-    if (kindOfBlock(block) === BlockKind.NEW_OFFLOAD) block.status = NdisStatus.OFFLOAD_CONNECTION_REJECTED;
+    if (walk.depth > failedDepth) continue;
+    failedDepth = Number.POSITIVE_INFINITY;
+    if (kindOfBlock(block) !== BlockKind.NEW_OFFLOAD) continue;
+    if (walk.depth === BlockLayer.TCP) block.status = NdisStatus.OFFLOAD_CONNECTION_REJECTED;
+    else failedDepth = walk.depth;
   }
   settleInitiateStatuses(root);
   complete(engine, root, []);

@@ -17,7 +17,7 @@ import { FrameRing } from './frame-ring.ts';
 /** Bytes in front of an IP packet at most: Ethernet with a tag. */
 const LINK_HEADER_MAX = 18;
 /** Ordinary lists that wait for the link at most. */
-const BACKLOG_LISTS_DEFAULT = 4096;
+const BACKLOG_LISTS_DEFAULT = 16_384;
 /** Chimney frames that wait for the link at most: ACKs and resets that were due when it was full. */
 const KEPT_FRAMES = 256;
 
@@ -26,7 +26,7 @@ export interface FrameOutletOptions {
   readonly runtime: Runtime;
   readonly trace: Trace;
   readonly packetTap: PacketTap | null;
-  /** Ordinary lists that may wait for a full link. Default 4096. */
+  /** Ordinary lists that may wait for a full link. Default 16,384: more than a host has packet buffers. */
   readonly backlogLists?: number | undefined;
 }
 

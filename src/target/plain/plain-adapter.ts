@@ -34,7 +34,7 @@ export interface PlainAdapterOptions {
   readonly macAddress?: Uint8Array;
   /** Sees every packet. */
   readonly packetTap?: PacketTap | null;
-  /** Ordinary lists that may wait for a full link. Default 4096. */
+  /** Ordinary lists that may wait for a full link. Default 16,384: more than a host has packet buffers. */
   readonly backlogLists?: number;
 }
 
