@@ -204,7 +204,8 @@ function takeOver(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   c.challengeCount = 0;
   // What the former runner held out of order is gone (TERM-043). A peer that had it acknowledged selectively now repairs by
   // timeout, one segment at a time at first: it must not wait for a delayed ACK each time.
-  c.quickAcks = p.quickAckSegments;
+  // A target's timer is the host's to set (TCP-008); there the host waits for a gap to close before it offloads.
+  c.quickAcks = p.role === 'host' ? p.quickAckSegments : 0;
   c.sndWl2 = c.sndUna;
   c.iss = seqAdd(c.sndUna, -1);
   c.irs = seqAdd(c.rcvNxt, -1);

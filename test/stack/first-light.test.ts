@@ -63,8 +63,8 @@ describe.each([4, 6] as const)('over IPv%i', (family) => {
       true,
       null,
     ]);
-    expect(moves.filter((m) => m.kind === 'initiate').length).toBeGreaterThan(20);
-    expect(moves.filter((m) => m.kind === 'terminate').length).toBeGreaterThan(20);
+    expect(moves.filter((m) => m.kind === 'initiate').length).toBeGreaterThan(10);
+    expect(moves.filter((m) => m.kind === 'terminate').length).toBeGreaterThan(10);
     expect(hosts.server.findings).toEqual([]);
     expect(hosts.server.held().buffers).toBe(0);
   });

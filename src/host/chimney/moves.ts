@@ -5,6 +5,7 @@
  * wait (for a path that is on its way back, for a query below) is looked at again when that is over.
  */
 
+import { Later } from '../../base/later.ts';
 import type { ProtocolOffloadBlock } from '../../ndis/protocol.ts';
 import type { Move } from '../api.ts';
 import type { ChimneyAdapter } from './adapter.ts';
@@ -20,11 +21,13 @@ export class Moves {
   readonly #context: ChimneyContext;
   readonly #initiates: Initiates;
   readonly #terminates: Terminates;
+  readonly #later: Later;
 
   constructor(context: ChimneyContext) {
     this.#context = context;
     this.#initiates = new Initiates(context);
     this.#terminates = new Terminates(context);
+    this.#later = new Later(context.runtime);
   }
 
   /** Hands a connection down as soon as possible. `waiter` is told how it ended. */
@@ -119,13 +122,32 @@ export class Moves {
       if (!connection.wantsOffload) continue;
       const why = whyNotOffloadable(connection);
       if (why !== null) this.#initiates.refuse(connection, why);
+      else if (this.#hasGap(connection)) later.push(connection);
       else if (isSettled(connection.path) && isSettled(connection.path.neighbor)) ready.push(connection);
       else later.push(connection);
     }
     adapter.offloads = later;
     if (ready.length > 0) this.#initiates.start(adapter, ready);
   }
+
+  /**
+   * What arrived out of order is lost by a move, and the peer, who had it acknowledged selectively, repairs that by timeout. A
+   * gap closes within a round trip as a rule: worth a short wait.
+   */
+  #hasGap(connection: OffloadedConnection): boolean {
+    const { reassembly } = connection.endpoint.tcp;
+    if (reassembly === null || reassembly.bytesHeld === 0) return false;
+    const nowUs = this.#context.runtime.nowUs();
+    if (connection.gapUntilUs < nowUs - GAP_WAIT_US) connection.gapUntilUs = nowUs + GAP_WAIT_US;
+    if (connection.gapUntilUs <= nowUs) return false;
+    this.#later.at(Math.min(connection.gapUntilUs, nowUs + GAP_LOOK_US), () => this.#flushSoon(connection.adapter));
+    return true;
+  }
 }
+
+/** Longest wait of an offload for a gap in the received data to close, and how often it is looked at; microseconds. */
+const GAP_WAIT_US = 100_000;
+const GAP_LOOK_US = 2_000;
 
 /** Whether nothing stands in the way of hanging something on the object (or of offloading it first). */
 function isSettled(object: OffloadedObject): boolean {

@@ -89,6 +89,8 @@ export class OffloadedConnection extends OffloadedObject {
   cause: Move['cause'] = 'manual';
   reason: string | null = null;
   frozenAtUs = 0;
+  /** Until when an offload waits for a gap in the received data to close. */
+  gapUntilUs: number = Number.NEGATIVE_INFINITY;
   wantsOffload = false;
   readonly offloadWaiters: MoveWaiter[] = [];
   readonly takeBackWaiters: MoveWaiter[] = [];
