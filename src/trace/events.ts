@@ -99,11 +99,17 @@ export const EVENT_TABLE = {
   TCP_TIMEOUT: { room: 'host', text: 'a retransmission timeout of a connection' },
   TCP_NO_BUFFER: { room: 'host', text: 'a reset was not sent because no packet buffer was free' },
   TCP_SYN_SOURCE_BAD: { room: 'host', text: 'a SYN from an address that no single host can have' },
-  TCP_SYN_DROPPED: { room: 'host', text: 'a SYN was dropped because there is no room for another half-open connection' },
+  TCP_SYN_DROPPED: {
+    room: 'host',
+    text: 'a SYN was dropped because there is no room for another half-open connection',
+  },
   TCP_SYN_NO_ROUTE: { room: 'host', text: 'a SYN was dropped because there is no way back to its sender' },
   TCP_HALF_OPEN_EVICTED: { room: 'host', text: 'the oldest half-open connection made place for a new one' },
   TCP_TIME_WAIT_RECYCLED: { room: 'host', text: 'a connection in TIME-WAIT was forgotten early to make place' },
-  TCP_ORPHAN_GIVEN_UP: { room: 'host', text: 'a connection that its application had closed was reset: its peer never finished' },
+  TCP_ORPHAN_GIVEN_UP: {
+    room: 'host',
+    text: 'a connection that its application had closed was reset: its peer never finished',
+  },
   TCP_ICMP_IGNORED: { room: 'host', text: 'an ICMP error that quotes no segment in flight' },
   UDP_HEADER_BAD: { room: 'host', text: 'a UDP datagram that is short or lies about its length' },
   UDP_CHECKSUM_BAD: { room: 'host', text: 'a wrong UDP checksum, or none over IPv6' },
@@ -111,10 +117,22 @@ export const EVENT_TABLE = {
   UDP_ICMP_IGNORED: { room: 'host', text: 'an ICMP error about a UDP datagram that no port here can have sent' },
   // tcp: added by its authors below this line
   // ndis, im, target, host/chimney: added by their authors below this line
-  TARGET_SEND_BACKLOG_FULL: { room: 'target', text: 'an ordinary frame was given back because too many wait for the link' },
-  TARGET_FRAME_DROPPED: { room: 'target', text: 'a frame of an offloaded connection was lost because the link stayed full' },
-  TARGET_CHECKSUM_BAD: { room: 'target', text: 'a segment for an offloaded connection with a wrong checksum, passed up' },
-  TARGET_VLAN_DROPPED: { room: 'target', text: 'a frame for an offloaded connection on another VLAN than its neighbor, dropped' },
+  TARGET_SEND_BACKLOG_FULL: {
+    room: 'target',
+    text: 'an ordinary frame was given back because too many wait for the link',
+  },
+  TARGET_FRAME_DROPPED: {
+    room: 'target',
+    text: 'a frame of an offloaded connection was lost because the link stayed full',
+  },
+  TARGET_CHECKSUM_BAD: {
+    room: 'target',
+    text: 'a segment for an offloaded connection with a wrong checksum, passed up',
+  },
+  TARGET_VLAN_DROPPED: {
+    room: 'target',
+    text: 'a frame for an offloaded connection on another VLAN than its neighbor, dropped',
+  },
   TARGET_NO_ROOM: { room: 'target', text: 'a segment dropped because the receive pool had no room for its text' },
   TARGET_PASSED_UP: { room: 'target', text: 'a segment for an offloaded connection that is not processed, passed up' },
   TARGET_HELD: { room: 'target', text: 'a segment held back behind urgent data until the connection is terminated' },
@@ -132,10 +150,16 @@ export const EVENT_TABLE = {
     text: 'an intermediate driver had no memory to pass a send on and asked for an upload',
   },
   IM_OFFLOAD_REFUSED: { room: 'im', text: 'an intermediate driver had no memory for the objects of an initiate' },
-  CHIMNEY_OFFLOAD_REFUSED: { room: 'host', text: 'a connection was not offloaded: not offloadable, or refused by the target' },
+  CHIMNEY_OFFLOAD_REFUSED: {
+    room: 'host',
+    text: 'a connection was not offloaded: not offloadable, or refused by the target',
+  },
   CHIMNEY_INITIATED: { room: 'host', text: 'a connection went down to its target' },
   CHIMNEY_TERMINATED: { room: 'host', text: 'a connection came back from its target' },
-  CHIMNEY_SEGMENT_HELD: { room: 'host', text: 'a segment arrived while its connection was between two engines, and was kept' },
+  CHIMNEY_SEGMENT_HELD: {
+    room: 'host',
+    text: 'a segment arrived while its connection was between two engines, and was kept',
+  },
   CHIMNEY_SEGMENT_LOST: { room: 'host', text: 'a segment that arrived between two engines found no room to be kept' },
   CHIMNEY_SEGMENT_FORWARDED: { room: 'host', text: 'a segment was forwarded to the target that has its connection' },
   CHIMNEY_OPERATION_FAILED: { room: 'host', text: 'a query, update or invalidate was completed with FAILURE' },

@@ -21,7 +21,11 @@ interface Case extends KernelWorldOptions {
 }
 
 const CASES: readonly Case[] = [
-  { name: 'without timestamps', settings: { 'ipv4.tcp_timestamps': 0 }, unseen: 'tcp.options.timestamp.tsval && tcp.flags.syn==0' },
+  {
+    name: 'without timestamps',
+    settings: { 'ipv4.tcp_timestamps': 0 },
+    unseen: 'tcp.options.timestamp.tsval && tcp.flags.syn==0',
+  },
   { name: 'without SACK', settings: { 'ipv4.tcp_sack': 0 }, unseen: 'tcp.options.sack_perm && tcp.flags.ack==1' },
   { name: 'without window scaling', settings: { 'ipv4.tcp_window_scaling': 0 }, downMib: 8, upMib: 8 },
   {
@@ -62,29 +66,35 @@ afterEach(async () => {
 const NEEDS = [requires.tun, requires.netns, requires.program('curl'), requires.program('tshark')];
 
 describeIf(NEEDS, 'the kernel', () => {
-  test.each(CASES)('$name', async ({ name: _name, downMib = 24, upMib = 24, seen, unseen, ...options }) => {
-    world = new KernelWorld({ moveEveryMs: 10, ...options });
-    const server = await serveFiles(world.stack, 8080, (socket) => world!.mover.add(socket));
-    for (const family of options.mtu === 576 ? ([4] as const) : ([4, 6] as const)) {
-      const url = `http://${world.host(family)}:8080`;
-      const down = await world.shell(`curl -sS -g ${url}/${downMib * MIB} | sha256sum`);
-      expect(down.stdout.split(' ')[0]).toBe(contentHash(downMib * MIB));
-      const up = await world.shell(`head -c ${upMib * MIB} /dev/zero | curl -sS -g -H Expect: -T - ${url}/`);
-      const zeros = createHash('sha256').update(Buffer.alloc(upMib * MIB)).digest('hex');
-      expect(up.stdout).toBe(`${upMib * MIB} ${zeros}\n`);
-    }
-    world.mover.stop();
-    server.close();
-    expect(world.mover.toHost).toBeGreaterThan(2);
-    const [resets, retransmissions, good, bad] = await world.capture.count(
-      'tcp.flags.reset==1',
-      'tcp.analysis.retransmission',
-      seen?.[0] ?? 'tcp',
-      unseen ?? 'tcp.flags.urg==1',
-    );
-    expect(resets).toBe(0);
-    expect(retransmissions).toBeLessThanOrEqual(100);
-    expect(good).toBeGreaterThanOrEqual(seen?.[1] ?? 1);
-    expect(bad).toBe(0);
-  }, 60_000);
+  test.each(CASES)(
+    '$name',
+    async ({ name: _name, downMib = 24, upMib = 24, seen, unseen, ...options }) => {
+      world = new KernelWorld({ moveEveryMs: 10, ...options });
+      const server = await serveFiles(world.stack, 8080, (socket) => world!.mover.add(socket));
+      for (const family of options.mtu === 576 ? ([4] as const) : ([4, 6] as const)) {
+        const url = `http://${world.host(family)}:8080`;
+        const down = await world.shell(`curl -sS -g ${url}/${downMib * MIB} | sha256sum`);
+        expect(down.stdout.split(' ')[0]).toBe(contentHash(downMib * MIB));
+        const up = await world.shell(`head -c ${upMib * MIB} /dev/zero | curl -sS -g -H Expect: -T - ${url}/`);
+        const zeros = createHash('sha256')
+          .update(Buffer.alloc(upMib * MIB))
+          .digest('hex');
+        expect(up.stdout).toBe(`${upMib * MIB} ${zeros}\n`);
+      }
+      world.mover.stop();
+      server.close();
+      expect(world.mover.toHost).toBeGreaterThan(2);
+      const [resets, retransmissions, good, bad] = await world.capture.count(
+        'tcp.flags.reset==1',
+        'tcp.analysis.retransmission',
+        seen?.[0] ?? 'tcp',
+        unseen ?? 'tcp.flags.urg==1',
+      );
+      expect(resets).toBe(0);
+      expect(retransmissions).toBeLessThanOrEqual(100);
+      expect(good).toBeGreaterThanOrEqual(seen?.[1] ?? 1);
+      expect(bad).toBe(0);
+    },
+    60_000,
+  );
 });

@@ -142,7 +142,9 @@ describeIf(requires.tun, 'the sockets of the kernel', () => {
       expect(await got).toEqual({ bytes: 16 * MIB, hash: contentHash(16 * MIB) });
       await poured;
       await Promise.all([closed(kernel), closed(ours)]);
-      const [probes] = await world.capture.count(`tcp.analysis.zero_window_probe && ipv6.src==${world.stackAddress(6)}`);
+      const [probes] = await world.capture.count(
+        `tcp.analysis.zero_window_probe && ipv6.src==${world.stackAddress(6)}`,
+      );
       expect(probes).toBeGreaterThan(0);
     });
 
@@ -236,7 +238,12 @@ describeIf(requires.tun, 'the sockets of the kernel', () => {
     const server = world.stack.net.createServer((socket) => socket.end('bye'));
     await new Promise<void>((resolve) => server.listen(7, '::', resolve));
     for (let i = 0; i < 5; i++) {
-      const kernel = kernelConnect({ port: 7, host: world.stackAddress(4), localPort: 40_123, localAddress: world.kernelAddress(4) });
+      const kernel = kernelConnect({
+        port: 7,
+        host: world.stackAddress(4),
+        localPort: 40_123,
+        localAddress: world.kernelAddress(4),
+      });
       const codes = errorsOf(kernel);
       const back = await digest(kernel);
       await closed(kernel);

@@ -4,12 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { afterEach, expect, test } from 'vitest';
+import { describeIf, requires } from '../support/requires.ts';
 import { contentHash } from './support/content.ts';
 import { serveFiles } from './support/file-server.ts';
 import { collect } from './support/http-reply.ts';
 import { type Family, KernelWorld, type KernelWorldOptions } from './support/kernel-world.ts';
 import { startNginx } from './support/nginx.ts';
-import { describeIf, requires } from '../support/requires.ts';
 
 const MIB = 1 << 20;
 /** A wire that loses nothing needs none; but a machine that pauses this process for longer than the kernel's probe timer causes some. */
@@ -54,46 +54,60 @@ function expectMoved(of: KernelWorld, atLeast: number): void {
 }
 
 describeIf(NEEDS, 'curl over a TUN device', () => {
-  test.each(FAMILIES)('downloads 256 MiB over IPv%i while the connection moves', async (family) => {
-    const { stack, mover } = open();
-    const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
-    const url = `http://${world!.host(family)}:8080/${256 * MIB}`;
-    const { stdout } = await world!.shell(`curl -sS -g ${url} | sha256sum`, { timeoutMs: 120_000 });
-    expect(stdout.split(' ')[0]).toBe(contentHash(256 * MIB));
-    expectMoved(world!, 20);
-    server.close();
-    await expectClean(world!);
-  }, 180_000);
+  test.each(FAMILIES)(
+    'downloads 256 MiB over IPv%i while the connection moves',
+    async (family) => {
+      const { stack, mover } = open();
+      const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
+      const url = `http://${world!.host(family)}:8080/${256 * MIB}`;
+      const { stdout } = await world!.shell(`curl -sS -g ${url} | sha256sum`, { timeoutMs: 120_000 });
+      expect(stdout.split(' ')[0]).toBe(contentHash(256 * MIB));
+      expectMoved(world!, 20);
+      server.close();
+      await expectClean(world!);
+    },
+    180_000,
+  );
 
-  test.each(FAMILIES)('uploads 64 MiB over IPv%i while the connection moves', async (family) => {
-    const { stack, mover } = open({ moveEveryMs: 15 });
-    const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
-    const url = `http://${world!.host(family)}:8080/`;
-    const { stdout } = await world!.shell(`head -c ${64 * MIB} /dev/zero | curl -sS -g -H Expect: -T - ${url}`);
-    const zeros = createHash('sha256').update(Buffer.alloc(64 * MIB)).digest('hex');
-    expect(stdout).toBe(`${64 * MIB} ${zeros}\n`);
-    expectMoved(world!, 10);
-    server.close();
-    await expectClean(world!);
-  }, 120_000);
+  test.each(FAMILIES)(
+    'uploads 64 MiB over IPv%i while the connection moves',
+    async (family) => {
+      const { stack, mover } = open({ moveEveryMs: 15 });
+      const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
+      const url = `http://${world!.host(family)}:8080/`;
+      const { stdout } = await world!.shell(`head -c ${64 * MIB} /dev/zero | curl -sS -g -H Expect: -T - ${url}`);
+      const zeros = createHash('sha256')
+        .update(Buffer.alloc(64 * MIB))
+        .digest('hex');
+      expect(stdout).toBe(`${64 * MIB} ${zeros}\n`);
+      expectMoved(world!, 10);
+      server.close();
+      await expectClean(world!);
+    },
+    120_000,
+  );
 });
 
 describeIf(NEEDS, 'curl over a TAP device', () => {
-  test.each(FAMILIES)('finds the stack by ARP or neighbor discovery and downloads over IPv%i', async (family) => {
-    const { stack, mover } = open({ kind: 'tap', moveEveryMs: 15 });
-    const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
-    const url = `http://${world!.host(family)}:8080/${48 * MIB}`;
-    const { stdout } = await world!.shell(`curl -sS -g ${url} | sha256sum`);
-    expect(stdout.split(' ')[0]).toBe(contentHash(48 * MIB));
-    expectMoved(world!, 10);
-    server.close();
-    await expectClean(world!);
-    const asked = family === 4 ? 'arp.opcode==1' : 'icmpv6.type==135';
-    const answered = family === 4 ? 'arp.opcode==2' : 'icmpv6.type==136';
-    const [requests, answers] = await world!.capture.count(asked, answered);
-    expect(requests).toBeGreaterThan(0);
-    expect(answers).toBeGreaterThan(0);
-  }, 120_000);
+  test.each(FAMILIES)(
+    'finds the stack by ARP or neighbor discovery and downloads over IPv%i',
+    async (family) => {
+      const { stack, mover } = open({ kind: 'tap', moveEveryMs: 15 });
+      const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
+      const url = `http://${world!.host(family)}:8080/${48 * MIB}`;
+      const { stdout } = await world!.shell(`curl -sS -g ${url} | sha256sum`);
+      expect(stdout.split(' ')[0]).toBe(contentHash(48 * MIB));
+      expectMoved(world!, 10);
+      server.close();
+      await expectClean(world!);
+      const asked = family === 4 ? 'arp.opcode==1' : 'icmpv6.type==135';
+      const answered = family === 4 ? 'arp.opcode==2' : 'icmpv6.type==136';
+      const [requests, answers] = await world!.capture.count(asked, answered);
+      expect(requests).toBeGreaterThan(0);
+      expect(answers).toBeGreaterThan(0);
+    },
+    120_000,
+  );
 
   test('uploads over a link of jumbo frames', async () => {
     const { stack, mover } = open({ kind: 'tap', mtu: 9000, moveEveryMs: 10 });
@@ -109,20 +123,24 @@ describeIf(NEEDS, 'curl over a TAP device', () => {
 });
 
 describeIf([...NEEDS, requires.program('nginx')], 'nginx as the server, the stack as the client', () => {
-  test.each(FAMILIES)('a download over IPv%i moves while it runs', async (family) => {
-    open({ moveEveryMs: 15 });
-    const nginx = await startNginx(world!.kernelAddress(4), world!.kernelAddress(6), 64 * MIB);
-    try {
-      const socket = world!.stack.net.connect(nginx.port, world!.kernelAddress(family));
-      socket.once('connect', () => world!.mover.add(socket));
-      socket.write('GET /file HTTP/1.0\r\n\r\n');
-      const reply = await collect(socket);
-      expect(reply.head).toContain('200 OK');
-      expect(reply.hash).toBe(nginx.hash);
-      expectMoved(world!, 10);
-      await expectClean(world!);
-    } finally {
-      await nginx.stop();
-    }
-  }, 120_000);
+  test.each(FAMILIES)(
+    'a download over IPv%i moves while it runs',
+    async (family) => {
+      open({ moveEveryMs: 15 });
+      const nginx = await startNginx(world!.kernelAddress(4), world!.kernelAddress(6), 64 * MIB);
+      try {
+        const socket = world!.stack.net.connect(nginx.port, world!.kernelAddress(family));
+        socket.once('connect', () => world!.mover.add(socket));
+        socket.write('GET /file HTTP/1.0\r\n\r\n');
+        const reply = await collect(socket);
+        expect(reply.head).toContain('200 OK');
+        expect(reply.hash).toBe(nginx.hash);
+        expectMoved(world!, 10);
+        await expectClean(world!);
+      } finally {
+        await nginx.stop();
+      }
+    },
+    120_000,
+  );
 });

@@ -110,33 +110,39 @@ describeIf([requires.tun, requires.program('curl'), requires.program('tshark')],
     ['1 % loss', 4, { loss: 0.01, repeat: 0, swap: 0 }],
     ['1 % loss', 6, { loss: 0.01, repeat: 0, swap: 0 }],
     ['loss, repeats and swapped packets', 4, { loss: 0.02, repeat: 0.02, swap: 0.05 }],
-  ] as const)('%s over IPv%i: curl has every byte both ways while the connection moves', async (_name, family, faults) => {
-    let link: FaultyLink | undefined;
-    world = new KernelWorld({
-      moveEveryMs: 10,
-      wrap: (device) => {
-        link = new FaultyLink(device, faults);
-        return link;
-      },
-    });
-    const server = await serveFiles(world.stack, 8080, (socket) => world!.mover.add(socket));
-    const url = `http://${world.host(family)}:8080`;
-    const down = await world.shell(`curl -sS -g ${url}/${16 * MIB} | sha256sum`);
-    expect(down.stdout.split(' ')[0]).toBe(contentHash(16 * MIB));
-    const up = await world.shell(`head -c ${16 * MIB} /dev/zero | curl -sS -g -H Expect: -T - ${url}/`);
-    const zeros = createHash('sha256').update(Buffer.alloc(16 * MIB)).digest('hex');
-    expect(up.stdout).toBe(`${16 * MIB} ${zeros}\n`);
-    world.mover.stop();
-    server.close();
-    expect(link!.lost).toBeGreaterThan(50);
-    expect(world.mover.toHost).toBeGreaterThan(5);
-    const [resets, packets, retransmissions] = await world.capture.count(
-      'tcp.flags.reset==1',
-      'tcp.len>0',
-      'tcp.analysis.retransmission && !tcp.analysis.spurious_retransmission',
-    );
-    expect(resets).toBe(0);
-    // What is lost is sent again, and not much more than that.
-    expect(retransmissions! / packets!).toBeLessThan(0.1);
-  }, 60_000);
+  ] as const)(
+    '%s over IPv%i: curl has every byte both ways while the connection moves',
+    async (_name, family, faults) => {
+      let link: FaultyLink | undefined;
+      world = new KernelWorld({
+        moveEveryMs: 10,
+        wrap: (device) => {
+          link = new FaultyLink(device, faults);
+          return link;
+        },
+      });
+      const server = await serveFiles(world.stack, 8080, (socket) => world!.mover.add(socket));
+      const url = `http://${world.host(family)}:8080`;
+      const down = await world.shell(`curl -sS -g ${url}/${16 * MIB} | sha256sum`);
+      expect(down.stdout.split(' ')[0]).toBe(contentHash(16 * MIB));
+      const up = await world.shell(`head -c ${16 * MIB} /dev/zero | curl -sS -g -H Expect: -T - ${url}/`);
+      const zeros = createHash('sha256')
+        .update(Buffer.alloc(16 * MIB))
+        .digest('hex');
+      expect(up.stdout).toBe(`${16 * MIB} ${zeros}\n`);
+      world.mover.stop();
+      server.close();
+      expect(link!.lost).toBeGreaterThan(50);
+      expect(world.mover.toHost).toBeGreaterThan(5);
+      const [resets, packets, retransmissions] = await world.capture.count(
+        'tcp.flags.reset==1',
+        'tcp.len>0',
+        'tcp.analysis.retransmission && !tcp.analysis.spurious_retransmission',
+      );
+      expect(resets).toBe(0);
+      // What is lost is sent again, and not much more than that.
+      expect(retransmissions! / packets!).toBeLessThan(0.1);
+    },
+    60_000,
+  );
 });

@@ -61,6 +61,6 @@ function opening(options: DemoOptions): string {
   if (options.tun) {
     return `${options.connections} downloads by curl over TUN devices, uploads beside them; seed ${options.seed}`;
   }
-  const network = `IPv${options.ipv6 ? 6 : 4}, ${options.rttMs} ms round trip, ${options.loss * 100} % loss`;
+  const network = `IPv${options.ipv6 ? 6 : 4}, ${options.rttMs} ms round trip, ${Number((options.loss * 100).toPrecision(6))} % loss`;
   return `${options.connections} downloads and uploads beside them over ${network}; seed ${options.seed}`;
 }

@@ -4,7 +4,7 @@
 import type { Scene } from './scene.ts';
 
 const SHOW_EVERY_MS = 100;
-const BAR = 24;
+const BAR = 16;
 /** A demonstration in which no byte arrives for so long is given up, milliseconds. */
 export const STALL_MS = 30_000;
 
@@ -21,7 +21,7 @@ export function showProgress(scene: Scene, out: NodeJS.WriteStream): () => void 
   };
 }
 
-/** '[######..................]  25 %   12.4 MB   31 of 137 streams   402 moves   1.8 s'. */
+/** '[####............]  25 %   12.4 MB  31 of 137 streams  402 moves  1.8 s'. */
 export function progressLine(scene: Scene, elapsedMs: number): string {
   const { streams, mover } = scene;
   const part = streams.bytes === 0 ? 0 : Math.min(1, streams.bytesReceived / streams.bytes);
@@ -32,7 +32,7 @@ export function progressLine(scene: Scene, elapsedMs: number): string {
     `${streams.done} of ${streams.all.length} streams`,
     `${mover.moveCount} moves`,
     `${(elapsedMs / 1000).toFixed(1)} s`,
-  ].join('   ');
+  ].join('  ');
 }
 
 /** Resolves with a sentence once nothing has arrived for {@link STALL_MS}; `stop` ends the watch. */

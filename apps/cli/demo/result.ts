@@ -80,6 +80,9 @@ export interface Ending {
   readonly interrupted: string | null;
 }
 
+/** What is said when the user has ended it. */
+export const INTERRUPTED = 'interrupted before the end';
+
 export function demoOf(scene: Scene, ending: Ending): Demo {
   const { options, streams, mover, capture, operations } = scene;
   const moves = mover.moves();
@@ -124,6 +127,8 @@ export function demoOf(scene: Scene, ending: Ending): Demo {
 function faultsOf(scene: Scene, result: Omit<DemoResult, 'ok'>, ending: Ending): string[] {
   const { streams, mover } = scene;
   const faults: string[] = [];
+  // What follows from an interruption is no news.
+  if (ending.interrupted === INTERRUPTED) return [INTERRUPTED];
   const demand = (isSo: boolean, otherwise: string): void => void (isSo || faults.push(otherwise));
   if (ending.interrupted !== null) faults.push(ending.interrupted);
   const failed = streams.all.filter((stream) => stream.error !== null);

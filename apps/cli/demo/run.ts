@@ -6,7 +6,7 @@ import type { Held, Stack } from 'chimney';
 import { runMemoryStreams, setMemoryScene } from './memory.ts';
 import type { DemoOptions } from './options.ts';
 import { showProgress, watchForStall } from './progress.ts';
-import { type Demo, demoOf } from './result.ts';
+import { type Demo, demoOf, INTERRUPTED } from './result.ts';
 import type { Scene } from './scene.ts';
 import { runTunStreams, setTunScene } from './tun.ts';
 
@@ -33,11 +33,7 @@ async function play(
   const hideProgress = showProgress(scene, process.stderr);
   const watch = watchForStall(scene);
   const aborted = signal.aborted ? Promise.resolve() : once(signal, 'abort');
-  let interrupted = await Promise.race([
-    streams.then(() => null),
-    watch.stalled,
-    aborted.then(() => 'interrupted before the end'),
-  ]);
+  let interrupted = await Promise.race([streams.then(() => null), watch.stalled, aborted.then(() => INTERRUPTED)]);
   watch.stop();
   await scene.mover.stop();
   const elapsedMs = performance.now() - startedMs;

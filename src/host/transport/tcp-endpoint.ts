@@ -149,7 +149,10 @@ export class HostEndpoint implements TcpEndpoint {
       return;
     }
     this.flags |= EndpointFlag.DISCARD;
-    this.shutdown();
+    if ((this.flags & EndpointFlag.SHUTDOWN) === 0) this.shutdown();
+    else if (this.location === 'host') this.transport.orphaned(this);
+    // Its FIN may have been acknowledged long ago: the host waits for the peer's, and not for ever.
+    else this.chimney.takeBack().catch(() => {});
   }
 
   abort(): void {

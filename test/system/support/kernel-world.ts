@@ -49,7 +49,8 @@ export class KernelWorld {
     this.#prefix6 = `fd00:c41:${n.toString(16)}:`;
     this.#namespace = options.settings === undefined ? null : `chimney-${process.pid}-${worlds}`;
     const common = { kind: options.kind ?? 'tun', mtu: options.mtu ?? 1500 } as const;
-    this.device = this.#namespace === null ? TunLink.open({ ...common, addresses: this.#kernelAddresses() }) : TunLink.open(common);
+    this.device =
+      this.#namespace === null ? TunLink.open({ ...common, addresses: this.#kernelAddresses() }) : TunLink.open(common);
     if (this.#namespace !== null) this.#moveDevice(common.mtu, options.settings ?? {});
     const link = options.wrap?.(this.device) ?? this.device;
     this.capture = new Capture(link.medium, options.captureAll ? 0x40000 : 128);

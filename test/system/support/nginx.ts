@@ -24,7 +24,9 @@ export async function startNginx(address4: string, address6: string, fileBytes: 
   const child = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', join(folder, 'error.log')], {
     stdio: 'ignore',
   });
-  await shell(`for i in $(seq 200); do (exec 3<>/dev/tcp/${address4}/${port}) 2>/dev/null && exit 0; sleep 0.02; done; exit 1`);
+  await shell(
+    `for i in $(seq 200); do (exec 3<>/dev/tcp/${address4}/${port}) 2>/dev/null && exit 0; sleep 0.02; done; exit 1`,
+  );
   return {
     port,
     hash: createHash('sha256').update(content).digest('hex'),
