@@ -23,6 +23,10 @@ export type { MiniportDriver, NdisM, NdisMiniportHandle, TcpOffloadEventHandlers
 export { NdisLibrary } from './ndis/ndis-library.ts';
 export * from './ndis/protocol.ts';
 export { SystemRuntime } from './runtime.ts';
+export type { StackNet } from './socket/net.ts';
+export type { StackServer } from './socket/server.ts';
+export type { StackSocket } from './socket/socket.ts';
+export type { StackUdpSocket } from './socket/udp-socket.ts';
 export { createStack, type Held, Stack } from './stack.ts';
 export {
   type IntermediateChoice,

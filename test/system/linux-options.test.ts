@@ -37,7 +37,6 @@ const CASES: readonly Case[] = [
   },
   { name: 'asking for ECN', settings: { 'ipv4.tcp_ecn': 1 }, seen: ['tcp.flags.syn==1 && tcp.flags.ece==1', 1] },
   { name: 'with Reno', settings: { 'ipv4.tcp_congestion_control': 'reno' } },
-  { name: 'with CUBIC', settings: { 'ipv4.tcp_congestion_control': 'cubic' } },
   {
     name: 'with a receive buffer of 8 KiB',
     settings: { 'ipv4.tcp_rmem': '4096 8192 8192' },

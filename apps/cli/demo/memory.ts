@@ -130,6 +130,7 @@ async function request(agent: http.Agent, host: string, stream: Stream, isLast: 
     outgoing.once('error', reject);
     outgoing.once('close', () => reject(new Error('the connection closed before the answer')));
   });
+  response.catch(() => {}); // told by the upload already, if it is that which fails
   if (isUpload) await pipeline(stream.sending(slices(stream.content)), outgoing);
   else outgoing.end();
   const incoming = await response;

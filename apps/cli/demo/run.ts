@@ -10,8 +10,10 @@ import { type Demo, demoOf, INTERRUPTED } from './result.ts';
 import type { Scene } from './scene.ts';
 import { runTunStreams, setTunScene } from './tun.ts';
 
+/** How long connections may take to say goodbye, which may need retransmissions, milliseconds. */
+const GOODBYE_MS = 15_000;
 /** How long closing may take before it is called stuck, milliseconds. */
-const CLOSE_MS = 10_000;
+const CLOSE_MS = 30_000;
 
 /** Runs it. `signal` ends it early, in good order. */
 export async function runDemo(options: DemoOptions, signal: AbortSignal): Promise<Demo> {
@@ -50,13 +52,18 @@ async function play(
 /** Closes in good order: connections end by themselves, then the server, then the stacks. Answers whether it came to an end. */
 async function closeAll(scene: Scene, stacks: readonly Stack[], isHurried: boolean): Promise<boolean> {
   const closing = async (): Promise<true> => {
-    const closed = once(scene.http, 'close');
     scene.http.close();
-    if (!isHurried) await Promise.race([closed, late(CLOSE_MS / 2)]);
+    // A stack that is closed resets what is left.
+    if (!isHurried) await Promise.race([allEnded(stacks), late(GOODBYE_MS)]);
     await Promise.all(stacks.map((stack) => stack.close()));
     return true;
   };
   return Promise.race([closing(), late(CLOSE_MS)]);
+}
+
+/** Resolves once no connection is left but in TIME-WAIT. */
+async function allEnded(stacks: readonly Stack[]): Promise<void> {
+  while (stacks.some((stack) => stack.held().connections > 0)) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
 function late(ms: number): Promise<false> {

@@ -4,7 +4,7 @@
  * `GET /streams/7` sends stream 7 (a real file is read from the disk while it is sent), `PUT /streams/7` takes it. Content
  * that is not a file goes out no faster than its connection moves, so that even a short and fast one moves often.
  */
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -58,14 +58,35 @@ async function answer(
 }
 
 async function* contentOf(stream: Stream, mover: Mover, socket: object): AsyncGenerator<Uint8Array> {
-  if (stream.file !== null) {
-    yield* createReadStream(stream.file.path) as AsyncIterable<Buffer>;
+  const { content, file } = stream;
+  if (file !== null) {
+    yield* bytesOfFile(file.path, content.length);
     return;
   }
-  const { content } = stream;
   for (let at = 0; at < content.length; at += SLICE_BYTES) {
     await mover.hasKeptUp(socket, at / content.length);
     yield content.subarray(at, at + SLICE_BYTES);
+  }
+}
+
+/**
+ * Reads a file in slices. It is closed before the last slice is handed on: a client that has all bytes it was promised may
+ * close the connection at once, and must find the answer complete.
+ */
+async function* bytesOfFile(path: string, length: number): AsyncGenerator<Uint8Array> {
+  const file = await open(path);
+  let at = 0;
+  try {
+    while (at < length) {
+      const slice = Buffer.allocUnsafe(Math.min(SLICE_BYTES, length - at));
+      const { bytesRead } = await file.read(slice, 0, slice.length, at);
+      if (bytesRead === 0) throw new Error(`${path} has become shorter`);
+      at += bytesRead;
+      if (at === length) await file.close();
+      yield slice.subarray(0, bytesRead);
+    }
+  } finally {
+    if (at < length) await file.close();
   }
 }
 

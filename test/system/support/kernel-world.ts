@@ -61,7 +61,7 @@ export class KernelWorld {
       links: [
         {
           link,
-          addresses: [`${this.stackAddress(4)}/24`, `${this.stackAddress(6)}/64`],
+          addresses: [`${this.stackAddress(4)}/24`, ...(common.mtu < 1280 ? [] : [`${this.stackAddress(6)}/64`])],
           capture: this.capture.tap,
           ...options.stackLink,
         },
