@@ -161,7 +161,7 @@ function moveLines(moves: readonly Move[]): MoveLine[] {
   return LINES.map(([text, matches]) => {
     const freezes = moves.filter(matches).map((move) => move.freezeUs);
     return { text, count: freezes.length, ...spread(freezes) };
-  });
+  }).filter((line, i) => line.count > 0 || i < LINES.length - 1);
 }
 
 /** Percentiles by nearest rank; all 0 when there are no values. */
