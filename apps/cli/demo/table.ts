@@ -6,7 +6,7 @@ import type { DemoOptions } from './options.ts';
 import type { Demo } from './result.ts';
 
 const WIDTH = 80;
-const LABEL = 44;
+const LABEL = 42;
 const NUMBER = 9;
 const FINDINGS_SHOWN = 10;
 
@@ -63,12 +63,12 @@ function streamsPart(demo: Demo): string[] {
     line('bytes lost, bytes repeated', `${count(result.bytesLost)}, ${count(result.bytesRepeated)}`),
     line('segments with RST', count(result.resets)),
     line('verifier findings', count(result.findings.length)),
-    line('held after the end', heldText(demo)),
+    line('held at the end', heldText(demo)),
   ];
 }
 
 function heldText({ result: { held } }: Demo): string {
-  return `${held.buffers} buffers, ${held.stateObjects} state objects, ${held.connections} connections`;
+  return `buffers ${held.buffers}, objects ${held.stateObjects}, connections ${held.connections}`;
 }
 
 /** Ten counts in two columns. */
