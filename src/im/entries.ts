@@ -19,6 +19,8 @@ export class ImOffloadEntry {
   readonly type: number;
   /** Set once a send had to be refused: nothing may overtake it, so whatever would is refused as well until the upload. */
   hasRefusedSend = false;
+  /** What a driver built on this one notes about the object. */
+  annotation: unknown = null;
 
   constructor(handleAbove: NdisOffloadHandle, type: number) {
     this.handleAbove = handleAbove;

@@ -182,6 +182,7 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
       this.trace.count(Event.IM_OFFLOAD_REFUSED);
       this.runtime.defer(() => {
         refuseInitiate(this.#walk, root, NdisStatus.RESOURCES);
+        this.initiateCompleting(root);
         this.ndisM.initiateOffloadComplete(this.miniportHandle, root);
       });
       return;
@@ -291,6 +292,7 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
     this.#offloadEntries -= adoptTaken(this.#walk, root);
     this.#sendListsBelow -= countSendListsLost(this.#walk, root);
     this.#passUp(StateOperation.INITIATE, root);
+    this.initiateCompleting(root);
     this.ndisM.initiateOffloadComplete(this.miniportHandle, root);
   }
 
@@ -300,6 +302,7 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
     const ended = countEnded(this.#walk, root);
     this.#sendListsBelow -= countSendLists(this.#walk, root);
     this.#passUp(StateOperation.TERMINATE, root);
+    this.terminateCompleting(root);
     this.ndisM.terminateOffloadComplete(this.miniportHandle, root);
     this.#offloadEntries -= ended;
   }
@@ -363,6 +366,15 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
   ): number {
     return this.events.tcpOffloadReceiveHandler(entryOf(offloadContext).handleAbove, list, status, bytesConsumed);
   }
+
+  /**
+   * An initiate is about to be completed above; for drivers that look. `root` has its lower face: the slot of each object that
+   * was taken names its entry.
+   */
+  protected initiateCompleting(_root: OffloadBlock): void {}
+
+  /** A terminate is about to be completed above; for drivers that look. The slots of ended objects still name their entries. */
+  protected terminateCompleting(_root: OffloadBlock): void {}
 
   /** What every operation does on its way down: a call entry, and the list as a protocol block list. */
   #passDown(operation: StateOperation, offloadBlockList: MiniportOffloadBlock): OffloadBlock {
