@@ -16,6 +16,9 @@ const MAX_BLOCKS = 4_000_000;
 /** Lists of one chain that are looked at. */
 export const MAX_LISTS = 4_000_000;
 
+const NO_LISTS: readonly NetBufferList[] = [];
+const NO_STATUSES: readonly number[] = [];
+
 /** Finds or makes the record of the object that a block names. */
 export type ObjectOf = (block: OffloadBlock) => ObjectRecord | null;
 
@@ -58,8 +61,12 @@ function recordOf(
   const handle = block.offloadHandle;
   const slot = handle === null ? null : handle.miniportOffloadContext;
   const isNew = operation === StateOperation.INITIATE && handle !== null && slot === null;
-  const sends: NetBufferList[] = [];
-  if (isNew) listsOf(block.netBufferListChain, sends);
+  let sends: readonly NetBufferList[] = NO_LISTS;
+  if (isNew && block.netBufferListChain !== null) {
+    const chain: NetBufferList[] = [];
+    listsOf(block.netBufferListChain, chain);
+    sends = chain;
+  }
   const object = objectOf(block);
   if (object !== null && isNew) object.name = nameOf(block, parent) ?? object.name;
   return {
@@ -80,7 +87,7 @@ function recordOf(
     reserved: reservedOf(block),
     chain: block.netBufferListChain,
     sends,
-    sendStatuses: sends.map((list) => list.status),
+    sendStatuses: sends.length === 0 ? NO_STATUSES : sends.map((list) => list.status),
     cachedDigest: operation === StateOperation.UPDATE ? cachedDigest(block) : 0,
     dependents: [],
   };
@@ -88,13 +95,22 @@ function recordOf(
 
 /** ProtocolReserved, ImReserved, NdisReserved. */
 export function reservedOf(block: OffloadBlock): unknown[] {
-  return [...block.protocolReserved, ...block.imReserved, ...block.ndisReserved];
+  const { protocolReserved: protocol, imReserved: im, ndisReserved: ndis } = block;
+  return [protocol[0], protocol[1], im[0], im[1], ndis[0], ndis[1], ndis[2]];
 }
 
 /** The lists of a chain, each once. */
 export function listsOf(chain: NetBufferList | null, into: NetBufferList[]): void {
+  if (chain === null || chain.next === null) {
+    if (chain !== null) into.push(chain);
+    return;
+  }
   const seen = new Set<NetBufferList>();
-  for (let list = chain; list !== null && !seen.has(list) && seen.size < MAX_LISTS; list = list.next) {
+  for (
+    let list: NetBufferList | null = chain;
+    list !== null && !seen.has(list) && seen.size < MAX_LISTS;
+    list = list.next
+  ) {
     seen.add(list);
     into.push(list);
   }

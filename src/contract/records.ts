@@ -112,7 +112,7 @@ export class ObjectRecord {
   /** A query, invalidate or terminate of it has failed. */
   isCorrupt = false;
   /** By StateOperation: how many are under way. */
-  readonly operations: Int32Array = new Int32Array(5);
+  readonly operations: number[] = [0, 0, 0, 0, 0];
 
   /** By DataOperation: what the target owns, oldest first; made when there is something. */
   readonly #out: (Set<ListRecord> | undefined)[] = [];

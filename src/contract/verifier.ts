@@ -56,10 +56,40 @@ export interface Outstanding {
   readonly objects: number;
 }
 
+/** The optional methods of a checker. */
+type Moment = Exclude<keyof Checker, 'about' | 'must' | 'should' | 'also'>;
+
+const MOMENTS: readonly Moment[] = Object.keys({
+  stateCall: 0,
+  stateComplete: 0,
+  stateCompleteStray: 0,
+  dataCall: 0,
+  dataCallDone: 0,
+  listCompleted: 0,
+  receiveIndicate: 0,
+  receiveIndicateDone: 0,
+  listReturned: 0,
+  receiveReturnDone: 0,
+  tcpEvent: 0,
+  offloadEvent: 0,
+  status: 0,
+  oidRequest: 0,
+  oidAnswered: 0,
+  closed: 0,
+  finish: 0,
+} satisfies Record<Moment, 0>) as Moment[];
+
+function byMoment(checkers: readonly Checker[]): Readonly<Record<Moment, readonly Checker[]>> {
+  const watching = {} as Record<Moment, readonly Checker[]>;
+  for (const moment of MOMENTS) watching[moment] = checkers.filter((checker) => checker[moment] !== undefined);
+  return watching;
+}
+
 /** Verifies one binding. */
 export class Verifier extends IdleTap implements Watch {
   readonly ledger: Ledger = new Ledger();
-  readonly #checkers: readonly Checker[];
+  /** Checkers by the moments at which they look. */
+  readonly #watching: Readonly<Record<Moment, readonly Checker[]>>;
   readonly #levels: Map<string, RuleLevel> = new Map();
   readonly #onFinding: (finding: Finding) => void;
   readonly #withShoulds: boolean;
@@ -77,11 +107,12 @@ export class Verifier extends IdleTap implements Watch {
 
   constructor(options: VerifierOptions = {}) {
     super();
-    this.#checkers = options.checkers ?? CHECKERS;
+    const checkers = options.checkers ?? CHECKERS;
+    this.#watching = byMoment(checkers);
     this.#onFinding = options.onFinding ?? (() => {});
     this.#withShoulds = options.shoulds ?? true;
     this.#maxFindings = options.maxFindings ?? 1000;
-    for (const checker of this.#checkers) {
+    for (const checker of checkers) {
       for (const rule of checker.must) this.#levels.set(rule, 'must');
       for (const rule of checker.should ?? []) this.#levels.set(rule, 'should');
     }
@@ -110,7 +141,7 @@ export class Verifier extends IdleTap implements Watch {
   /** To be called when nothing more is to come: what never came back is a breach now. */
   finish(): void {
     this.#call = 'finish';
-    this.#each((checker) => checker.finish?.(this));
+    this.#each('finish', (checker) => checker.finish?.(this));
   }
 
   breach(rule: string, actor: Actor, object: ObjectRecord | null, expected: string, seen: string): void {
@@ -132,9 +163,9 @@ export class Verifier extends IdleTap implements Watch {
     this.#onFinding(finding);
   }
 
-  /** Lets every checker look; one that throws is noted and does not disturb the others. */
-  #each(look: (checker: Checker) => void): void {
-    for (const checker of this.#checkers) {
+  /** Lets every checker of a moment look; one that throws is noted and does not disturb the others. */
+  #each(moment: Moment, look: (checker: Checker) => void): void {
+    for (const checker of this.#watching[moment]) {
       try {
         look(checker);
       } catch (error) {
@@ -166,14 +197,14 @@ export class Verifier extends IdleTap implements Watch {
   }
 
   override closed(): void {
-    this.#guard('NdisCloseAdapterEx', () => this.#each((checker) => checker.closed?.(this)));
+    this.#guard('NdisCloseAdapterEx', () => this.#each('closed', (checker) => checker.closed?.(this)));
   }
 
   override stateCall(operation: StateOperation, root: OffloadBlock): void {
     this.#guard(STATE_CALL_NAMES[operation]!, (number) => {
       const record = this.ledger.read(operation, root, number);
       for (const { object } of record.blocks) object?.calls.note(this.#call, number);
-      this.#each((checker) => checker.stateCall?.(this, record));
+      this.#each('stateCall', (checker) => checker.stateCall?.(this, record));
       this.ledger.begin(record);
     });
   }
@@ -188,11 +219,12 @@ export class Verifier extends IdleTap implements Watch {
       const record = this.ledger.operations.get(root);
       this.#completions.push(record ?? null);
       if (record === undefined) {
-        if (this.ledger.isWhole) this.#each((checker) => checker.stateCompleteStray?.(this, operation, root));
+        if (this.ledger.isWhole)
+          this.#each('stateCompleteStray', (checker) => checker.stateCompleteStray?.(this, operation, root));
         return;
       }
       for (const { object } of record.blocks) object?.calls.note(this.#call, number);
-      this.#each((checker) => checker.stateComplete?.(this, record, operation));
+      this.#each('stateComplete', (checker) => checker.stateComplete?.(this, record, operation));
       this.ledger.complete(record);
     });
   }
@@ -210,7 +242,7 @@ export class Verifier extends IdleTap implements Watch {
       listsOf(lists, all);
       const call: DataCall = { operation, object, lists: all, flags, number };
       this.#dataCalls.push(call);
-      this.#each((checker) => checker.dataCall?.(this, call));
+      this.#each('dataCall', (checker) => checker.dataCall?.(this, call));
       this.ledger.post(operation, object, all, number, flags);
       object.callInside[operation] = number;
       if (operation === DataOperation.RECEIVE) {
@@ -228,7 +260,7 @@ export class Verifier extends IdleTap implements Watch {
     const call = this.#dataCalls.pop();
     if (call === undefined) return;
     this.#call = DATA_CALL_NAMES[operation]!;
-    this.#each((checker) => checker.dataCallDone?.(this, call, status));
+    this.#each('dataCallDone', (checker) => checker.dataCallDone?.(this, call, status));
     call.object.callInside[operation] = 0;
   }
 
@@ -242,7 +274,7 @@ export class Verifier extends IdleTap implements Watch {
         const record = this.ledger.lists.get(list);
         if (record === undefined && !this.ledger.isWhole) continue;
         if (record !== undefined) record.object.calls.note(this.#call, number);
-        this.#each((checker) => checker.listCompleted?.(this, operation, list, record));
+        this.#each('listCompleted', (checker) => checker.listCompleted?.(this, operation, list, record));
         if (record === undefined) continue;
         this.#bookCompletion(operation, list, record.object, record.flags);
         this.ledger.drop(record, 'completed');
@@ -286,7 +318,7 @@ export class Verifier extends IdleTap implements Watch {
         const held = this.ledger.held.get(list);
         if (held === undefined && !this.ledger.isWhole) continue;
         held?.object.calls.note(this.#call, number);
-        this.#each((checker) => checker.listReturned?.(this, list, held));
+        this.#each('listReturned', (checker) => checker.listReturned?.(this, list, held));
         if (held === undefined) continue;
         this.ledger.held.delete(list);
         this.ledger.setFate(list, 'returned');
@@ -296,7 +328,7 @@ export class Verifier extends IdleTap implements Watch {
 
   override receiveReturnDone(status: number): void {
     this.#call = 'NdisOffloadTcpReceiveReturn';
-    this.#each((checker) => checker.receiveReturnDone?.(this, status));
+    this.#each('receiveReturnDone', (checker) => checker.receiveReturnDone?.(this, status));
   }
 
   override receiveIndicate(handle: NdisOffloadHandle, list: NetBufferList, status: number): void {
@@ -305,7 +337,7 @@ export class Verifier extends IdleTap implements Watch {
       object.calls.note(this.#call, number);
       const indication: Indication = { object, list, bytes: dataLengthOf(list), status };
       this.#indications.push(indication);
-      this.#each((checker) => checker.receiveIndicate?.(this, indication));
+      this.#each('receiveIndicate', (checker) => checker.receiveIndicate?.(this, indication));
       if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
     });
   }
@@ -319,7 +351,9 @@ export class Verifier extends IdleTap implements Watch {
     const indication = this.#indications.pop();
     if (indication === undefined) return;
     this.#call = 'NdisTcpOffloadReceiveHandler';
-    this.#each((checker) => checker.receiveIndicateDone?.(this, indication, answer, bytesConsumed));
+    this.#each('receiveIndicateDone', (checker) =>
+      checker.receiveIndicateDone?.(this, indication, answer, bytesConsumed),
+    );
     const object = indication.object;
     object.deliveries--;
     if (answer === NdisStatus.SUCCESS) this.ledger.held.set(list, { object, from: 'indication' });
@@ -335,7 +369,7 @@ export class Verifier extends IdleTap implements Watch {
     this.#guard('NdisTcpOffloadEventHandler', (number) => {
       const object = this.ledger.objectOf(handle);
       object?.calls.note(this.#call, number);
-      this.#each((checker) => checker.tcpEvent?.(this, object, handle, eventType, information));
+      this.#each('tcpEvent', (checker) => checker.tcpEvent?.(this, object, handle, eventType, information));
       if (object === undefined) return;
       object.eventsInside++;
       if (eventType === TcpOffloadEventType.INDICATE_DISCONNECT) {
@@ -357,7 +391,7 @@ export class Verifier extends IdleTap implements Watch {
 
   override offloadEvent(block: OffloadBlock | null, indicationCode: number): void {
     this.#guard('NdisMOffloadEventIndicate', () => {
-      this.#each((checker) => checker.offloadEvent?.(this, block, indicationCode));
+      this.#each('offloadEvent', (checker) => checker.offloadEvent?.(this, block, indicationCode));
       this.ledger.indicationsInside++;
     });
   }
@@ -369,7 +403,7 @@ export class Verifier extends IdleTap implements Watch {
   override status(indication: StatusIndication): void {
     this.#guard('NdisMIndicateStatusEx', () => {
       const code = indication.statusCode;
-      this.#each((checker) => checker.status?.(this, code));
+      this.#each('status', (checker) => checker.status?.(this, code));
       const ledger = this.ledger;
       ledger.indicationsInside++;
       if (code === NdisStatus.OFFLOAD_PAUSE) ledger.isPaused = true;
@@ -388,7 +422,7 @@ export class Verifier extends IdleTap implements Watch {
 
   override oidRequest(request: OidRequest): void {
     this.#guard('NdisOidRequest', () => {
-      this.#each((checker) => checker.oidRequest?.(this, request));
+      this.#each('oidRequest', (checker) => checker.oidRequest?.(this, request));
       if (request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query') this.ledger.needsQuery = false;
     });
   }
@@ -403,7 +437,7 @@ export class Verifier extends IdleTap implements Watch {
 
   #answered(request: OidRequest, status: number, isLate: boolean): void {
     this.#call = isLate ? 'NdisMOidRequestComplete' : 'NdisOidRequest';
-    this.#each((checker) => checker.oidAnswered?.(this, request, status, isLate));
+    this.#each('oidAnswered', (checker) => checker.oidAnswered?.(this, request, status, isLate));
     const isSet = request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'set';
     if (isSet && status === NdisStatus.SUCCESS) this.ledger.isEnabled = true;
   }

@@ -9,6 +9,9 @@ import { assert } from '../base/assert.ts';
 import { NEVER } from '../base/runtime.ts';
 import { DEADLINES, Moment, RECORD_WORDS, TcpConnection } from './connection.ts';
 
+/** Records of the first chunk. */
+const FIRST_RECORDS = 16;
+
 /** Records in chunks, named by slot numbers from 0. */
 export class TcpSlab {
   readonly #chunkRecords: number;
@@ -18,6 +21,7 @@ export class TcpSlab {
   #freeCount = 0;
   #isLive: Uint8Array = new Uint8Array(0);
 
+  /** `chunkRecords`: most records added at a time. */
   constructor(chunkRecords = 1024) {
     this.#chunkRecords = chunkRecords;
   }
@@ -67,16 +71,17 @@ export class TcpSlab {
 
   #grow(): void {
     const first = this.#views.length;
-    const buffer = new ArrayBuffer(this.#chunkRecords * RECORD_WORDS * 4);
+    // Few at first, as many again each time, a whole chunk in the end: who has three connections does not pay for a thousand.
+    const count = Math.min(this.#chunkRecords, Math.max(FIRST_RECORDS, first));
+    const buffer = new ArrayBuffer(count * RECORD_WORDS * 4);
     const words = new Int32Array(buffer);
     const moments = new Float64Array(buffer);
-    for (let i = 0; i < this.#chunkRecords; i++)
-      this.#views.push(new TcpConnection(words, moments, i * RECORD_WORDS, first + i));
+    for (let i = 0; i < count; i++) this.#views.push(new TcpConnection(words, moments, i * RECORD_WORDS, first + i));
     const isLive = new Uint8Array(this.#views.length);
     isLive.set(this.#isLive);
     this.#isLive = isLive;
     this.#free = new Int32Array(this.#views.length);
-    for (let i = 0; i < this.#chunkRecords; i++) this.#free[i] = first + this.#chunkRecords - 1 - i;
-    this.#freeCount = this.#chunkRecords;
+    for (let i = 0; i < count; i++) this.#free[i] = first + count - 1 - i;
+    this.#freeCount = count;
   }
 }

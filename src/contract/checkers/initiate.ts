@@ -144,6 +144,7 @@ const slots: Checker = {
       if (entry.role !== Role.NEW_OFFLOAD || entry.block.status === NdisStatus.PENDING) continue;
       const isWritten = entry.handle !== null && entry.handle.miniportOffloadContext !== null;
       const isTaken = wasTaken(entry.block.status);
+      if (isTaken === isWritten) continue;
       const seen = ndisStatusName(entry.block.status);
       if (isTaken && !isWritten) {
         watch.breach('INIT-035', 'target', entry.object, 'a PVOID in the slot of an object that was taken', 'none');
