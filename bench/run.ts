@@ -61,6 +61,12 @@ const GROUPS: readonly Group[] = [
     variants: [{ file: './cases/freeze.js', args: ['4000'] }],
   },
   {
+    name: 'bulk',
+    what: '100,000 idle connections, all moved through one tree each way',
+    rounds: 1,
+    variants: [{ file: './cases/bulk.js', args: ['100000', '5'] }],
+  },
+  {
     name: 'crowd',
     what: '10,000 connections at once',
     rounds: 3,
