@@ -48,7 +48,7 @@ export interface NdisMiniportHandle {
 /** What a miniport driver provides. `context` is its MiniportAdapterContext. Offload entries store, return, and complete later. */
 export interface MiniportDriver {
   readonly attributes: AdapterAttributes;
-  /** Whether it registered NDIS_PROVIDER_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (MiniportSetOptions). */
+  /** Whether it registered NDIS_PROVIDER_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (NdisSetOptionalHandlers in MiniportSetOptions). */
   readonly hasChimney: boolean;
 
   /**

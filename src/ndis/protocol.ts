@@ -118,7 +118,10 @@ export interface NdisForProtocol {
 /** What a protocol driver provides. `context` is the one it gave to openAdapterEx. */
 export interface ProtocolDriver {
   readonly name: string;
-  /** Whether it registered NDIS_CLIENT_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (ProtocolSetOptions). Without: no chimney through it. */
+  /**
+   * Whether it registered NDIS_CLIENT_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (NdisSetOptionalHandlers in ProtocolSetOptions).
+   * Without: no chimney through it.
+   */
   readonly hasChimney: boolean;
 
   /** ProtocolReceiveNetBufferLists: frames; with RESOURCES in `flags` they are borrowed for the call. */
