@@ -16,6 +16,9 @@ import type { TextPiece } from './text-pool.ts';
 /** Lists a new queue has room for; a power of two. It doubles when that is not enough. */
 const FIRST_CAPACITY = 8;
 
+/** Positions beyond this are counted anew: V8 keeps numbers below 2^30 in the object itself and allocates larger ones. */
+const REBASE_AT = 1 << 29;
+
 /** A place in the queue that is remembered, so that reading on does not search. Positions are absolute, see below. */
 class Cursor {
   /** Absolute number of the list; -1: nowhere. */
@@ -31,6 +34,13 @@ class Cursor {
   /** Bytes of data in `mdl` from there on. */
   room = 0;
 
+  /** All positions and numbers of lists are smaller from now on. */
+  rebase(bytes: number, lists: number): void {
+    if (this.list >= 0) this.list -= lists;
+    this.nbEnd -= bytes;
+    this.mdlAt -= bytes;
+  }
+
   forget(): void {
     this.list = -1;
     this.nb = null;
@@ -40,7 +50,7 @@ class Cursor {
 
 /** Data to be sent or to be acknowledged, first in first out. One per connection that has any. */
 export class SendQueue {
-  // Positions count every byte ever queued here, lists every list; neither is ever reset, so a cursor cannot go stale unseen.
+  // Positions count the bytes queued here, lists the lists; both are counted anew now and then, the cursors with them.
   #lists: (NetBufferList | null)[] = new Array<NetBufferList | null>(FIRST_CAPACITY).fill(null);
   /** Position just behind each list. */
   #ends: Float64Array = new Float64Array(FIRST_CAPACITY);
@@ -54,6 +64,12 @@ export class SendQueue {
   readonly #onward = new Cursor();
   /** Where retransmissions are read. */
   readonly #back = new Cursor();
+  readonly #rebaseAt: number;
+
+  /** `rebaseAt`: position from which on positions are counted anew. */
+  constructor(rebaseAt: number = REBASE_AT) {
+    this.#rebaseAt = rebaseAt;
+  }
 
   /** Bytes from SND.UNA to the end of what was queued. */
   get length(): number {
@@ -72,6 +88,7 @@ export class SendQueue {
 
   /** Queues a chain of lists behind all others and owns them from now on. Answers how many bytes of data they hold. */
   append(chain: NetBufferList): number {
+    if (this.#headStart > this.#rebaseAt) this.#rebase();
     const before = this.#end;
     let list: NetBufferList | null = chain;
     while (list !== null) {
@@ -185,6 +202,20 @@ export class SendQueue {
     this.#headStart = end;
     this.#firstList++;
     return list;
+  }
+
+  #rebase(): void {
+    const bytes = this.#headStart;
+    // A multiple of the capacity, so that every list keeps its slot.
+    const lists = this.#firstList - this.#slot(this.#firstList);
+    for (let list = this.#firstList; list < this.#nextList; list++) this.#ends[this.#slot(list)]! -= bytes;
+    this.#headStart = 0;
+    this.#una -= bytes;
+    this.#end -= bytes;
+    this.#firstList -= lists;
+    this.#nextList -= lists;
+    this.#onward.rebase(bytes, lists);
+    this.#back.rebase(bytes, lists);
   }
 
   #slot(list: number): number {

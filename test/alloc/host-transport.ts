@@ -10,6 +10,7 @@ import type { Link, LinkReceiver } from '../../src/link/link.ts';
 import { NdisLibrary } from '../../src/ndis/ndis-library.ts';
 import { PlainAdapter } from '../../src/target/plain/plain-adapter.ts';
 import { Trace } from '../../src/trace/trace.ts';
+import { leastOf } from '../support/least.ts';
 
 const MTU = 1500;
 const FRAMES = 4096;
@@ -205,7 +206,20 @@ function pingPong(count: number): void {
 
 const garbage: unknown[] = [null];
 
-function measure(run: () => void): { bytesPerSegment: number; nsPerSegment: number; segments: number } {
+interface Result {
+  readonly bytesPerSegment: number;
+  readonly nsPerSegment: number;
+  readonly segments: number;
+}
+
+function measure(run: () => void): Result {
+  return leastOf(
+    () => measureOnce(run),
+    (result) => result.bytesPerSegment,
+  );
+}
+
+function measureOnce(run: () => void): Result {
   run();
   run();
   gc!();

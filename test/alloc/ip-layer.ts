@@ -17,8 +17,9 @@ import { Trace } from '../../src/trace/trace.ts';
 import { parseIp } from '../../src/wire/ip-address.ts';
 import { advertisement, arp, count, ethernet, ipv4, ipv6, OVERRIDE, SOLICITED } from '../host-path/frames.ts';
 import { OUR_MAC, OUR4, OUR6, PEER_MAC, PEER4, PEER6 } from '../host-path/station.ts';
+import { leastOf } from '../support/least.ts';
 
-const PACKETS = 200_000;
+const PACKETS = 100_000;
 
 const runtime = new VirtualRuntime(1);
 const layer: IpLayer = new IpLayer(runtime, new Trace(), {
@@ -80,6 +81,13 @@ interface Result {
 }
 
 function measure(step: (i: number) => void): Result {
+  return leastOf(
+    () => measureOnce(step),
+    (result) => result.bytesPerPacket,
+  );
+}
+
+function measureOnce(step: (i: number) => void): Result {
   for (let i = 0; i < PACKETS; i++) step(i);
   gc!();
   const before = process.memoryUsage().heapUsed;

@@ -32,6 +32,7 @@ import {
 } from '../../src/state/tcp.ts';
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
 import { Trace } from '../../src/trace/trace.ts';
+import { leastOf } from '../support/least.ts';
 
 const MTU = 1500;
 const WINDOW = 1 << 20;
@@ -291,6 +292,13 @@ interface Result {
 }
 
 function measure(run: (segments: number) => void, segments: number): Result {
+  return leastOf(
+    () => measureOnce(run, segments),
+    (result) => result.bytesPerSegment,
+  );
+}
+
+function measureOnce(run: (segments: number) => void, segments: number): Result {
   run(segments);
   run(segments);
   gc!();

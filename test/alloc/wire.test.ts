@@ -7,8 +7,6 @@ interface Figures {
 
 test('encoding, decoding and summing a packet allocates nothing, over either IP version', {
   timeout: 60_000,
-  // A garbage collection of the process's own may fall into one measurement, not into three.
-  retry: 2,
 }, async () => {
   const { figures } = await runScript<Figures>('bench/cases/wire.ts', { flags: ALLOCATION_FLAGS, timeoutMs: 30_000 });
   const allocated = new Map(figures.filter((one) => one.unit === 'B/packet').map((one) => [one.name, one.value]));

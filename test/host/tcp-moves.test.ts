@@ -98,6 +98,23 @@ describe('connections that move between host and target', () => {
   }, 120_000);
 });
 
+test('offload, take back and offload again in one turn: the connection goes down once, and comes back whole (INIT-042)', async () => {
+  const world = new World({ medium: 'ip', hasTargets: true });
+  const { client, server } = world.connection();
+  client.endpoint.write(pattern(100_000), null);
+  const first = client.endpoint.chimney.offload();
+  const back = client.endpoint.chimney.takeBack();
+  const second = client.endpoint.chimney.offload();
+  world.until(() => client.endpoint.location === 'target', 'offloaded', 5);
+  await expect(first).rejects.toThrow('taken back before it went');
+  expect((await back).status).toBe('SUCCESS');
+  expect((await second).status).toBe('SUCCESS');
+  expect(client.endpoint.chimney.moves.map((move) => `${move.kind} ${move.status}`)).toEqual(['initiate SUCCESS']);
+  client.endpoint.chimney.takeBack().catch(() => {});
+  world.until(() => server.received === 100_000 && client.endpoint.location === 'host', 'all of it', 60);
+  expect(world.a.tcp.writes.outstanding).toBe(0);
+});
+
 describe('an application cannot tell where its connection is (issue 2)', () => {
   /** The same story told on the host path and on targets; what the two peers are told must not differ. */
   function story(act: (world: World, client: Peer, server: Peer) => void): void {

@@ -33,10 +33,10 @@ export class ChimneyAdapter {
   linkNeighbor: OffloadedNeighbor | null = null;
   /** Connections that are offloaded or on their way. */
   readonly connections: Set<OffloadedConnection> = new Set();
-  /** Waiting for the next initiate tree. */
-  offloads: OffloadedConnection[] = [];
-  /** Waiting for the next terminate tree. */
-  terminates: OffloadedConnection[] = [];
+  /** Waiting for the next initiate tree, each once. */
+  offloads: Set<OffloadedConnection> = new Set();
+  /** Waiting for the next terminate tree, each once. */
+  terminates: Set<OffloadedConnection> = new Set();
   /** Neighbors and paths that are offloaded or on their way, so that none is forgotten. */
   readonly neighbors: Set<OffloadedNeighbor> = new Set();
   readonly paths: Set<OffloadedPath> = new Set();

@@ -35,7 +35,7 @@ export class Terminates {
   start(adapter: ChimneyAdapter, connections: readonly OffloadedConnection[]): void {
     const nowUs = this.#context.runtime.nowUs();
     const grouped = groupConnections(connections);
-    const going = this.#loseDependents(grouped);
+    const going = this.#loseDependents(grouped, pathsWanted(adapter));
     const root = terminateTree(
       grouped,
       (object) => going.has(object),
@@ -45,12 +45,12 @@ export class Terminates {
   }
 
   /** Which paths and neighbors lose their last dependent to this tree and may go with it. */
-  #loseDependents(grouped: Grouped): Set<OffloadedObject> {
+  #loseDependents(grouped: Grouped, wanted: ReadonlySet<OffloadedPath>): Set<OffloadedObject> {
     const going = new Set<OffloadedObject>();
     for (const [neighbor, paths] of grouped) {
       let pathsGoing = 0;
       for (const [path, connections] of paths) {
-        if (path.dependents !== connections.length || !mayGo(path) || isWanted(path)) continue;
+        if (path.dependents !== connections.length || !mayGo(path) || wanted.has(path)) continue;
         path.state = ObjectState.TERMINATING;
         going.add(path);
         pathsGoing++;
@@ -65,8 +65,9 @@ export class Terminates {
 
   /** Terminates paths, then neighbors, that nothing depends on. */
   collectUnused(adapter: ChimneyAdapter): void {
+    const wanted = pathsWanted(adapter);
     for (const path of adapter.paths) {
-      if (path.dependents === 0 && mayGo(path) && !isWanted(path)) this.#terminateLone(path);
+      if (path.dependents === 0 && mayGo(path) && !wanted.has(path)) this.#terminateLone(path);
     }
     for (const neighbor of adapter.neighbors) {
       if (neighbor.dependents === 0 && mayGo(neighbor) && !neighbor.isKept) this.#terminateLone(neighbor);
@@ -148,7 +149,9 @@ function mayGo(object: OffloadedObject): boolean {
   return object.operations === 0 && !object.isUpdating && object.isOffloaded;
 }
 
-/** Whether somebody who waits to be offloaded will hang on the path. */
-function isWanted(path: OffloadedPath): boolean {
-  return path.adapter.offloads.some((connection) => connection.path === path);
+/** The paths that connections which wait to be offloaded will hang on. */
+function pathsWanted(adapter: ChimneyAdapter): ReadonlySet<OffloadedPath> {
+  const paths = new Set<OffloadedPath>();
+  for (const connection of adapter.offloads) paths.add(connection.path);
+  return paths;
 }

@@ -156,7 +156,7 @@ export class Initiates {
     finishMove(this.#context, connection, 'initiate', NdisStatus.SUCCESS);
     this.#context.data.afterInitiate(connection);
     this.#context.operations.afterInitiate(connection);
-    if (connection.wantsTerminate) connection.adapter.terminates.push(connection);
+    if (connection.wantsTerminate) connection.adapter.terminates.add(connection);
   }
 
   #stayedUp(connection: OffloadedConnection, status: number, nowUs: number): void {

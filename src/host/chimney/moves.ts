@@ -44,7 +44,7 @@ export class Moves {
     const why = whyNotOffloadable(connection);
     if (why !== null) this.#initiates.refuse(connection, why);
     else {
-      connection.adapter.offloads.push(connection);
+      connection.adapter.offloads.add(connection);
       this.#flushSoon(connection.adapter);
     }
   }
@@ -69,7 +69,7 @@ export class Moves {
     connection.cause = cause;
     connection.reason = reason;
     if (connection.state !== ObjectState.INITIATING) {
-      connection.adapter.terminates.push(connection);
+      connection.adapter.terminates.add(connection);
       this.#flushSoon(connection.adapter);
     }
   }
@@ -105,10 +105,10 @@ export class Moves {
 
   #flushTerminates(adapter: ChimneyAdapter): void {
     const ready: OffloadedConnection[] = [];
-    const later: OffloadedConnection[] = [];
+    const later = new Set<OffloadedConnection>();
     for (const connection of adapter.terminates) {
       if (!connection.wantsTerminate || !connection.isOffloaded) continue;
-      if (connection.operations > 0) later.push(connection);
+      if (connection.operations > 0) later.add(connection);
       else ready.push(connection);
     }
     adapter.terminates = later;
@@ -117,14 +117,14 @@ export class Moves {
 
   #flushOffloads(adapter: ChimneyAdapter): void {
     const ready: OffloadedConnection[] = [];
-    const later: OffloadedConnection[] = [];
+    const later = new Set<OffloadedConnection>();
     for (const connection of adapter.offloads) {
       if (!connection.wantsOffload) continue;
       const why = whyNotOffloadable(connection);
       if (why !== null) this.#initiates.refuse(connection, why);
-      else if (this.#hasGap(connection)) later.push(connection);
+      else if (this.#hasGap(connection)) later.add(connection);
       else if (isSettled(connection.path) && isSettled(connection.path.neighbor)) ready.push(connection);
-      else later.push(connection);
+      else later.add(connection);
     }
     adapter.offloads = later;
     if (ready.length > 0) this.#initiates.start(adapter, ready);

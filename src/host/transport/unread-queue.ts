@@ -6,6 +6,7 @@
  * receive buffer. The pool keeps a bounded number of free chunks.
  */
 
+import { assert } from '../../base/assert.ts';
 import { copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 
 /** Bytes of a chunk. */
@@ -131,7 +132,8 @@ export class UnreadQueue {
   /** The first `bytes` bytes, at most what {@link first} answered, were taken. */
   consume(bytes: number): void {
     const chunk = this.#first;
-    if (chunk === null) return;
+    if (bytes === 0) return;
+    assert(chunk !== null && bytes > 0 && bytes <= chunk.to - chunk.from, 'only what was offered can be consumed');
     chunk.from += bytes;
     this.#length -= bytes;
     if (chunk.from < chunk.to) return;

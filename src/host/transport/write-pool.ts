@@ -5,6 +5,7 @@
  * a bound); a list in the pool refers to no bytes of an application. The application's bytes are never copied here.
  */
 
+import { assert } from '../../base/assert.ts';
 import { type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
 import type { TransportErrorCode } from '../api.ts';
 
@@ -58,6 +59,7 @@ export class WritePool {
 
   /** Takes a list back; answers whom to tell. */
   recycle(list: NetBufferList): WriteDone | null {
+    assert(list.firstNetBuffer!.mdlChain!.buffer !== NO_BYTES, 'a write is finished once');
     this.#outstanding--;
     const done = list.protocolReserved as WriteDone | null;
     list.protocolReserved = null;
