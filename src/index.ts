@@ -8,6 +8,14 @@ export { VirtualRuntime } from './base/virtual-runtime.ts';
 export { type Finding, findingText } from './contract/finding.ts';
 export { Verifier } from './contract/verifier.ts';
 export * from './host/api.ts';
+export { Filter, type FilterOptions } from './im/filter.ts';
+export type { FilterAction, FilterRule, FilterRuleCount } from './im/filter-verdict.ts';
+export {
+  IntermediateDriver,
+  type IntermediateEnvironment,
+  type IntermediateOptions,
+} from './im/intermediate-driver.ts';
+export { FilterSyntaxError } from './im/match/syntax-error.ts';
 export { PassThrough } from './im/pass-through.ts';
 export type { Link, LinkReceiver, Medium } from './link/link.ts';
 export {
@@ -28,8 +36,8 @@ export type { StackServer } from './socket/server.ts';
 export type { StackSocket } from './socket/socket.ts';
 export type { StackUdpSocket } from './socket/udp-socket.ts';
 export { createStack, type Held, Stack } from './stack.ts';
+export type { IntermediateChoice } from './stack-drivers.ts';
 export {
-  type IntermediateChoice,
   type StackLink,
   StackOptionError,
   type StackOptions,

@@ -10,10 +10,10 @@ import type { Finding } from './contract/finding.ts';
 import type { OffloadPolicy } from './host/api.ts';
 import type { InterfaceConfig } from './host/path/types.ts';
 import type { TcpOptions } from './host/transport/tcp-transport.ts';
-import type { IntermediateDriver, IntermediateEnvironment } from './im/intermediate-driver.ts';
 import type { Link } from './link/link.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
 import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
+import { type IntermediateChoice, whyNoIntermediate } from './stack-drivers.ts';
 import type { EngineAdapterOptions } from './target/engine/engine.ts';
 import type { PacketTap, Trace } from './trace/trace.ts';
 import { parseIp } from './wire/ip-address.ts';
@@ -37,11 +37,6 @@ export type TargetChoice =
     >)
   | { readonly kind: 'plain' }
   | ((environment: TargetEnvironment) => MiniportDriver);
-
-/** A driver between host and target: ours by name, or one of one's own over the adapter named. */
-export type IntermediateChoice =
-  | 'pass-through'
-  | ((environment: IntermediateEnvironment, adapterBelow: string, name: string) => IntermediateDriver);
 
 /** A link and what the stack does with it. */
 export interface StackLink extends InterfaceConfig {
@@ -189,13 +184,8 @@ function checkLink(entry: unknown, where: string): asserts entry is StackLink {
   const intermediates = entry['intermediates'] ?? [];
   if (!Array.isArray(intermediates)) throw new StackOptionError(`${where}.intermediates`, 'an array', intermediates);
   intermediates.forEach((choice, i) => {
-    if (choice !== 'pass-through' && typeof choice !== 'function') {
-      throw new StackOptionError(
-        `${where}.intermediates[${i}]`,
-        "'pass-through' or a function that makes a driver",
-        choice,
-      );
-    }
+    const expected = whyNoIntermediate(choice);
+    if (expected !== null) throw new StackOptionError(`${where}.intermediates[${i}]`, expected, choice);
   });
   const capture = entry['capture'];
   if (

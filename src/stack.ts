@@ -10,13 +10,14 @@ import type { Finding } from './contract/finding.ts';
 import { Verifier } from './contract/verifier.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
-import { PassThrough } from './im/pass-through.ts';
+import type { IntermediateDriver } from './im/intermediate-driver.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
 import { NdisLibrary } from './ndis/ndis-library.ts';
 import { OperationTrace } from './ndis/operation-trace.ts';
 import { DEFAULT_OFFLOAD_PARAMETERS } from './ndis/parameters.ts';
 import { SystemRuntime } from './runtime.ts';
 import { createNet, type StackDgram, type StackNet } from './socket/net.ts';
+import { makeIntermediate } from './stack-drivers.ts';
 import { checkStackOptions, type StackLink, type StackOptions, type TargetChoice } from './stack-options.ts';
 import { EngineAdapter } from './target/engine/engine-adapter.ts';
 import { PlainAdapter } from './target/plain/plain-adapter.ts';
@@ -48,6 +49,7 @@ export class Stack {
   readonly ndis: NdisLibrary;
   /** The drivers at the bottom, by name of their link's adapter. */
   readonly targets: ReadonlyMap<string, MiniportDriver>;
+  readonly #drivers: Map<string, IntermediateDriver> = new Map();
   readonly #topAdapters: string[][] = [];
   readonly #moveListeners: Set<(move: Move, connection: ChimneyHandle) => void> = new Set();
   #isHeld = false;
@@ -82,13 +84,8 @@ export class Stack {
     targets.set(name, target);
     const adapters = [ndis.registerAdapter(target)];
     (entry.intermediates ?? []).forEach((make, level) => {
-      const below = adapters[0]!;
-      const above = `${name}/${make === 'pass-through' ? make : 'driver'}${level + 1}`;
-      const environment = { ndis, runtime, trace };
-      const driver =
-        make === 'pass-through'
-          ? new PassThrough(environment, below, { name: above })
-          : make(environment, below, above);
+      const driver = makeIntermediate(make, { ndis, runtime, trace }, adapters[0]!, name, level + 1);
+      this.#drivers.set(driver.name, driver);
       adapters.unshift(ndis.registerAdapter(driver));
     });
     for (const adapter of adapters) {
@@ -136,6 +133,17 @@ export class Stack {
         ? `there is no adapter '${adapterName}': expected one of ${[...this.targets.keys()].join(', ')}`
         : `adapter '${adapterName}' has no engine target`,
     );
+  }
+
+  /**
+   * The driver between host and target that is of a class (`stack.driver(Filter)`); `name` tells one of several. Throws when there
+   * is none.
+   */
+  driver<Driver extends IntermediateDriver>(type: abstract new (...args: never[]) => Driver, name?: string): Driver {
+    for (const [its, driver] of this.#drivers) {
+      if (driver instanceof type && (name === undefined || name === its)) return driver;
+    }
+    throw new Error(`there is no ${type.name}${name === undefined ? '' : ` named '${name}'`} in this stack`);
   }
 
   /** Counters of every event that happened, by name. */

@@ -150,6 +150,9 @@ export const EVENT_TABLE = {
     text: 'an intermediate driver had no memory to pass a send on and asked for an upload',
   },
   IM_OFFLOAD_REFUSED: { room: 'im', text: 'an intermediate driver had no memory for the objects of an initiate' },
+  IM_FRAME_DENIED: { room: 'im', text: 'a filter dropped a frame' },
+  IM_OFFLOAD_DENIED: { room: 'im', text: 'a filter did not let a connection be offloaded' },
+  IM_UPLOAD_ASKED: { room: 'im', text: 'a filter asked for an offloaded connection to come back' },
   CHIMNEY_OFFLOAD_REFUSED: {
     room: 'host',
     text: 'a connection was not offloaded: not offloadable, or refused by the target',
