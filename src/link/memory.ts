@@ -38,6 +38,11 @@ export interface MemoryLinkOptions {
   readonly medium?: Medium;
   /** Bytes of IP packet; 576 to 65535. Default 1500. */
   readonly mtu?: number;
+  /**
+   * Largest super-segment the wire carries as one frame, as two virtual machines on one host pass them; at most 65535. Absent: none,
+   * every frame is complete. What is corrupted is lost then, as no checksum would tell.
+   */
+  readonly largeSendBytes?: number;
   /** Names of the two ends, for traces. */
   readonly names?: readonly [string, string];
   /** Impairment of both directions, or of [a to b, b to a]. */
@@ -63,6 +68,10 @@ const ETHERNET_HEADER_MAX = 18;
 export function memoryLinkPair(options: MemoryLinkOptions): MemoryLinkPair {
   const mtu = options.mtu ?? 1500;
   if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535) throw new RangeError(`mtu: expected 68 to 65535, got ${mtu}`);
+  const large = options.largeSendBytes ?? mtu;
+  if (!Number.isInteger(large) || large < mtu || large > 65535) {
+    throw new RangeError(`largeSendBytes: expected ${mtu} (the MTU) to 65535, got ${large}`);
+  }
   const both = options.impairment ?? {};
   const [toB, toA] = isPair(both) ? both : [both, both];
   checkImpairment(toB);
@@ -101,6 +110,7 @@ class FrameQueue {
   readonly #free: Uint8Array[] = [];
   #lengths: Int32Array = new Int32Array(64);
   #dueUs: Float64Array = new Float64Array(64);
+  #segmentBytes: Int32Array = new Int32Array(64);
   #head = 0;
   #count = 0;
   bytes = 0;
@@ -120,7 +130,7 @@ class FrameQueue {
   }
 
   /** Puts a frame in at its due time; frames with one due time keep their order. Answers the stored copy. */
-  push(frame: Uint8Array, at: number, length: number, dueUs: number): Uint8Array {
+  push(frame: Uint8Array, at: number, length: number, dueUs: number, segmentBytes: number): Uint8Array {
     if (this.#count === this.#slots.length) this.#grow();
     const mask = this.#slots.length - 1;
     let place = this.#count;
@@ -131,6 +141,7 @@ class FrameQueue {
       this.#slots[to] = this.#slots[from]!;
       this.#lengths[to] = this.#lengths[from]!;
       this.#dueUs[to] = this.#dueUs[from]!;
+      this.#segmentBytes[to] = this.#segmentBytes[from]!;
       place--;
     }
     const index = (this.#head + place) & mask;
@@ -140,6 +151,7 @@ class FrameQueue {
     this.#slots[index] = slot;
     this.#lengths[index] = length;
     this.#dueUs[index] = dueUs;
+    this.#segmentBytes[index] = segmentBytes;
     this.#count++;
     this.bytes += length;
     return slot;
@@ -150,6 +162,7 @@ class FrameQueue {
     const slot = this.#slots[this.#head]!;
     this.#slots[this.#head] = NO_SLOT; // whether the slot is kept is the pools' affair
     this.lastLength = this.#lengths[this.#head]!;
+    this.lastSegmentBytes = this.#segmentBytes[this.#head]!;
     this.bytes -= this.lastLength;
     this.#head = (this.#head + 1) & (this.#slots.length - 1);
     this.#count--;
@@ -158,6 +171,8 @@ class FrameQueue {
 
   /** Length of the frame last taken out, bytes. */
   lastLength = 0;
+  /** What the frame last taken out leaves to the device. */
+  lastSegmentBytes = 0;
 
   recycle(slot: Uint8Array): void {
     const pool = slot.length === this.#slotBytes ? this.#free : this.#small;
@@ -178,16 +193,19 @@ class FrameQueue {
     const slots: Uint8Array[] = new Array(old * 2);
     const lengths = new Int32Array(old * 2);
     const dueUs = new Float64Array(old * 2);
+    const segmentBytes = new Int32Array(old * 2);
     for (let i = 0; i < this.#count; i++) {
       const from = (this.#head + i) & (old - 1);
       slots[i] = this.#slots[from]!;
       lengths[i] = this.#lengths[from]!;
       dueUs[i] = this.#dueUs[from]!;
+      segmentBytes[i] = this.#segmentBytes[from]!;
     }
     this.#slots.length = 0;
     for (const slot of slots) this.#slots.push(slot);
     this.#lengths = lengths;
     this.#dueUs = dueUs;
+    this.#segmentBytes = segmentBytes;
     this.#head = 0;
   }
 }
@@ -202,6 +220,8 @@ export class MemoryLink implements Link {
   readonly name: string;
   readonly medium: Medium;
   readonly mtu: number;
+  readonly largeSendBytes: number;
+  readonly #frameBytes: number;
   readonly #runtime: Runtime;
   readonly #random: SeededRandom;
   readonly #impairment: Impairment;
@@ -223,12 +243,14 @@ export class MemoryLink implements Link {
     this.name = name;
     this.medium = options.medium ?? 'ethernet';
     this.mtu = mtu;
+    this.largeSendBytes = options.largeSendBytes ?? 0;
+    this.#frameBytes = Math.max(mtu, this.largeSendBytes) + ETHERNET_HEADER_MAX;
     this.#runtime = options.runtime;
     this.#random = random as SeededRandom;
     this.#impairment = impairment;
     this.#trace = options.trace ?? null;
-    this.#queueBytes = Math.max(options.queueBytes ?? QUEUE_BYTES_DEFAULT, mtu + ETHERNET_HEADER_MAX);
-    this.#queue = new FrameQueue(mtu + ETHERNET_HEADER_MAX);
+    this.#queueBytes = Math.max(options.queueBytes ?? QUEUE_BYTES_DEFAULT, this.#frameBytes);
+    this.#queue = new FrameQueue(this.#frameBytes);
     this.#deliver = () => this.#deliverDue();
     this.#timer = options.runtime.timer(this.#deliver);
   }
@@ -258,9 +280,9 @@ export class MemoryLink implements Link {
     this.#peer!.setUp(isUp);
   }
 
-  transmit(bytes: Uint8Array, at: number, length: number): boolean {
+  transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): boolean {
     if (this.#isClosed || !this.#isUp) return true; // taken and lost, as on a dead wire
-    if (length > this.mtu + ETHERNET_HEADER_MAX) {
+    if (length > (segmentBytes > 0 ? this.#frameBytes : this.mtu + ETHERNET_HEADER_MAX)) {
       this.#trace?.count(Event.LINK_FRAME_LOST);
       return true; // a giant: no wire carries it
     }
@@ -273,8 +295,8 @@ export class MemoryLink implements Link {
     const dueUs = this.#dueFor(length);
     if (loss > 0 && this.#random.nextFloat() < loss) this.#trace?.count(Event.LINK_FRAME_LOST);
     else {
-      this.#enqueue(bytes, at, length, dueUs);
-      if (duplicate > 0 && this.#random.nextFloat() < duplicate) this.#enqueue(bytes, at, length, dueUs);
+      this.#enqueue(bytes, at, length, dueUs, segmentBytes);
+      if (duplicate > 0 && this.#random.nextFloat() < duplicate) this.#enqueue(bytes, at, length, dueUs, segmentBytes);
     }
     this.#schedule();
     return true;
@@ -310,10 +332,15 @@ export class MemoryLink implements Link {
     return dueUs;
   }
 
-  #enqueue(bytes: Uint8Array, at: number, length: number, dueUs: number): void {
-    const copy = this.#queue.push(bytes, at, length, dueUs);
+  #enqueue(bytes: Uint8Array, at: number, length: number, dueUs: number, segmentBytes: number): void {
     const { corrupt = 0 } = this.#impairment;
-    if (corrupt > 0 && this.#random.nextFloat() < corrupt) {
+    const isCorrupted = corrupt > 0 && this.#random.nextFloat() < corrupt;
+    if (isCorrupted && segmentBytes > 0) {
+      this.#trace?.count(Event.LINK_FRAME_LOST);
+      return;
+    }
+    const copy = this.#queue.push(bytes, at, length, dueUs, segmentBytes);
+    if (isCorrupted) {
       const bit = this.#random.nextUint32() % (length * 8);
       copy[bit >> 3] = copy[bit >> 3]! ^ (1 << (bit & 7));
     }
@@ -336,7 +363,7 @@ export class MemoryLink implements Link {
     let delivered = 0;
     while (this.#queue.count > 0 && this.#queue.soonestUs <= nowUs) {
       const frame = this.#queue.shift();
-      receiver?.receive(frame, 0, this.#queue.lastLength);
+      receiver?.receive(frame, 0, this.#queue.lastLength, this.#queue.lastSegmentBytes);
       this.#queue.recycle(frame);
       delivered++;
       if (delivered === BATCH_FRAMES) break;

@@ -58,6 +58,11 @@ export interface AdapterAttributes {
   readonly mtu: number;
   /** Six bytes; all zero on an 'ip' medium. */
   readonly macAddress: Uint8Array;
+  /**
+   * Largest IP packet that may be sent with `NetBufferList.largeSendMss` (NDIS_TCP_LARGE_SEND_OFFLOAD MaxOffLoadSize); 0 or absent:
+   * every frame is sent complete, checksum and all.
+   */
+  readonly largeSendBytes?: number;
 }
 
 /** An NDIS status indication (NDIS_STATUS_INDICATION). */

@@ -56,6 +56,12 @@ export class NetBufferList {
   tcpReceiveBytesTransferred = 0;
   /** NET_BUFFER_LIST_INFO TcpOffloadBytesTransferred: bytes sent and acknowledged, or placed, when completed. */
   tcpOffloadBytesTransferred = 0;
+  /**
+   * NET_BUFFER_LIST_INFO TcpLargeSendNetBufferListInfo and TcpIpChecksumNetBufferListInfo in one number, for ordinary frames, both
+   * ways: payload bytes of each segment that the one in the list stands for, its checksum being left to the device (received: vouched
+   * for by it). 0: the frame is complete. Its meaning is that of `segmentBytes` in link/link.ts.
+   */
+  largeSendMss = 0;
   /** Who made the list; for NDIS. */
   sourceHandle: unknown = null;
   /** For the layer that posted it. ProtocolReserved. */

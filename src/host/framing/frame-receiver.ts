@@ -26,10 +26,13 @@ export class FrameReceiver {
     this.#ip = ip;
   }
 
-  /** A frame (on a bare-IP link: a packet) of `length` bytes at `at`, borrowed for the call. */
-  receive(iface: Interface, bytes: Uint8Array, at: number, length: number): void {
+  /**
+   * A frame (on a bare-IP link: a packet) of `length` bytes at `at`, borrowed for the call. `segmentBytes`: what it leaves to the device,
+   * see `NetBufferList.largeSendMss`.
+   */
+  receive(iface: Interface, bytes: Uint8Array, at: number, length: number, segmentBytes: number): void {
     if (iface.medium !== 'ethernet') {
-      this.receivePacket(iface, bytes, at, length);
+      this.receivePacket(iface, bytes, at, length, segmentBytes);
       return;
     }
     const frame = this.#frame;
@@ -44,10 +47,10 @@ export class FrameReceiver {
     const isGroup = isGroupMac(bytes, frame.dstAt);
     switch (frame.etherType) {
       case EtherType.IPV4:
-        this.#ip.receiveIpv4(iface, bytes, frame.payloadAt, frame.payloadLength, isGroup);
+        this.#ip.receiveIpv4(iface, bytes, frame.payloadAt, frame.payloadLength, isGroup, segmentBytes);
         return;
       case EtherType.IPV6:
-        this.#ip.receiveIpv6(iface, bytes, frame.payloadAt, frame.payloadLength, isGroup);
+        this.#ip.receiveIpv6(iface, bytes, frame.payloadAt, frame.payloadLength, isGroup, segmentBytes);
         return;
       case EtherType.ARP:
         this.#arp.receive(iface, bytes, frame.payloadAt, frame.payloadLength);
@@ -58,14 +61,14 @@ export class FrameReceiver {
   }
 
   /** A packet without link header. */
-  receivePacket(iface: Interface, bytes: Uint8Array, at: number, length: number): void {
+  receivePacket(iface: Interface, bytes: Uint8Array, at: number, length: number, segmentBytes: number): void {
     if (length === 0) {
       this.#context.trace.count(Event.FRAME_TOO_SHORT);
       return;
     }
     const version = bytes[at]! >> 4;
-    if (version === 4) this.#ip.receiveIpv4(iface, bytes, at, length, false);
-    else if (version === 6) this.#ip.receiveIpv6(iface, bytes, at, length, false);
+    if (version === 4) this.#ip.receiveIpv4(iface, bytes, at, length, false, segmentBytes);
+    else if (version === 6) this.#ip.receiveIpv6(iface, bytes, at, length, false, segmentBytes);
     else this.#context.trace.count(Event.ETHERTYPE_UNKNOWN);
   }
 

@@ -17,6 +17,8 @@ import { type Interface, LINK_HEADROOM, OutPacket, type PathEntry } from '../pat
 const LARGE_PACKET = 65_535 + 40;
 const LARGE_PACKETS_MAX = 8;
 const POOL_LEAST = 64;
+/** Super-segments of an interface that are under way at once: more than a device takes before it says that it is full. */
+const SUPER_PACKETS_MAX = 128;
 /** Callers that do not know the length of their header yet ask for more than they will write: so much more is no large packet. */
 export const PACKET_SLACK = 64;
 
@@ -25,6 +27,8 @@ export class Transmitter {
   readonly #ndis: NdisForProtocol;
   /** By `Interface.index`. */
   readonly #pools: PacketPool[] = [];
+  /** For super-segments, by `Interface.index`; where the interface takes them. */
+  readonly #superPools: PacketPool[] = [];
   readonly #large = new PacketPool(LARGE_PACKET, LARGE_PACKETS_MAX, true);
 
   constructor(context: IpContext, ndis: NdisForProtocol) {
@@ -37,12 +41,15 @@ export class Transmitter {
     const size = iface.linkMtu + PACKET_SLACK;
     const limit = Math.max(POOL_LEAST, Math.floor(this.#context.options.packetPoolBytes / (size + LINK_HEADROOM)));
     this.#pools[iface.index] = new PacketPool(size, limit);
+    if (iface.largeSendBytes > 0)
+      this.#superPools[iface.index] = new PacketPool(iface.largeSendBytes, SUPER_PACKETS_MAX);
   }
 
   /** Packet buffers that are out, of all interfaces: 0 when everything has come back. */
   get held(): number {
     let held = this.#large.held;
     for (const pool of this.#pools) held += pool.held;
+    for (const pool of this.#superPools) held += pool?.held ?? 0;
     return held;
   }
 
@@ -50,6 +57,13 @@ export class Transmitter {
   begin(iface: Interface, length: number, path: PathEntry | null): OutPacket | null {
     const pool = length > iface.linkMtu + PACKET_SLACK ? this.#large : this.#pools[iface.index]!;
     const out = pool.take(path);
+    if (out === null) this.#context.trace.count(Event.SEND_POOL_EMPTY);
+    return out;
+  }
+
+  /** A buffer for a super-segment; null when none is free. */
+  beginLarge(iface: Interface, path: PathEntry): OutPacket | null {
+    const out = this.#superPools[iface.index]?.take(path) ?? null;
     if (out === null) this.#context.trace.count(Event.SEND_POOL_EMPTY);
     return out;
   }

@@ -154,7 +154,7 @@ export class IcmpReceiver {
     copyBytes(rx.bytes, rx.at, rx.length, out.bytes, out.at);
     turnIcmpEchoIntoReply(out.bytes, out.at, rx.length);
     this.#context.trace.count(Event.ICMP_ECHO_ANSWERED);
-    this.#users.sender.send(out, rx.length, IpProtocol.ICMP, 0, rx.tos & 0xfc, 0, false);
+    this.#users.sender.send(out, rx.length, IpProtocol.ICMP, 0, rx.tos & 0xfc, 0, false, 0);
   }
 
   /** RFC 4443 4.2: also to groups, from a unicast address. */
@@ -171,6 +171,6 @@ export class IcmpReceiver {
     const type = Icmpv6Type.ECHO_REPLY;
     encodeIcmpv6Echo(out.bytes, out.at, type, identifier, sequence, dataLength, srcAt, srcAt + 16);
     this.#context.trace.count(Event.ICMP_ECHO_ANSWERED);
-    this.#users.sender.send(out, rx.length, IpProtocol.ICMPV6, 0, rx.tos & 0xfc, 0, false);
+    this.#users.sender.send(out, rx.length, IpProtocol.ICMPV6, 0, rx.tos & 0xfc, 0, false, 0);
   }
 }

@@ -102,7 +102,7 @@ export class IcmpSender {
 
   #sendIpv4(out: OutPacket, type: number, code: number, rest: number, quoteLength: number): void {
     const length = encodeIcmpError(out.bytes, out.at, type, code, rest, quoteLength);
-    this.#sender.send(out, length, IpProtocol.ICMP, 0, 0, 0, false);
+    this.#sender.send(out, length, IpProtocol.ICMP, 0, 0, 0, false, 0);
   }
 
   #sendIpv6(out: OutPacket, path: PathEntry, type: number, code: number, rest: number, quoteLength: number): void {
@@ -111,7 +111,7 @@ export class IcmpSender {
     copyBytes(path.local.bytes, 0, 16, out.bytes, srcAt);
     copyBytes(path.remote.bytes, 0, 16, out.bytes, srcAt + 16);
     const length = encodeIcmpv6Error(out.bytes, out.at, type, code, rest, quoteLength, srcAt, srcAt + 16);
-    this.#sender.send(out, length, IpProtocol.ICMPV6, 0, 0, 0, false);
+    this.#sender.send(out, length, IpProtocol.ICMPV6, 0, 0, 0, false, 0);
   }
 
   /** RFC 1122 3.2.2, RFC 4443 2.4 (e). */

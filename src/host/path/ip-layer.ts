@@ -41,7 +41,7 @@ export class IpLayer {
     this.#parts = new IpParts(runtime, trace, ndis, options);
     this.#frames = new FrameReceiver(this.#parts.context, this.#parts.arp, this.#parts.receiver);
     this.#parts.loopback.receiver = {
-      loopedBack: (bytes, at, length) => this.#frames.receivePacket(this.interfaces[0]!, bytes, at, length),
+      loopedBack: (bytes, at, length) => this.#frames.receivePacket(this.interfaces[0]!, bytes, at, length, 0),
       loopedBackDone: () => this.#upperDone(),
     };
   }
@@ -170,9 +170,18 @@ export class IpLayer {
   }
 
   /**
+   * A buffer for a packet that its interface makes whole: up to {@link Interface.largeSendBytes} with `sendPacket`'s `segmentBytes`.
+   * Null: none is free.
+   */
+  beginLargePacket(path: PathEntry): OutPacket | null {
+    return this.#parts.sender.beginLarge(path);
+  }
+
+  /**
    * Sends `upperLength` bytes from `out.at`; the buffer is ours again, whatever is answered. `ttl`: 1 to 255, or 0 for the default; `tos`: TOS or
    * traffic class; `flowLabel`: IPv6. False: it was not sent (no way any more, or too long and `dontFragment`). True does not
-   * say that it arrives, nor that the next hop's address is known already.
+   * say that it arrives, nor that the next hop's address is known already. `segmentBytes` greater than 0: the checksum is partial and
+   * the packet may be longer than the path takes, see `NetBufferList.largeSendMss`.
    */
   sendPacket(
     out: OutPacket,
@@ -182,8 +191,9 @@ export class IpLayer {
     tos: number,
     flowLabel: number,
     dontFragment: boolean,
+    segmentBytes = 0,
   ): boolean {
-    return this.#parts.sender.send(out, upperLength, protocol, ttl, tos, flowLabel, dontFragment);
+    return this.#parts.sender.send(out, upperLength, protocol, ttl, tos, flowLabel, dontFragment, segmentBytes);
   }
 
   /** Gives a buffer back that is not to be sent. */
@@ -230,12 +240,13 @@ export class IpLayer {
       if (mdl === null) continue;
       const length = nb.dataLength;
       if (mdl.byteCount - nb.currentMdlOffset >= length) {
-        this.#frames.receive(iface, mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, length);
+        const at = mdl.byteOffset + nb.currentMdlOffset;
+        this.#frames.receive(iface, mdl.buffer, at, length, list.largeSendMss);
         continue;
       }
       if (this.#scratch.length < length) this.#scratch = new Uint8Array(length);
       const copied = copyFromNetBuffer(nb, 0, length, this.#scratch, 0);
-      this.#frames.receive(iface, this.#scratch, 0, copied);
+      this.#frames.receive(iface, this.#scratch, 0, copied, list.largeSendMss);
     }
   }
 

@@ -118,7 +118,8 @@ export class IpParts {
     }
     const { interfaces } = this.context;
     const mac = attributes.macAddress.slice();
-    const iface = new Interface(attributes.name, interfaces.length, attributes.medium, mac, parsed.mtu, config);
+    const { name, medium, largeSendBytes = 0 } = attributes;
+    const iface = new Interface(name, interfaces.length, medium, mac, parsed.mtu, config, largeSendBytes);
     iface.binding = binding;
     drawReachableTime(this.context, iface);
     interfaces.push(iface);

@@ -70,7 +70,14 @@ export class IpReceiver {
   }
 
   /** An IPv4 packet in `length` bytes (link padding included) at `at`; `linkBroadcast`: its frame went to more than us. */
-  receiveIpv4(iface: Interface, bytes: Uint8Array, at: number, length: number, linkBroadcast: boolean): void {
+  receiveIpv4(
+    iface: Interface,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    linkBroadcast: boolean,
+    segmentBytes: number,
+  ): void {
     const header = this.#ipv4;
     const status = decodeIpv4(bytes, at, length, header);
     if (status !== WIRE_OK) {
@@ -78,7 +85,7 @@ export class IpReceiver {
       return;
     }
     const rx = this.#rx;
-    this.#begin(rx, iface, bytes, at, linkBroadcast);
+    this.#begin(rx, iface, bytes, at, linkBroadcast, segmentBytes);
     rx.family = 4;
     rx.srcAt = header.srcAt;
     rx.dstAt = header.dstAt;
@@ -98,14 +105,21 @@ export class IpReceiver {
   }
 
   /** An IPv6 packet, likewise. */
-  receiveIpv6(iface: Interface, bytes: Uint8Array, at: number, length: number, linkBroadcast: boolean): void {
+  receiveIpv6(
+    iface: Interface,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    linkBroadcast: boolean,
+    segmentBytes: number,
+  ): void {
     const header = this.#ipv6;
     if (decodeIpv6(bytes, at, length, header) !== WIRE_OK || iface.isIpv6Disabled) {
       this.#context.trace.count(Event.IPV6_HEADER_BAD);
       return;
     }
     const rx = this.#rx;
-    this.#begin(rx, iface, bytes, at, linkBroadcast);
+    this.#begin(rx, iface, bytes, at, linkBroadcast, segmentBytes);
     rx.family = 6;
     rx.srcAt = header.srcAt;
     rx.dstAt = header.dstAt;
@@ -116,11 +130,19 @@ export class IpReceiver {
     if (this.#isAddressedWell(rx)) this.#walk(rx, header);
   }
 
-  #begin(rx: RxPacket, iface: Interface, bytes: Uint8Array, at: number, linkBroadcast: boolean): void {
+  #begin(
+    rx: RxPacket,
+    iface: Interface,
+    bytes: Uint8Array,
+    at: number,
+    linkBroadcast: boolean,
+    segmentBytes: number,
+  ): void {
     rx.iface = iface;
     rx.bytes = bytes;
     rx.headerAt = at;
     rx.linkBroadcast = linkBroadcast;
+    rx.segmentBytes = segmentBytes;
     rx.wasReassembled = false;
     rx.toMulticast = false;
     rx.toBroadcast = false;
@@ -197,6 +219,7 @@ export class IpReceiver {
     rx.tos = datagram.bytes[rx.headerAt + 1]!;
     rx.ttl = datagram.bytes[rx.headerAt + 8]!;
     rx.wasReassembled = true;
+    rx.segmentBytes = 0;
     this.#deliver(rx);
     this.#reassembler.release(datagram);
   }
@@ -247,6 +270,7 @@ export class IpReceiver {
       rx.ttl = header.hopLimit;
       rx.tos = header.trafficClass;
       rx.wasReassembled = true;
+      rx.segmentBytes = 0;
       this.#walk(rx, header);
     }
     this.#reassembler.release(datagram);

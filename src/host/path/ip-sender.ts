@@ -66,13 +66,23 @@ export class IpSender {
     return out;
   }
 
+  /** A buffer for a packet on `path` that its interface cuts into segments. Null: none is free. */
+  beginLarge(path: PathEntry): OutPacket | null {
+    const out = this.#transmitter.beginLarge(path.iface, path);
+    if (out === null) return null;
+    const headerLength = path.family === 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
+    out.at = LINK_HEADROOM + headerLength;
+    out.room = path.iface.largeSendBytes - headerLength;
+    return out;
+  }
+
   abandon(out: OutPacket): void {
     out.home.put(out);
   }
 
   /**
    * Sends `upperLength` bytes from `out.at` and takes the buffer back. `ttl` 0: the default. False: not sent, because there is no way
-   * (any more), or because it is larger than the path MTU and `dontFragment`.
+   * (any more), or because it is larger than the path MTU and `dontFragment`. `segmentBytes` greater than 0: the interface makes it whole.
    */
   send(
     out: OutPacket,
@@ -82,13 +92,15 @@ export class IpSender {
     tos: number,
     flowLabel: number,
     dontFragment: boolean,
+    segmentBytes: number,
   ): boolean {
     const path = out.path!;
+    out.list.largeSendMss = segmentBytes;
     if (!path.isUp || !path.iface.isUp) return this.#refuse(out, Event.SEND_NO_ROUTE);
     const hops = ttl > 0 ? ttl : this.#defaultHops(path);
     const isIpv4 = path.family === 4;
     const length = upperLength + (isIpv4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
-    if (length > path.mtu) {
+    if (length > path.mtu && segmentBytes === 0) {
       if (dontFragment && !path.mayFragment) return this.#refuse(out, Event.SEND_TOO_BIG);
       const request = this.#request;
       request.protocol = protocol;
@@ -187,6 +199,7 @@ export class IpSender {
       // The rest would be thrown away by the receiver.
       if (fragment === null) return this.#refuse(out, Event.SEND_POOL_EMPTY);
       fragment.packetAt = LINK_HEADROOM;
+      fragment.list.largeSendMss = 0;
       fragment.packetLength = headerLength + length;
       copyBytes(out.bytes, out.at + offset, length, fragment.bytes, LINK_HEADROOM + headerLength);
       this.#writeFragmentHeaders(fragment, path, request, id, offset, offset + length < upperLength);

@@ -41,6 +41,7 @@ export class PacketPool implements PacketHome {
     out.next = null;
     out.path = path;
     out.isFree = false;
+    out.list.largeSendMss = 0;
     return out;
   }
 

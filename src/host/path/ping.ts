@@ -85,7 +85,7 @@ export class Pings {
     copyBytes(payload, 0, payload.length, out.bytes, out.at + ICMP_HEADER_LENGTH);
     const length = this.#write(out, path, ping.sequence, payload.length);
     const protocol = path.family === 4 ? IpProtocol.ICMP : IpProtocol.ICMPV6;
-    if (!this.#sender.send(out, length, protocol, 0, 0, 0, false)) return 'ENETUNREACH';
+    if (!this.#sender.send(out, length, protocol, 0, 0, 0, false, 0)) return 'ENETUNREACH';
     path.retain();
     this.#waiting.set(ping.sequence, ping);
     this.#context.agenda.set(ping, nowUs + timeoutUs);

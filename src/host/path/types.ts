@@ -112,6 +112,8 @@ export class Interface {
   mtu: number;
   /** The adapter's or the configuration's MTU: the bound of {@link mtu}. */
   readonly linkMtu: number;
+  /** Largest IP packet that the adapter cuts into segments and computes checksums of; 0: it does neither. At least the MTU. */
+  readonly largeSendBytes: number;
   readonly addresses: InterfaceAddress[] = [];
   /** 802.1Q tag control information for frames sent, or -1. */
   readonly vlanTci: number;
@@ -135,7 +137,9 @@ export class Interface {
     mac: Uint8Array,
     mtu: number,
     config: InterfaceConfig,
+    largeSendBytes = 0,
   ) {
+    this.largeSendBytes = largeSendBytes;
     this.name = name;
     this.index = index;
     this.medium = medium;
@@ -352,6 +356,8 @@ export class RxPacket {
   toBroadcast = false;
   /** The frame was a link-layer broadcast or multicast. */
   linkBroadcast = false;
+  /** Greater than 0: the device vouches for the checksum, and has joined segments of so much payload. `NetBufferList.largeSendMss`. */
+  segmentBytes = 0;
   iface: Interface;
 
   constructor(iface: Interface) {

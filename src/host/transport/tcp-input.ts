@@ -34,7 +34,7 @@ export function receive(t: TcpTransport, rx: RxPacket, nowUs: number): void {
     t.trace.count(Event.TCP_HEADER_BAD);
     return;
   }
-  if (!isTcpChecksumGood(rx.bytes, rx.at, rx.length, rx.family, rx.srcAt, rx.dstAt)) {
+  if (rx.segmentBytes === 0 && !isTcpChecksumGood(rx.bytes, rx.at, rx.length, rx.family, rx.srcAt, rx.dstAt)) {
     t.trace.count(Event.TCP_CHECKSUM_BAD);
     return;
   }

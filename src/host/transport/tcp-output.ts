@@ -6,16 +6,17 @@
  */
 
 import { write16 } from '../../base/bytes.ts';
+import { seqDiff } from '../../base/seq.ts';
 import { TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';
 import { Event } from '../../trace/events.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
-import { encodeTcp } from '../../wire/tcp.ts';
+import { encodeTcp, TCP_HEADER_LENGTH, TCP_HEADER_LENGTH_MAX } from '../../wire/tcp.ts';
 import type { TcpSegment } from '../../wire/tcp-segment.ts';
 import type { OutPacket, PathEntry } from '../path/types.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
-import { pathChecksum } from './path-checksum.ts';
+import { partialPathChecksum, pathChecksum } from './path-checksum.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
 import type { TcpTransport } from './tcp-transport.ts';
 
@@ -30,12 +31,18 @@ export function sendSegments(t: TcpTransport, endpoint: HostEndpoint, nowUs: num
   const { tcp, path } = endpoint;
   const seg = t.sendSegment;
   for (let n = 0; n < burst; n++) {
-    const out = t.ip.beginPacket(path);
+    let mostText = tcp.effectiveMss;
+    let out: OutPacket | null = null;
+    if (path.iface.largeSendBytes > 0 && hasLargeUnsent(tcp)) {
+      out = t.ip.beginLargePacket(path);
+      if (out !== null) mostText = Math.max(mostText, out.room - TCP_HEADER_LENGTH_MAX);
+    }
+    out ??= t.ip.beginPacket(path);
     if (out === null) {
       t.turn.block(endpoint);
       return;
     }
-    if (!nextSegment(tcp, t.parameters, seg, nowUs, tcp.effectiveMss)) {
+    if (!nextSegment(tcp, t.parameters, seg, nowUs, mostText)) {
       t.ip.abandonPacket(out);
       endpoint.flags &= ~EndpointFlag.SEND_DUE;
       return;
@@ -44,16 +51,26 @@ export function sendSegments(t: TcpTransport, endpoint: HostEndpoint, nowUs: num
   }
 }
 
+/** Whether more than a segment of text has not been sent, so that a super-segment may come of it. */
+function hasLargeUnsent(tcp: TcpConnection): boolean {
+  return tcp.queuedBytes - seqDiff(tcp.sndMax, tcp.sndUna) > tcp.effectiveMss;
+}
+
 /** Writes header, text and checksum into the packet and sends it. */
 function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegment, out: OutPacket): void {
   const bytes = out.bytes;
   const at = out.at;
-  let length = encodeTcp(bytes, at, seg);
+  const headerLength = encodeTcp(bytes, at, seg);
+  let length = headerLength;
   if (seg.textLength > 0) {
     tcp.sendQueue!.copyOut(seg.sendOffset, seg.textLength, bytes, at + length);
     length += seg.textLength;
   }
-  writeChecksum(path, bytes, at, length);
+  // An adapter that cuts super-segments computes all checksums.
+  const isLeft = path.iface.largeSendBytes > 0;
+  const segmentBytes = isLeft ? Math.max(1, tcp.effectiveMss + TCP_HEADER_LENGTH - headerLength) : 0;
+  if (isLeft) write16(bytes, at + CHECKSUM_AT, partialPathChecksum(path, IpProtocol.TCP, length));
+  else writeChecksum(path, bytes, at, length);
   const { words, base } = tcp;
   t.ip.sendPacket(
     out,
@@ -63,6 +80,7 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
     words[base + TcpWord.TOS_OR_TRAFFIC_CLASS]!,
     words[base + TcpWord.FLOW_LABEL]!,
     true,
+    segmentBytes,
   );
 }
 

@@ -175,7 +175,7 @@ export class UdpTransport implements UpperProtocol {
       this.#trace.count(Event.UDP_HEADER_BAD);
       return true;
     }
-    if (!isUdpChecksumGood(rx.bytes, rx.at, datagram.length, rx.family, rx.srcAt, rx.dstAt)) {
+    if (rx.segmentBytes === 0 && !isUdpChecksumGood(rx.bytes, rx.at, datagram.length, rx.family, rx.srcAt, rx.dstAt)) {
       this.#trace.count(Event.UDP_CHECKSUM_BAD);
       return true;
     }
@@ -186,7 +186,15 @@ export class UdpTransport implements UpperProtocol {
       return false;
     }
     const from = bound.senderOf(rx, datagram.srcPort);
-    bound.handler.message(rx.bytes, datagram.payloadAt, datagram.payloadLength, from);
+    // Datagrams that the device has joined (USO) are datagrams all the same.
+    const each = rx.segmentBytes === 0 ? datagram.payloadLength : rx.segmentBytes;
+    let at = datagram.payloadAt;
+    const end = at + datagram.payloadLength;
+    do {
+      const length = Math.min(each, end - at);
+      bound.handler.message(rx.bytes, at, length, from);
+      at += length;
+    } while (at < end && !bound.isClosed);
     return true;
   }
 

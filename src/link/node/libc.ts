@@ -14,12 +14,21 @@ export interface Libc {
   close(fd: number): number;
   read(fd: number, address: number, length: number): number;
   write(fd: number, address: number, length: number): number;
+  /** `address`: of `count` struct iovec. */
+  writev(fd: number, address: number, count: number): number;
   ioctl(fd: number, request: number, address: number): number;
   socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: number, length: number): number;
+  setsockopt(fd: number, level: number, option: number, address: number, length: number): number;
+  /** `address`: where the two descriptors go, int32 each. */
+  socketpair(domain: number, type: number, protocol: number, address: number): number;
   send(fd: number, address: number, length: number, flags: number): number;
   recv(fd: number, address: number, length: number, flags: number): number;
   nameToIndex(name: string): number;
   eventfd(initial: number, flags: number): number;
+  /** poll(2), blocking this thread. */
+  poll(address: number, count: number, timeoutMs: number): number;
+  memcpy(to: number, from: number, length: number): void;
   /** poll(2) on a thread of the pool; the callback gets its result. */
   pollAsync(address: number, count: number, timeoutMs: number, then: (result: number) => void): void;
   errno(): number;
@@ -52,20 +61,25 @@ export class DeviceError extends Error {
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
   1: 'EPERM',
   2: 'ENOENT',
+  5: 'EIO',
   6: 'ENXIO',
   11: 'EAGAIN',
   12: 'ENOMEM',
   13: 'EACCES',
+  14: 'EFAULT',
   16: 'EBUSY',
   17: 'EEXIST',
   19: 'ENODEV',
   22: 'EINVAL',
+  32: 'EPIPE',
   77: 'EBADFD',
   95: 'EOPNOTSUPP',
   98: 'EADDRINUSE',
   100: 'ENETDOWN',
   101: 'ENETUNREACH',
+  104: 'ECONNRESET',
   105: 'ENOBUFS',
+  107: 'ENOTCONN',
 };
 
 /** 'EPERM' for 1, and so on; 'errno 123' for those without a name here. */
@@ -95,6 +109,11 @@ function load(): Libc {
   const close = lib.func('int close(int fd)');
   const read = lib.func('int64_t read(int fd, uintptr_t buf, size_t count)');
   const write = lib.func('int64_t write(int fd, uintptr_t buf, size_t count)');
+  const writev = lib.func('int64_t writev(int fd, uintptr_t iov, int count)');
+  const bind = lib.func('int bind(int fd, uintptr_t address, unsigned int length)');
+  const setsockopt = lib.func('int setsockopt(int fd, int level, int option, uintptr_t value, unsigned int length)');
+  const socketpair = lib.func('int socketpair(int domain, int type, int protocol, uintptr_t fds)');
+  const memcpy = lib.func('uintptr_t memcpy(uintptr_t to, uintptr_t from, size_t length)');
   const ioctl = lib.func('int ioctl(int fd, unsigned long request, uintptr_t arg)');
   const socket = lib.func('int socket(int domain, int type, int protocol)');
   const send = lib.func('int64_t send(int fd, uintptr_t buf, size_t count, int flags)');
@@ -107,6 +126,12 @@ function load(): Libc {
     close: (fd) => close(fd),
     read: (fd, address, length) => read(fd, address, length),
     write: (fd, address, length) => write(fd, address, length),
+    writev: (fd, address, count) => writev(fd, address, count),
+    bind: (fd, address, length) => bind(fd, address, length),
+    setsockopt: (fd, level, option, address, length) => setsockopt(fd, level, option, address, length),
+    socketpair: (domain, type, protocol, address) => socketpair(domain, type, protocol, address),
+    poll: (address, count, timeoutMs) => poll(address, count, timeoutMs),
+    memcpy: (to, from, length) => void memcpy(to, from, length),
     ioctl: (fd, request, address) => ioctl(fd, request, address),
     socket: (domain, type, protocol) => socket(domain, type, protocol),
     send: (fd, address, length, flags) => send(fd, address, length, flags),

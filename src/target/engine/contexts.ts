@@ -114,6 +114,12 @@ export class ReturnedCalls {
   disconnects: NetBufferList | null = null;
 }
 
+/** A frame kept for the ordinary path, with what it leaves to the device (`segmentBytes` of `LinkReceiver.receive`). */
+export interface HeldFrame {
+  readonly bytes: Uint8Array;
+  readonly segmentBytes: number;
+}
+
 /** An offloaded connection. */
 export class TcpContext extends ConnectionFlags {
   readonly handle: NdisOffloadHandle;
@@ -160,7 +166,7 @@ export class TcpContext extends ConnectionFlags {
   /** A TCP_UPLOAD_REASON to be raised; 0: none. */
   reason = 0;
   /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
-  held: Uint8Array[] | null = null;
+  held: HeldFrame[] | null = null;
 
   constructor(handle: NdisOffloadHandle, path: PathContext, tcp: TcpConnection) {
     super();

@@ -171,8 +171,8 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   // The link's side.
 
-  receive(bytes: Uint8Array, at: number, length: number): void {
-    if (!this.#engine.isHalted) receiveFrame(this.#engine, bytes, at, length);
+  receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
+    if (!this.#engine.isHalted) receiveFrame(this.#engine, bytes, at, length, segmentBytes);
   }
 
   receiveDone(): void {

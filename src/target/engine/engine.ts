@@ -133,6 +133,8 @@ export class Engine {
   readonly statistics4: FamilyStatistics = new FamilyStatistics();
   readonly statistics6: FamilyStatistics = new FamilyStatistics();
   readonly work: Work;
+  /** Largest IP packet that the link cuts into segments; 0: it leaves nothing to a device. */
+  readonly largeSendBytes: number;
   /** IPv4 identification sent last; 0x8000 to 0xffff (SEND-040). */
   ipId = 0xffff;
 
@@ -185,7 +187,8 @@ export class Engine {
       packetTap: this.tap,
       backlogLists: options.backlogLists,
     });
-    this.work = new Work(options.link.mtu);
+    this.largeSendBytes = options.link.largeSendBytes ?? 0;
+    this.work = new Work(Math.max(options.link.mtu, this.largeSendBytes));
     this.timer = options.runtime.timer(onTimer);
     this.#turn = () => {
       this.#isScheduled = false;

@@ -52,6 +52,7 @@ function process(engine: Engine, ctx: TcpContext, list: NetBufferList, nowUs: nu
   const length = nb.dataLength;
   const mdl = nb.currentMdl;
   const { segment, forwarded } = engine.work;
+  engine.work.segmentBytes = 0;
   let status: number;
   if (mdl !== null && length <= mdl.byteCount - nb.currentMdlOffset) {
     status = decodeTcp(mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, length, segment);

@@ -20,7 +20,7 @@ import { decodeTcp, isTcpChecksumGood } from '../../wire/tcp.ts';
 import { TcpFlag } from '../../wire/tcp-segment.ts';
 import { type NeighborContext, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
-import { processSegment } from './segment.ts';
+import { processSegment, segmentsIn } from './segment.ts';
 
 /** Frames held behind urgent data at most, for one connection; the peer sends again what is dropped (it is not acknowledged). */
 const HELD_FRAMES_MAX = 256;
@@ -29,14 +29,21 @@ const HELD_FRAMES_MAX = 256;
 const PASS_UP = 0;
 const TAKEN = 1;
 
-/** A frame from the link. */
-export function receiveFrame(engine: Engine, bytes: Uint8Array, at: number, length: number): void {
+/** A frame from the link. `segmentBytes`: as in `LinkReceiver.receive`. */
+export function receiveFrame(
+  engine: Engine,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  segmentBytes: number,
+): void {
+  engine.work.segmentBytes = segmentBytes;
   const taken = engine.table.size === 0 ? PASS_UP : tryChimney(engine, bytes, at, length);
   if (engine.tap !== null) {
     const handledBy = taken === TAKEN ? HandledBy.TARGET : HandledBy.HOST;
     engine.tap.packet(0, handledBy, bytes, at, length, engine.runtime.nowUs());
   }
-  if (taken === PASS_UP) engine.indicator.indicate(bytes, at, length);
+  if (taken === PASS_UP) engine.indicator.indicate(bytes, at, length, segmentBytes);
 }
 
 function tryChimney(engine: Engine, bytes: Uint8Array, at: number, length: number): number {
@@ -72,7 +79,7 @@ function tryIpv4(
   if (ctx === null) return PASS_UP;
   const status = admit(engine, ctx, bytes, frameAt, frameLength);
   if (status !== ADMITTED) return status;
-  if (!isTcpChecksumGood(bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt)) return passBad(engine);
+  if (!isIntact(engine, bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt)) return passBad(engine);
   return take(engine, ctx, ip.totalLength, bytes, frameAt, frameLength);
 }
 
@@ -91,8 +98,21 @@ function tryIpv6(
   if (ctx === null) return PASS_UP;
   const status = admit(engine, ctx, bytes, frameAt, frameLength);
   if (status !== ADMITTED) return status;
-  if (!isTcpChecksumGood(bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt)) return passBad(engine);
+  if (!isIntact(engine, bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt)) return passBad(engine);
   return take(engine, ctx, 40 + ip.payloadLength, bytes, frameAt, frameLength);
+}
+
+/** The checksum is right, or the device vouches for it. */
+function isIntact(
+  engine: Engine,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  family: number,
+  srcAt: number,
+  dstAt: number,
+): boolean {
+  return engine.work.segmentBytes > 0 || isTcpChecksumGood(bytes, at, length, family, srcAt, dstAt);
 }
 
 function find(engine: Engine, family: number, bytes: Uint8Array, srcAt: number, dstAt: number): TcpContext | null {
@@ -157,7 +177,7 @@ function hold(engine: Engine, ctx: TcpContext, bytes: Uint8Array, frameAt: numbe
     return;
   }
   engine.trace.count(Event.TARGET_HELD);
-  held.push(bytes.slice(frameAt, frameAt + frameLength));
+  held.push({ bytes: bytes.slice(frameAt, frameAt + frameLength), segmentBytes: engine.work.segmentBytes });
 }
 
 function take(
@@ -169,7 +189,7 @@ function take(
   frameLength: number,
 ): number {
   const statistics = engine.statistics(ctx.path.family);
-  statistics.inReceives++;
+  statistics.inReceives += segmentsIn(engine.work.segment.textLength, engine.work.segmentBytes);
   statistics.inOctets += datagramLength;
   const effects = processSegment(engine, ctx, engine.work.segment, engine.runtime.nowUs());
   if ((effects & Effect.URGENT) !== 0) hold(engine, ctx, bytes, frameAt, frameLength);

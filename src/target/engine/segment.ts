@@ -22,7 +22,7 @@ const ENDS = Effect.ABORTED | Effect.SYN_IN_ORDER | Effect.TIMED_OUT;
 export function processSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment, nowUs: number): number {
   const c = ctx.tcp;
   const statistics = engine.statistics(ctx.path.family);
-  statistics.inSegments++;
+  statistics.inSegments += segmentsIn(seg.textLength, engine.work.segmentBytes);
   if (seg.textLength > 0) {
     const behind = c.reassembly === null ? 0 : c.reassembly.bytesHeld;
     if (!hasRoom(engine, ctx, seg.textLength + behind)) {
@@ -37,6 +37,11 @@ export function processSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment,
   if ((effects & ENDS) !== 0) noteEnd(engine, ctx, state);
   applyEffects(engine, ctx, effects, nowUs);
   return effects;
+}
+
+/** Segments on a wire that one with so much text stands for. `segmentBytes`: as in `LinkReceiver.receive`. */
+export function segmentsIn(textLength: number, segmentBytes: number): number {
+  return segmentBytes === 0 || textLength <= segmentBytes ? 1 : Math.ceil(textLength / segmentBytes);
 }
 
 /** The segment's own text, then what it made contiguous. */

@@ -193,7 +193,7 @@ function passUpHeld(engine: Engine, ctx: TcpContext): void {
   const held = ctx.held;
   ctx.held = null;
   if (held === null) return;
-  for (const frame of held) engine.indicator.indicate(frame, 0, frame.length);
+  for (const { bytes, segmentBytes } of held) engine.indicator.indicate(bytes, 0, bytes.length, segmentBytes);
 }
 
 /** TERM-021 to TERM-023, QRY-013 to QRY-015, INV-020: after the failed operation was completed. */

@@ -7,20 +7,28 @@
  */
 
 import { seqDiff } from '../../base/seq.ts';
+import { GATHER_MAX, GATHER_RUN_LEAST, type Gather } from '../../link/link.ts';
 import { TcpUploadReason } from '../../ndis/miniport.ts';
 import { TcpWord } from '../../state/tcp.ts';
+import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';
 import { EtherType, encodeEthernet, NO_VLAN, vlanTci } from '../../wire/ethernet.ts';
 import { encodeIpv4Header, Ipv4Flag } from '../../wire/ipv4.ts';
 import { encodeIpv6Header } from '../../wire/ipv6.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
-import { encodeTcp, tcpHeaderLength, writeTcpChecksum } from '../../wire/tcp.ts';
+import {
+  encodeTcp,
+  TCP_HEADER_LENGTH,
+  tcpHeaderLength,
+  writeTcpChecksum,
+  writeTcpPartialChecksum,
+} from '../../wire/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
 import { Due, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { requestUpload } from './events.ts';
 import { isStale, queryReachability } from './neighbors.ts';
-import type { FamilyStatistics } from './statistics.ts';
+import { segmentsIn } from './segment.ts';
 
 /** Sends what is due on a connection, until the engine has nothing more or the link is full. */
 export function transmit(engine: Engine, ctx: TcpContext, nowUs: number): void {
@@ -49,19 +57,37 @@ export function sendDue(engine: Engine, ctx: TcpContext, nowUs: number, forced: 
     // Asked before the engine counts the segment as sent: the host is called here and may change anything.
     if (neighbor !== null && isStale(engine, neighbor, nowUs)) queryReachability(engine, neighbor, nowUs);
     const sndMax = c.sndMax;
-    if (!nextSegment(c, engine.parameters, seg, nowUs, c.effectiveMss)) return;
-    const statistics = engine.statistics(ctx.path.family);
-    countSegment(statistics, seg, seg.textLength === 0 ? 0 : seqDiff(seg.seq, sndMax));
+    if (!nextSegment(c, engine.parameters, seg, nowUs, mostText(engine, c))) return;
+    countSegment(engine, ctx, seg, seg.textLength === 0 ? 0 : seqDiff(seg.seq, sndMax));
     sendSegment(engine, ctx, seg);
   }
 }
 
-/** OutSegments leaves out pure retransmissions, RetransmittedSegments takes in whatever repeats a byte (STAT-017, STAT-020). */
-function countSegment(statistics: FamilyStatistics, seg: TcpSegment, behindSndMax: number): void {
-  if (behindSndMax >= 0) statistics.outSegments++;
+/** IPv6 header and the longest TCP header: what a super-segment is shorter than an IP packet at least. */
+const HEADERS_MAX = 100;
+
+/** Most text that is given to the link at once. */
+function mostText(engine: Engine, c: TcpConnection): number {
+  const most = engine.largeSendBytes - HEADERS_MAX;
+  return most > c.effectiveMss ? most : c.effectiveMss;
+}
+
+/** Text of one segment on the wire, where `seg` is one that the link cuts. */
+function segmentText(c: TcpConnection, headerLength: number): number {
+  return Math.max(1, c.effectiveMss + TCP_HEADER_LENGTH - headerLength);
+}
+
+/**
+ * OutSegments leaves out pure retransmissions, RetransmittedSegments takes in whatever repeats a byte (STAT-017, STAT-020). A
+ * super-segment counts as what it is cut into.
+ */
+function countSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment, behindSndMax: number): void {
+  const statistics = engine.statistics(ctx.path.family);
+  const segments = segmentsIn(seg.textLength, segmentText(ctx.tcp, tcpHeaderLength(seg)));
+  if (behindSndMax >= 0) statistics.outSegments += segments;
   else {
-    statistics.retransmittedSegments++;
-    if (behindSndMax + seg.textLength > 0) statistics.outSegments++;
+    statistics.retransmittedSegments += segments;
+    if (behindSndMax + seg.textLength > 0) statistics.outSegments += segments;
   }
 }
 
@@ -96,17 +122,44 @@ export function sendSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment): v
   else writeIpv6(engine, ctx, frame, linkLength, upperLength);
   const tcpAt = linkLength + ipLength;
   encodeTcp(frame, tcpAt, seg);
-  if (seg.textLength > 0) {
+  const gather = seg.textLength >= GATHER_FROM && engine.link.takesGather === true ? engine.work.gather : null;
+  const isGathered = gather !== null && gatherText(engine, ctx.tcp, seg, gather);
+  if (seg.textLength > 0 && !isGathered) {
     ctx.tcp.sendQueue!.copyOut(seg.sendOffset, seg.textLength, frame, tcpAt + headerLength);
   }
   const srcAt = linkLength + (path.family === 4 ? 12 : 8);
   const dstAt = linkLength + (path.family === 4 ? 16 : 24);
-  writeTcpChecksum(frame, tcpAt, upperLength, path.family, srcAt, dstAt);
+  const segmentBytes = engine.largeSendBytes > 0 ? segmentText(ctx.tcp, headerLength) : 0;
+  if (segmentBytes > 0) writeTcpPartialChecksum(frame, tcpAt, upperLength, path.family, srcAt, dstAt);
+  else writeTcpChecksum(frame, tcpAt, upperLength, path.family, srcAt, dstAt);
   const statistics = engine.statistics(path.family);
-  statistics.outRequests++;
-  statistics.outOctets += ipLength + upperLength;
+  const segments = segmentsIn(seg.textLength, segmentBytes);
+  statistics.outRequests += segments;
+  statistics.outOctets += segments * (ipLength + headerLength) + seg.textLength;
   if ((seg.flags & TcpFlag.RST) !== 0) statistics.outResets++;
-  engine.outlet.emit(frame, 0, tcpAt + upperLength);
+  const length = tcpAt + (isGathered ? headerLength : upperLength);
+  engine.outlet.emit(frame, 0, length, segmentBytes, isGathered ? gather : null);
+}
+
+/** Text from so many bytes on is sent from where it lies. */
+const GATHER_FROM = 4096;
+
+/** Names the runs in which the text of a segment lies. False: there are too many, or one of them is too short. */
+function gatherText(engine: Engine, c: TcpConnection, seg: TcpSegment, gather: Gather): boolean {
+  // The sum over text that lies elsewhere would have to be made here: only where the device makes it.
+  if (engine.largeSendBytes === 0) return false;
+  const { run } = engine.work;
+  gather.clear();
+  let offset = seg.sendOffset;
+  let left = seg.textLength;
+  while (left > 0) {
+    if (gather.count === GATHER_MAX || !c.sendQueue!.runAt(offset, left, run)) return false;
+    if (run.length < GATHER_RUN_LEAST && run.length < left) return false;
+    gather.add(run.bytes, run.at, run.length);
+    offset += run.length;
+    left -= run.length;
+  }
+  return gather.lengths[gather.count - 1]! >= GATHER_RUN_LEAST;
 }
 
 /** VLAN-012 to VLAN-015. */

@@ -2,6 +2,7 @@
  * Records and buffers that the engine target uses for one packet at a time, made once.
  */
 
+import { Gather } from '../../link/link.ts';
 import type { BytesConsumed } from '../../ndis/miniport.ts';
 import { TextPiece } from '../../tcp/text-pool.ts';
 import { EthernetFrame } from '../../wire/ethernet.ts';
@@ -19,6 +20,8 @@ export class Work {
   readonly ipv4: Ipv4Header = new Ipv4Header();
   readonly ipv6: Ipv6Header = new Ipv6Header();
   readonly segment: TcpSegment = new TcpSegment();
+  /** What the frame that is being received leaves to the device; 0: nothing. */
+  segmentBytes = 0;
   readonly piece: TextPiece = new TextPiece();
   /** Where a forwarded segment in several MDLs is put together. */
   readonly forwarded: Uint8Array = new Uint8Array(65_535);
@@ -28,11 +31,14 @@ export class Work {
   readonly outgoingIpv4: Ipv4Header = new Ipv4Header();
   readonly outgoingIpv6: Ipv6Header = new Ipv6Header();
   readonly frame: Uint8Array;
+  /** Text that is sent from where it lies. */
+  readonly gather: Gather = new Gather();
+  readonly run: TextPiece = new TextPiece();
 
   readonly consumed: BytesConsumed = { value: 0 };
 
-  /** `mtu`: of the link, bytes. */
-  constructor(mtu: number) {
-    this.frame = new Uint8Array(LINK_HEADER_MAX + mtu);
+  /** `packetBytes`: largest IP packet that is sent, bytes. */
+  constructor(packetBytes: number) {
+    this.frame = new Uint8Array(LINK_HEADER_MAX + packetBytes);
   }
 }

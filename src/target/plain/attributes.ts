@@ -1,5 +1,5 @@
 /**
- * What an adapter tells about itself: name, medium, MTU and MAC, taken from its link and from what it was configured with.
+ * What an adapter tells about itself: name, medium, MTU, MAC and large sends, taken from its link and from what it was configured with.
  */
 
 import type { Runtime } from '../../base/runtime.ts';
@@ -33,5 +33,6 @@ export function attributesOf(source: AttributeSource): AdapterAttributes {
       macAddress.set(given);
     }
   }
-  return { name: source.name ?? link.name, medium: link.medium, mtu: link.mtu, macAddress };
+  const largeSendBytes = link.largeSendBytes ?? 0;
+  return { name: source.name ?? link.name, medium: link.medium, mtu: link.mtu, macAddress, largeSendBytes };
 }

@@ -23,8 +23,8 @@ export class FrameIndicator {
     this.#handle = handle;
   }
 
-  /** NdisMIndicateReceiveNetBufferLists of one frame, borrowed for the call. */
-  indicate(bytes: Uint8Array, at: number, length: number): void {
+  /** NdisMIndicateReceiveNetBufferLists of one frame, borrowed for the call. `segmentBytes`: as in `LinkReceiver.receive`. */
+  indicate(bytes: Uint8Array, at: number, length: number, segmentBytes: number): void {
     const mdl = this.#mdl;
     const nb = this.#nb;
     const list = this.#list;
@@ -41,6 +41,7 @@ export class FrameIndicator {
     list.next = null;
     list.firstNetBuffer = nb;
     list.status = 0;
+    list.largeSendMss = segmentBytes;
     list.sourceHandle = null;
     this.#ndisM!.indicateReceiveNetBufferLists(this.#handle!, list, 0, NDIS_RECEIVE_FLAGS_RESOURCES);
     mdl.buffer = EMPTY;

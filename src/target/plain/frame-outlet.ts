@@ -7,12 +7,12 @@
  */
 
 import type { Runtime } from '../../base/runtime.ts';
-import type { Link } from '../../link/link.ts';
+import type { Gather, Link } from '../../link/link.ts';
 import { type NdisM, type NdisMiniportHandle, NdisStatus } from '../../ndis/miniport.ts';
-import { copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { copyBytes, copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
 import { HandledBy, type PacketTap, type Trace } from '../../trace/trace.ts';
-import { FrameRing } from './frame-ring.ts';
+import { FrameRing, gather } from './frame-ring.ts';
 
 /** Bytes in front of an IP packet at most: Ethernet with a tag. */
 const LINK_HEADER_MAX = 18;
@@ -53,7 +53,7 @@ export class FrameOutlet {
     this.#trace = options.trace;
     this.#tap = options.packetTap;
     this.#backlogMax = options.backlogLists ?? BACKLOG_LISTS_DEFAULT;
-    this.#gathered = new Uint8Array(LINK_HEADER_MAX + options.link.mtu);
+    this.#gathered = new Uint8Array(LINK_HEADER_MAX + Math.max(options.link.mtu, options.link.largeSendBytes ?? 0));
   }
 
   /** Who the completions go to. */
@@ -102,17 +102,21 @@ export class FrameOutlet {
     if (doneFirst !== null) this.#ndisM!.sendNetBufferListsComplete(this.#handle!, doneFirst);
   }
 
-  /** Sends a chimney frame; while the link is full it is kept in a copy, as the engine counts it as sent. */
-  emit(bytes: Uint8Array, at: number, length: number): void {
-    if (!this.#isFull && this.#transmit(bytes, at, length, HandledBy.TARGET)) return;
-    if (!this.#kept.push(bytes, at, length)) this.#trace.count(Event.TARGET_FRAME_DROPPED);
+  /**
+   * Sends a chimney frame; while the link is full it is kept in a copy, as the engine counts it as sent. `segmentBytes` and `text`: as
+   * in `Link.transmit`.
+   */
+  emit(bytes: Uint8Array, at: number, length: number, segmentBytes: number, text: Gather | null): void {
+    if (!this.#isFull && this.#transmit(bytes, at, length, HandledBy.TARGET, segmentBytes, text)) return;
+    if (!this.#kept.push(bytes, at, length, segmentBytes, text)) this.#trace.count(Event.TARGET_FRAME_DROPPED);
   }
 
   /** The link has room again: what waits leaves. Answers {@link isOpen} afterwards. */
   writable(): boolean {
     this.#isFull = false;
     while (this.#kept.count > 0) {
-      if (!this.#transmit(this.#kept.first, 0, this.#kept.firstLength, HandledBy.TARGET)) return false;
+      const { first, firstLength, firstSegmentBytes } = this.#kept;
+      if (!this.#transmit(first, 0, firstLength, HandledBy.TARGET, firstSegmentBytes, null)) return false;
       this.#kept.shift();
     }
     let doneFirst: NetBufferList | null = null;
@@ -157,30 +161,58 @@ export class FrameOutlet {
 
   /** Each buffer is a frame; a list that is cut short by a full link is sent again from its first frame, as a link may. */
   #sendList(list: NetBufferList): boolean {
-    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) if (!this.#sendBuffer(nb)) return false;
+    const mss = list.largeSendMss;
+    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) if (!this.#sendBuffer(nb, mss)) return false;
     return true;
   }
 
-  #sendBuffer(nb: NetBuffer): boolean {
+  #sendBuffer(nb: NetBuffer, mss: number): boolean {
     const mdl = nb.currentMdl;
     if (mdl === null || nb.dataLength === 0) return true;
     if (nb.dataLength <= mdl.byteCount - nb.currentMdlOffset) {
-      return this.#transmit(mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, nb.dataLength, HandledBy.HOST);
+      const at = mdl.byteOffset + nb.currentMdlOffset;
+      return this.#transmit(mdl.buffer, at, nb.dataLength, HandledBy.HOST, mss, null);
     }
     if (nb.dataLength > this.#gathered.length) {
       this.#trace.count(Event.TARGET_FRAME_DROPPED);
       return true;
     }
     copyFromNetBuffer(nb, 0, nb.dataLength, this.#gathered, 0);
-    return this.#transmit(this.#gathered, 0, nb.dataLength, HandledBy.HOST);
+    return this.#transmit(this.#gathered, 0, nb.dataLength, HandledBy.HOST, mss, null);
   }
 
-  #transmit(bytes: Uint8Array, at: number, length: number, handledBy: HandledBy): boolean {
-    if (!this.#link.transmit(bytes, at, length)) {
+  #transmit(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    handledBy: HandledBy,
+    segmentBytes: number,
+    text: Gather | null,
+  ): boolean {
+    if (!this.#link.transmit(bytes, at, length, segmentBytes, text)) {
       this.#isFull = true;
       return false;
     }
-    if (this.#tap !== null) this.#tap.packet(1, handledBy, bytes, at, length, this.#runtime.nowUs());
+    if (this.#tap !== null) this.#show(this.#tap, bytes, at, length, handledBy, text);
     return true;
+  }
+
+  /** A frame whose text lies elsewhere is put together for those who look at it. */
+  #show(
+    tap: PacketTap,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    handledBy: HandledBy,
+    text: Gather | null,
+  ): void {
+    const nowUs = this.#runtime.nowUs();
+    if (text === null || text.count === 0) {
+      tap.packet(1, handledBy, bytes, at, length, nowUs);
+      return;
+    }
+    copyBytes(bytes, at, length, this.#gathered, 0);
+    gather(text, this.#gathered, length);
+    tap.packet(1, handledBy, this.#gathered, 0, length + text.length, nowUs);
   }
 }

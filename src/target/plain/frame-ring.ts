@@ -4,10 +4,14 @@
  * Promises: bounded; memory is reused, so nothing is allocated per frame once a slot has been used.
  */
 
+import type { Gather } from '../../link/link.ts';
+import { copyBytes } from '../../state/net-buffer-list.ts';
+
 /** A bounded first-in first-out of copied frames. */
 export class FrameRing {
   readonly #slots: Uint8Array[] = [];
   readonly #lengths: number[] = [];
+  readonly #segmentBytes: number[] = [];
   readonly #capacity: number;
   #head = 0;
   #count = 0;
@@ -22,16 +26,19 @@ export class FrameRing {
   }
 
   /** Copies a frame in behind the others; false: there is no room. */
-  push(bytes: Uint8Array, at: number, length: number): boolean {
+  push(bytes: Uint8Array, at: number, head: number, segmentBytes: number, text: Gather | null): boolean {
     if (this.#count === this.#capacity) return false;
+    const length = text === null ? head : head + text.length;
     const index = (this.#head + this.#count) % this.#capacity;
     let slot = this.#slots[index];
     if (slot === undefined || slot.length < length) {
       slot = new Uint8Array(length < 2048 ? 2048 : length);
       this.#slots[index] = slot;
     }
-    slot.set(bytes.subarray(at, at + length));
+    copyBytes(bytes, at, head, slot, 0);
+    if (text !== null) gather(text, slot, head);
     this.#lengths[index] = length;
+    this.#segmentBytes[index] = segmentBytes;
     this.#count++;
     return true;
   }
@@ -46,9 +53,23 @@ export class FrameRing {
     return this.#lengths[this.#head]!;
   }
 
+  /** What the oldest frame leaves to the device. */
+  get firstSegmentBytes(): number {
+    return this.#segmentBytes[this.#head]!;
+  }
+
   /** Forgets the oldest frame. */
   shift(): void {
     this.#head = (this.#head + 1) % this.#capacity;
     this.#count--;
+  }
+}
+
+/** Copies all runs into `out`, from `at` on. */
+export function gather(text: Gather, out: Uint8Array, at: number): void {
+  let to = at;
+  for (let i = 0; i < text.count; i++) {
+    copyBytes(text.buffers[i]!, text.ats[i]!, text.lengths[i]!, out, to);
+    to += text.lengths[i]!;
   }
 }

@@ -98,10 +98,10 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
 
   // The link's side.
 
-  receive(bytes: Uint8Array, at: number, length: number): void {
+  receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
     if (this.#isHalted) return;
     if (this.#tap !== null) this.#tap.packet(0, HandledBy.HOST, bytes, at, length, this.#runtime.nowUs());
-    this.#indicator.indicate(bytes, at, length);
+    this.#indicator.indicate(bytes, at, length, segmentBytes);
   }
 
   receiveDone(): void {

@@ -20,6 +20,8 @@ export type Family = 4 | 6;
 export interface KernelWorldOptions {
   readonly kind?: 'tun' | 'tap';
   readonly mtu?: number;
+  /** What is left to the device. Default 'none': every packet of the capture is as on a wire. */
+  readonly offload?: 'all' | 'checksum' | 'none';
   /** Settings of the kernel under net.: { 'ipv4.tcp_sack': 0 }. The kernel's end then lives in a namespace of its own. */
   readonly settings?: Readonly<Record<string, string | number>>;
   /** Keeps every byte of each packet, so that checksums can be checked. */
@@ -48,7 +50,11 @@ export class KernelWorld {
     this.#prefix4 = `10.201.${n}`;
     this.#prefix6 = `fd00:c41:${n.toString(16)}:`;
     this.#namespace = options.settings === undefined ? null : `chimney-${process.pid}-${worlds}`;
-    const common = { kind: options.kind ?? 'tun', mtu: options.mtu ?? 1500 } as const;
+    const common = {
+      kind: options.kind ?? 'tun',
+      mtu: options.mtu ?? 1500,
+      offload: options.offload ?? 'none',
+    } as const;
     this.device =
       this.#namespace === null ? TunLink.open({ ...common, addresses: this.#kernelAddresses() }) : TunLink.open(common);
     if (this.#namespace !== null) this.#moveDevice(common.mtu, options.settings ?? {});

@@ -1,0 +1,187 @@
+/**
+ * A device: a descriptor from which frames are read and to which they are written, one a call, without blocking.
+ *
+ * This is all that links and NIC threads know of the operating system: about ten functions. A TUN or TAP device, an AF_PACKET socket
+ * and one end of a socket pair are opened in files of their own and are used alike. Promises: a write gathers header and text
+ * without a copy; an error is a number, never a throw. The same descriptor may be used from any thread, one at a time.
+ */
+
+import { GATHER_MAX, type Gather, type Medium } from '../link.ts';
+import { type Libc, libc } from './libc.ts';
+import {
+  clearVirtioNetHeader,
+  readVirtioNetHeader,
+  VIRTIO_NET_HEADER_BYTES,
+  writeVirtioNetHeader,
+} from './virtio-net-header.ts';
+
+/** What a device is, as plain data: it can be sent to another thread, and opened there with {@link Device}. */
+export interface DeviceDescription {
+  readonly kind: 'tun' | 'tap' | 'packet' | 'pair';
+  readonly fd: number;
+  readonly name: string;
+  readonly medium: Medium;
+  /** Bytes of IP packet. */
+  readonly mtu: number;
+  /** The interface's own address, where there is one. */
+  readonly macAddress: Uint8Array | null;
+  /** Whether every frame has a virtio-net header before it. */
+  readonly hasHeader: boolean;
+  /** See `Link.largeSendBytes`. */
+  readonly largeSendBytes: number;
+  /** Number of the network interface; 0: it is none. */
+  readonly index: number;
+}
+
+/** Bytes in front of a frame in the buffer that {@link Device.read} fills. */
+export const READ_HEADROOM: number = VIRTIO_NET_HEADER_BYTES;
+/** What a buffer must hold: header, Ethernet with a tag, the largest IP packet. */
+export const READ_BYTES: number = READ_HEADROOM + 18 + 65_535 + 40;
+
+const EAGAIN = 11;
+const EINTR = 4;
+const EIO = 5;
+const ENOMEM = 12;
+const EINVAL = 22;
+const EMSGSIZE = 90;
+const ENOBUFS = 105;
+const ENETDOWN = 100;
+
+/** What became of a read or a write. */
+export const Outcome = {
+  /** Nothing is there; or the queue is full. */
+  AGAIN: -1,
+  /** The device is down for now: what is written is lost. */
+  DOWN: -2,
+  /** The device is gone. */
+  GONE: -3,
+} as const;
+
+/** An open device. */
+export class Device {
+  readonly description: DeviceDescription;
+  /** What the frame read last leaves to the device, see `LinkReceiver.receive`. */
+  segmentBytes = 0;
+  /** Frames the kernel did not take for reasons of their own. */
+  writeErrors = 0;
+  readonly #libc: Libc;
+  readonly #fd: number;
+  readonly #headerBytes: number;
+  readonly #medium: Medium;
+  // Off the heap (more than 64 bytes), so that V8 does not move them.
+  readonly #header: Uint8Array = new Uint8Array(128);
+  readonly #iov: Uint8Array = new Uint8Array(16 * (GATHER_MAX + 2));
+  readonly #iovView: DataView = new DataView(this.#iov.buffer);
+  readonly #headerAddress: number;
+  readonly #iovAddress: number;
+  #sharedBuffer: ArrayBufferLike | null = null;
+  #sharedAddress = 0;
+
+  constructor(description: DeviceDescription) {
+    this.description = description;
+    this.#libc = libc();
+    this.#fd = description.fd;
+    this.#headerBytes = description.hasHeader ? VIRTIO_NET_HEADER_BYTES : 0;
+    this.#medium = description.medium;
+    this.#headerAddress = this.#libc.addressOf(this.#header);
+    this.#iovAddress = this.#libc.addressOf(this.#iov);
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Remembers where a buffer is whose views are written again and again; it is kept alive by this. */
+  pin(buffer: ArrayBufferLike): void {
+    this.#sharedBuffer = buffer;
+    this.#sharedAddress = this.#libc.addressOf(new Uint8Array(buffer));
+  }
+
+  /** Where the first byte of `bytes` is. */
+  addressOf(bytes: Uint8Array): number {
+    if (bytes.buffer === this.#sharedBuffer) return this.#sharedAddress + bytes.byteOffset;
+    return this.#libc.addressOf(bytes);
+  }
+
+  /**
+   * Reads a frame into `bytes`, which is {@link READ_BYTES} long at least, so that it starts {@link READ_HEADROOM} bytes behind `at`;
+   * `address`: where `at` is in memory. Answers its length, or an {@link Outcome}.
+   */
+  read(bytes: Uint8Array, at: number, address: number): number {
+    const skipped = READ_HEADROOM - this.#headerBytes;
+    const n = this.#libc.read(this.#fd, address + skipped, READ_BYTES - skipped);
+    if (n > this.#headerBytes) {
+      this.segmentBytes = this.#headerBytes === 0 ? 0 : readVirtioNetHeader(bytes, at);
+      return n - this.#headerBytes;
+    }
+    if (n >= 0) return Outcome.GONE;
+    const outcome = outcomeOf(this.#libc.errno());
+    return outcome === REFUSED ? Outcome.AGAIN : outcome;
+  }
+
+  /** Writes a frame; parameters as in `Link.transmit`. Answers 0, or an {@link Outcome}. A frame that the kernel refuses is lost. */
+  write(bytes: Uint8Array, at: number, length: number, segmentBytes: number, text: Gather | null): number {
+    const address = this.addressOf(bytes) + at;
+    let n: number;
+    if (this.#headerBytes === 0 && text === null) n = this.#libc.write(this.#fd, address, length);
+    else {
+      const whole = text === null ? length : length + text.length;
+      if (segmentBytes === 0) clearVirtioNetHeader(this.#header);
+      else if (!writeVirtioNetHeader(this.#header, this.#medium, bytes, at, whole, segmentBytes)) return this.#failed();
+      n = this.#libc.writev(this.#fd, this.#iovAddress, this.#fillIov(address, length, text));
+    }
+    if (n >= 0) return 0;
+    const outcome = outcomeOf(this.#libc.errno());
+    return outcome === REFUSED ? this.#failed() : outcome;
+  }
+
+  close(): void {
+    this.#libc.close(this.#fd);
+  }
+
+  #failed(): number {
+    this.writeErrors++;
+    return 0;
+  }
+
+  #fillIov(address: number, length: number, text: Gather | null): number {
+    let count = 0;
+    if (this.#headerBytes > 0) this.#putIov(count++, this.#headerAddress, this.#headerBytes);
+    this.#putIov(count++, address, length);
+    if (text === null) return count;
+    for (let i = 0; i < text.count; i++) {
+      this.#putIov(count++, this.addressOf(text.buffers[i]!) + text.ats[i]!, text.lengths[i]!);
+    }
+    return count;
+  }
+
+  #putIov(index: number, address: number, length: number): void {
+    const at = index * 16;
+    const view = this.#iovView;
+    view.setUint32(at, address >>> 0, true);
+    view.setUint32(at + 4, Math.floor(address / 0x1_0000_0000), true);
+    view.setUint32(at + 8, length, true);
+    view.setUint32(at + 12, 0, true);
+  }
+}
+
+/** An error that concerns this frame alone. */
+const REFUSED = -4;
+
+function outcomeOf(errno: number): number {
+  switch (errno) {
+    case EAGAIN:
+    case EINTR:
+      return Outcome.AGAIN;
+    case EIO:
+    case ENETDOWN:
+      return Outcome.DOWN;
+    case EINVAL:
+    case EMSGSIZE:
+    case ENOMEM:
+    case ENOBUFS:
+      return REFUSED;
+    default:
+      return Outcome.GONE;
+  }
+}

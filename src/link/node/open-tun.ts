@@ -1,0 +1,148 @@
+/**
+ * Opening a TUN or TAP device of Linux, with virtio-net header and offloads where they are wanted.
+ *
+ * Promises: a device that was made and could not be set up is gone again. Source: Linux Documentation/networking/tuntap.rst,
+ * include/uapi/linux/if_tun.h.
+ */
+
+import type { DeviceDescription } from './device.ts';
+import { DeviceError, errnoName, libc } from './libc.ts';
+import { addAddress, addRoute, setLink } from './rtnetlink.ts';
+import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
+
+export interface TunOptions {
+  /** 'tun' carries IP packets (the default), 'tap' Ethernet frames. */
+  readonly kind?: 'tun' | 'tap';
+  /** Name of the device, at most 15 characters; absent: the kernel chooses one. */
+  readonly name?: string;
+  /** Bytes of IP packet; 576 to 65535. Default 1500. */
+  readonly mtu?: number;
+  /** Addresses of the kernel's end: '10.1.0.1/24'. Empty or absent: somebody else sets the device up, and brings it up. */
+  readonly addresses?: readonly { readonly address: Uint8Array; readonly prefixLength: number }[];
+  /** Prefixes the kernel shall reach over the device. */
+  readonly routes?: readonly { readonly prefix: Uint8Array; readonly prefixLength: number }[];
+  /** Packets the kernel queues for us. Default 5000. */
+  readonly txQueueLength?: number;
+  /**
+   * What is left to the kernel: 'all' (the default) checksums and segmentation, both ways (TSO for both families, USO for UDP);
+   * 'checksum' checksums alone; 'none' nothing, every packet is as on a wire.
+   */
+  readonly offload?: 'all' | 'checksum' | 'none';
+}
+
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const TUNSETIFF = 0x400454ca;
+const TUNSETOFFLOAD = 0x400454d0;
+const TUNSETVNETHDRSZ = 0x400454d8;
+const IFF_TUN = 1;
+const IFF_TAP = 2;
+const IFF_MULTI_QUEUE = 0x100;
+const IFF_NO_PI = 0x1000;
+const IFF_VNET_HDR = 0x4000;
+const OFFLOAD_CSUM = 1;
+/** CSUM, TSO4, TSO6, TSO_ECN; and with both USO. */
+const OFFLOAD_TSO = 0xf;
+const OFFLOAD_USO = 0x6f;
+const NAME_BYTES = 16;
+const TXQUEUE_DEFAULT = 5000;
+const LARGE_SEND_BYTES = 65_535;
+
+/** Opens a device with so many queues, each a descriptor of its own; the kernel spreads flows over them. Throws {@link DeviceError}. */
+export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription[] {
+  const mtu = options.mtu ?? 1500;
+  if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535) {
+    throw new RangeError(`mtu: expected 576 to 65535, got ${mtu}`);
+  }
+  const name = options.name ?? '';
+  if (options.name !== undefined && !/^[^\s/]{1,15}$/.test(name)) {
+    throw new RangeError(`name: expected 1 to 15 characters without space or slash, got '${name}'`);
+  }
+  if (!Number.isInteger(queues) || queues < 1 || queues > 256) {
+    throw new RangeError(`queues: expected 1 to 256, got ${queues}`);
+  }
+  const opened: DeviceDescription[] = [];
+  try {
+    for (let i = 0; i < queues; i++) opened.push(openQueue(options, i === 0 ? name : opened[0]!.name, mtu, queues > 1));
+    setUp(options, opened[0]!);
+  } catch (error) {
+    for (const { fd } of opened) libc().close(fd);
+    throw error;
+  }
+  return opened;
+}
+
+function openQueue(options: TunOptions, wanted: string, mtu: number, isMulti: boolean): DeviceDescription {
+  const c = libc();
+  const fd = c.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) {
+    const code = errnoName(c.errno());
+    throw new DeviceError(
+      code,
+      'open',
+      `/dev/net/tun: ${code === 'ENOENT' ? 'this system has no TUN driver' : 'not allowed'}`,
+    );
+  }
+  try {
+    const kind = options.kind ?? 'tun';
+    const hasHeader = options.offload !== 'none';
+    const name = attach(fd, wanted, kind, (hasHeader ? IFF_VNET_HDR : 0) | (isMulti ? IFF_MULTI_QUEUE : 0));
+    if (hasHeader) setOffloads(fd, options.offload ?? 'all');
+    return {
+      kind,
+      fd,
+      name,
+      medium: kind === 'tun' ? 'ip' : 'ethernet',
+      mtu,
+      macAddress: null,
+      hasHeader,
+      largeSendBytes: !hasHeader ? 0 : options.offload === 'checksum' ? mtu : LARGE_SEND_BYTES,
+      index: c.nameToIndex(name),
+    };
+  } catch (error) {
+    c.close(fd);
+    throw error;
+  }
+}
+
+function attach(fd: number, name: string, kind: 'tun' | 'tap', flags: number): string {
+  const c = libc();
+  const request = new Uint8Array(128); // struct ifreq is 40 bytes; larger so that V8 does not move it
+  for (let i = 0; i < name.length; i++) request[i] = name.charCodeAt(i);
+  new DataView(request.buffer).setUint16(16, (kind === 'tun' ? IFF_TUN : IFF_TAP) | IFF_NO_PI | flags, true);
+  if (c.ioctl(fd, TUNSETIFF, c.addressOf(request)) < 0) {
+    const code = errnoName(c.errno());
+    const why = code === 'EPERM' ? 'making a device needs CAP_NET_ADMIN (root)' : 'the device cannot be had';
+    throw new DeviceError(code, 'ioctl', `TUNSETIFF ${name}: ${why}`);
+  }
+  let out = '';
+  for (let i = 0; i < NAME_BYTES && request[i] !== 0; i++) out += String.fromCharCode(request[i]!);
+  return out;
+}
+
+/** What we take in and what we hand out without its checksum; an older kernel may not know USO. */
+function setOffloads(fd: number, offload: 'all' | 'checksum' | 'none'): void {
+  const c = libc();
+  const size = new Uint8Array(128);
+  size[0] = VIRTIO_NET_HEADER_BYTES;
+  if (c.ioctl(fd, TUNSETVNETHDRSZ, c.addressOf(size)) < 0) {
+    throw new DeviceError(
+      errnoName(c.errno()),
+      'ioctl',
+      'TUNSETVNETHDRSZ: the kernel has no virtio-net header for devices',
+    );
+  }
+  const tried = offload === 'all' ? [OFFLOAD_USO, OFFLOAD_TSO, OFFLOAD_CSUM] : [OFFLOAD_CSUM];
+  for (const flags of tried) if (c.ioctl(fd, TUNSETOFFLOAD, flags) >= 0) return;
+  throw new DeviceError(errnoName(c.errno()), 'ioctl', 'TUNSETOFFLOAD');
+}
+
+function setUp(options: TunOptions, device: DeviceDescription): void {
+  const addresses = options.addresses ?? [];
+  const routes = options.routes ?? [];
+  if (addresses.length === 0 && routes.length === 0) return;
+  setLink(device.index, true, device.mtu, options.txQueueLength ?? TXQUEUE_DEFAULT);
+  for (const { address, prefixLength } of addresses) addAddress(device.index, address, prefixLength);
+  for (const { prefix, prefixLength } of routes) addRoute(device.index, prefix, prefixLength);
+}
