@@ -12,7 +12,7 @@ import type { OidRequest } from './parameters.ts';
 import type { AdapterAttributes, BytesConsumed, StatusIndication } from './protocol.ts';
 
 export { presetInitiateStatuses, settledStatus, settleInitiateStatuses, wasOffloaded } from './initiate-status.ts';
-export { type MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
+export { isKnownRevision, type MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
 export {
   DEFAULT_OFFLOAD_PARAMETERS,
   type IpOffloadStats,

@@ -84,6 +84,10 @@ export interface MiniportOffloadBlock extends BlockCommon<MiniportOffloadBlock> 
 
 /** Revision of block and state structures that this implementation speaks. */
 export const OFFLOAD_BLOCK_REVISION_1 = 1;
+/** Whether the structures behind a block are laid out as this implementation knows them (TREE-034). */
+export function isKnownRevision(block: { readonly header: BlockHeader }): boolean {
+  return block.header.revision === OFFLOAD_BLOCK_REVISION_1;
+}
 /** Size of the block structure in bytes on a 64-bit machine, for the header (TREE-025). */
 export const OFFLOAD_BLOCK_SIZE = 144;
 

@@ -7,6 +7,7 @@ import {
   NdisChimneyOffloadType,
   type TcpConnectionOffloadCapabilities,
 } from '../../ndis/miniport.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import type { Layer } from './contexts.ts';
 
 /** Limits of the target. */
@@ -50,6 +51,12 @@ export interface OffloadCandidate {
  * SUCCESS to let it be taken. Asked after the target's own limits.
  */
 export type Refuse = (candidate: OffloadCandidate) => number;
+
+/**
+ * Memory for the scatter-gather lists of a send: false when there is none left. The connection is then asked back (INIT-078);
+ * the send, which cannot be refused (SEND-006), goes back with it.
+ */
+export type AllocateSends = (lists: NetBufferList) => boolean;
 
 /** The limits as OID_TCP_TASK_OFFLOAD reports them (CAP-019). */
 export function capabilitiesOf(

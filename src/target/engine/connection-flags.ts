@@ -1,5 +1,5 @@
 /**
- * What is either so or not so of an offloaded connection, a bit each: sixteen booleans in the room of one, as an idle
+ * What is either so or not so of an offloaded connection, a bit each: seventeen booleans in the room of one, as an idle
  * connection is to be small.
  */
 
@@ -20,6 +20,7 @@ const Flag = {
   DISCONNECT_INDICATED: 8192,
   DISCONNECT_QUEUED: 16384,
   FIN_ACKED: 32768,
+  TERMINATING: 65536,
 } as const;
 
 /** The flags of a connection under their names. */
@@ -137,6 +138,13 @@ export class ConnectionFlags {
   }
   set isDisconnectQueued(value: boolean) {
     this.#set(Flag.DISCONNECT_QUEUED, value);
+  }
+  /** MiniportTerminateOffload was called: what arrives from here on is the host's (TERM-038, TERM-039). */
+  get isTerminating(): boolean {
+    return this.#is(Flag.TERMINATING);
+  }
+  set isTerminating(value: boolean) {
+    this.#set(Flag.TERMINATING, value);
   }
   get isFinAcked(): boolean {
     return this.#is(Flag.FIN_ACKED);

@@ -32,6 +32,7 @@ import { postForwards } from './forward.ts';
 import { oidRequest } from './oids.ts';
 import { receiveFrame } from './receive-path.ts';
 import { postDisconnect, postSends } from './sends.ts';
+import { noteTerminate } from './terminate.ts';
 import { unblock } from './transmit.ts';
 import { done, flush, onReturned, onTimer, runTurn } from './turn.ts';
 
@@ -114,6 +115,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportTerminateOffload. */
   terminateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
+    noteTerminate(offloadBlockList);
     this.#engine.enqueue(OperationKind.TERMINATE, offloadBlockList);
   }
 

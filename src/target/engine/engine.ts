@@ -27,7 +27,7 @@ import { TcpTable } from '../../tcp/table.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { FrameIndicator } from '../plain/frame-indicator.ts';
 import { FrameOutlet } from '../plain/frame-outlet.ts';
-import { type Capacity, DEFAULT_CAPACITY, type Refuse } from './capacity.ts';
+import { type AllocateSends, type Capacity, DEFAULT_CAPACITY, type Refuse } from './capacity.ts';
 import { type NeighborContext, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import { ReceivePool } from './receive-pool.ts';
 import { FamilyStatistics } from './statistics.ts';
@@ -57,6 +57,8 @@ export interface EngineAdapterOptions {
   readonly multicastAddresses?: readonly Uint8Array[];
   /** A policy asked about each object before it is taken. */
   readonly refuse?: Refuse;
+  /** Asked for memory before each send. Default: there is always enough. */
+  readonly allocateSends?: AllocateSends;
   /** Sees every packet. */
   readonly packetTap?: PacketTap | null;
   /** Ordinary lists that may wait for a full link. Default 16,384: more than a host has packet buffers. */
@@ -100,6 +102,7 @@ export class Engine {
   readonly vlanIds: readonly number[];
   readonly multicastAddresses: readonly Uint8Array[];
   readonly refuse: Refuse | null;
+  readonly allocateSends: AllocateSends | null;
   readonly pauseQueueUs: number;
   capacity: Capacity;
 
@@ -175,6 +178,7 @@ export class Engine {
     this.vlanIds = (options.vlanIds ?? []).filter((id) => id !== 0);
     this.multicastAddresses = options.multicastAddresses ?? [];
     this.refuse = options.refuse ?? null;
+    this.allocateSends = options.allocateSends ?? null;
     this.pauseQueueUs = options.pauseQueueUs ?? PAUSE_QUEUE_US_DEFAULT;
     this.parameters = tcpParameters({ ...options.tcp, role: 'target' });
     applyTunables(this.tunables, this.parameters);

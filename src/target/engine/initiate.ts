@@ -11,6 +11,7 @@ import {
   BlockKind,
   BlockLayer,
   BlockWalk,
+  isKnownRevision,
   kindOfBlock,
   layerOf,
   type MiniportOffloadBlock,
@@ -99,7 +100,7 @@ function takeBlock(
 ): number {
   const slot = block.miniportOffloadContext!;
   const layer = layerOf(block.header.type);
-  if (slot.miniportOffloadContext !== null || layer === -1) return NdisStatus.FAILURE;
+  if (slot.miniportOffloadContext !== null || layer === -1 || !isKnownRevision(block)) return NdisStatus.FAILURE;
   if (depth !== layer && !(engine.attributes.medium === 'ip' && depth === layer - 1)) return NdisStatus.FAILURE;
   const above = parent === null ? null : parent.miniportOffloadContext;
   const parentContext = above === null ? null : above.miniportOffloadContext;

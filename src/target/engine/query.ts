@@ -4,7 +4,7 @@
  * A query changes nothing (QRY-019). The unions of the delegated TCP structure hold backlog sizes here (QRY-022).
  */
 
-import { BlockWalk, type MiniportOffloadBlock, NdisStatus } from '../../ndis/miniport.ts';
+import { BlockWalk, isKnownRevision, type MiniportOffloadBlock, NdisStatus } from '../../ndis/miniport.ts';
 import type { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import type { PathCachedState, PathConstState } from '../../state/path.ts';
 import type { TcpCachedState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
@@ -32,6 +32,7 @@ export function query(engine: Engine, root: MiniportOffloadBlock): void {
 }
 
 function queryBlock(engine: Engine, block: MiniportOffloadBlock, context: unknown): number {
+  if (!isKnownRevision(block)) return NdisStatus.FAILURE;
   if (context instanceof TcpContext) return queryConnection(engine, block, context);
   if (context instanceof NeighborContext && engine.neighbors.has(context)) {
     writeNeighbor(

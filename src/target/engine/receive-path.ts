@@ -135,7 +135,7 @@ function admit(engine: Engine, ctx: TcpContext, bytes: Uint8Array, frameAt: numb
       return TAKEN;
     }
   }
-  if (ctx.standing === Standing.NORMAL) {
+  if (ctx.standing === Standing.NORMAL && !ctx.isTerminating) {
     const state = ctx.tcp.state;
     if (state === TcpConnectionState.CLOSED) return passUp(engine);
     if (state === TcpConnectionState.TIME_WAIT && (engine.work.segment.flags & TcpFlag.SYN) !== 0) {

@@ -7,7 +7,7 @@
  * Source: chimney-sequences 12, 14.
  */
 
-import { NdisStatus, TcpDisconnectFlag } from '../../ndis/miniport.ts';
+import { NdisStatus, TcpDisconnectFlag, TcpUploadReason } from '../../ndis/miniport.ts';
 import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState } from '../../state/tcp.ts';
 import { releaseIdle } from '../../tcp/lifecycle.ts';
@@ -15,12 +15,15 @@ import { abort, closeSend, queueData } from '../../tcp/on-send.ts';
 import { Due, lastOf, ReturnedCalls, Standing, type TcpContext } from './contexts.ts';
 import { applyEffects } from './effects.ts';
 import type { Engine } from './engine.ts';
-import { announceBacklog } from './events.ts';
+import { announceBacklog, requestUpload } from './events.ts';
 import { noteEnd } from './segment.ts';
 import { sendSegment } from './transmit.ts';
 
 /** MiniportTcpOffloadSend: never refused (SEND-006); queued, or put aside to be given back. */
 export function postSends(engine: Engine, ctx: TcpContext, lists: NetBufferList): void {
+  if (!isGivingBack(engine, ctx) && engine.allocateSends?.(lists) === false) {
+    requestUpload(engine, ctx, TcpUploadReason.UPLOAD_REQUESTED, true);
+  }
   if (isGivingBack(engine, ctx)) {
     ctx.areSendsReturned = true;
     ctx.returned ??= new ReturnedCalls();

@@ -37,6 +37,17 @@ const REPOSTS_MAX = 64;
 
 type Context = NeighborContext | PathContext | TcpContext;
 
+/** In the entry: from here on segments of these connections go up unprocessed (TERM-038, TERM-039). */
+export function noteTerminate(root: MiniportOffloadBlock): void {
+  const walk = new BlockWalk<MiniportOffloadBlock>();
+  walk.start(root);
+  for (let block = walk.next(); block !== null; block = walk.next()) {
+    const slot = block.miniportOffloadContext;
+    const context = slot === null ? null : slot.miniportOffloadContext;
+    if (context instanceof TcpContext) context.isTerminating = true;
+  }
+}
+
 /** Terminates the objects of the tree and completes it. */
 export function terminate(engine: Engine, root: MiniportOffloadBlock): void {
   const gone: Context[] = [];

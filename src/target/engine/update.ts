@@ -4,7 +4,7 @@
  * A path that stands below a neighbor in the tree and hangs on another one is relinked (UPD-023, UPD-027).
  */
 
-import { BlockWalk, type MiniportOffloadBlock, NdisStatus } from '../../ndis/miniport.ts';
+import { BlockWalk, isKnownRevision, type MiniportOffloadBlock, NdisStatus } from '../../ndis/miniport.ts';
 import type { NeighborCachedState } from '../../state/neighbor.ts';
 import type { PathCachedState } from '../../state/path.ts';
 import type { TcpCachedState } from '../../state/tcp.ts';
@@ -37,6 +37,7 @@ export function update(engine: Engine, root: MiniportOffloadBlock): void {
 
 function updateBlock(engine: Engine, block: MiniportOffloadBlock, context: unknown, parent: unknown): number {
   const nowUs = engine.runtime.nowUs();
+  if (!isKnownRevision(block)) return NdisStatus.FAILURE;
   if (context instanceof TcpContext) return updateConnection(engine, block, context, nowUs);
   if (context instanceof PathContext && engine.paths.has(context)) {
     return updatePath(engine, block, context, parent, nowUs);
