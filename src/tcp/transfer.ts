@@ -20,6 +20,7 @@ import {
   TCP_DELEGATED_WORDS,
   TcpCachedFlag,
   type TcpCachedState,
+  TcpConstFlag,
   type TcpConstState,
   type TcpDelegatedState,
   type TcpStateView,
@@ -102,6 +103,11 @@ export function adopt(
   nowUs: number,
 ): void {
   for (let i = 0; i < TCP_CONST_WORDS; i++) c.words[c.base + i] = constState.words[constState.base + i]!;
+  // Scales mean something only with the option (STATE-024).
+  if (!c.hasOption(TcpConstFlag.WINDOW_SCALING_ENABLED)) {
+    c.sndWindScale = 0;
+    c.rcvWindScale = 0;
+  }
   copyCached(c, cached);
   c.effectiveMss = c.remoteMss;
   copyDelegated(c, delegated);

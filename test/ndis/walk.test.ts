@@ -52,7 +52,7 @@ function decide(root: OffloadBlock, own: Record<string, number>): void {
 }
 
 describe('the walk', () => {
-  test('goes depth first, breadth next, a block before its dependents and they before its sibling (TREE-011 to TREE-015)', () => {
+  test('goes depth first, breadth next, a block before its dependents and they before its sibling (TREE-003, TREE-007, TREE-011 to TREE-015)', () => {
     const n1 = hang(
       fresh(0, 'N1'),
       hang(fresh(1, 'P1'), fresh(2, 'T1'), fresh(2, 'T2')),

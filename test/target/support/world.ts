@@ -59,7 +59,14 @@ export interface ConnectionSpec {
   readonly retransmitTimeoutDelta?: number;
   readonly retransmitCount?: number;
   readonly remoteMss?: number;
+  /** Variables by name, over all others. */
+  readonly constant?: Partial<Record<VariableOf<TcpConstState>, number>>;
+  readonly cached?: Partial<Record<VariableOf<TcpCachedState>, number>>;
+  readonly delegated?: Partial<Record<VariableOf<TcpDelegatedState>, number>>;
 }
+
+/** The variables of a structure that are numbers. */
+type VariableOf<T> = { [K in keyof T]: T[K] extends number ? K : never }[keyof T];
 
 export interface NeighborSpec {
   readonly vlanId?: number;
@@ -202,6 +209,9 @@ export class World {
     delegated.retransmitTimeoutDelta = spec.retransmitTimeoutDelta ?? TIMER_NOT_RUNNING;
     delegated.retransmitCount = spec.retransmitCount ?? 0;
     delegated.bufferedData = spec.buffered ?? null;
+    Object.assign(constant, spec.constant);
+    Object.assign(cached, spec.cached);
+    Object.assign(delegated, spec.delegated);
     const data = spec.sendData ?? null;
     block.netBufferListChain = data;
     delegated.sendDataHead = data;
