@@ -7,7 +7,9 @@ export { NEVER, type RandomSource, type Runtime, type Timer } from './base/runti
 export { VirtualRuntime } from './base/virtual-runtime.ts';
 export { type Finding, findingText } from './contract/finding.ts';
 export { Verifier } from './contract/verifier.ts';
+export { AdapterControl, type OffloadSettings, type StackStatistics } from './host/adapter-control.ts';
 export * from './host/api.ts';
+export { AdapterError } from './host/oid-requests.ts';
 export { Filter, type FilterOptions } from './im/filter.ts';
 export type { FilterAction, FilterRule, FilterRuleCount } from './im/filter-verdict.ts';
 export {
@@ -27,7 +29,15 @@ export {
 } from './link/memory.ts';
 export { type PcapngOptions, PcapngWriter } from './link/pcapng.ts';
 export { type StreamCarrier, StreamLink, type StreamLinkOptions } from './link/stream.ts';
-export type { MiniportDriver, NdisM, NdisMiniportHandle, TcpOffloadEventHandlers } from './ndis/miniport.ts';
+export {
+  copyOffloadHandlers,
+  type MiniportDriver,
+  type NdisM,
+  type NdisMiniportHandle,
+  providerGeneric,
+  providerTcp,
+  type TcpOffloadEventHandlers,
+} from './ndis/miniport.ts';
 export { NdisLibrary } from './ndis/ndis-library.ts';
 export * from './ndis/protocol.ts';
 export { SystemRuntime } from './runtime.ts';

@@ -8,6 +8,7 @@
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
 import { Verifier } from './contract/verifier.ts';
+import type { AdapterControl } from './host/adapter-control.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
 import type { IntermediateDriver } from './im/intermediate-driver.ts';
@@ -51,6 +52,7 @@ export class Stack {
   readonly targets: ReadonlyMap<string, MiniportDriver>;
   readonly #drivers: Map<string, IntermediateDriver> = new Map();
   readonly #topAdapters: string[][] = [];
+  readonly #adapters: Map<string, AdapterControl> = new Map();
   readonly #moveListeners: Set<(move: Move, connection: ChimneyHandle) => void> = new Set();
   #isHeld = false;
   #closing: Promise<void> | null = null;
@@ -96,7 +98,7 @@ export class Stack {
     if (packetTap !== null) ndis.attachTap(adapters[0]!, new OperationTrace(packetTap, () => runtime.nowUs()));
     this.#topAdapters.push(adapters);
     const { link: _link, name: _name, target: _target, intermediates: _drivers, capture: _tap, ...config } = entry;
-    this.host.attachInterface(adapters[0]!, config);
+    this.#adapters.set(name, this.host.adapterControl(this.host.attachInterface(adapters[0]!, config)));
   }
 
   #verifier(verify: true | ((finding: Finding) => void)): Verifier {
@@ -144,6 +146,13 @@ export class Stack {
       if (driver instanceof type && (name === undefined || name === its)) return driver;
     }
     throw new Error(`there is no ${type.name}${name === undefined ? '' : ` named '${name}'`} in this stack`);
+  }
+
+  /** The administrator's view of an adapter, by its name: capabilities, tunables, statistics, sleep and wake. Any target. */
+  adapter(adapterName: string): AdapterControl {
+    const control = this.#adapters.get(adapterName);
+    if (control !== undefined) return control;
+    throw new Error(`there is no adapter '${adapterName}': expected one of ${[...this.#adapters.keys()].join(', ')}`);
   }
 
   /** Counters of every event that happened, by name. */

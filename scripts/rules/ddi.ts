@@ -29,7 +29,7 @@ export interface DdiEntry {
   readonly places: readonly DdiPlace[];
 }
 
-const DOORS = ['src/ndis/miniport.ts', 'src/ndis/protocol.ts'];
+const DOORS = ['src/ndis/miniport.ts', 'src/ndis/protocol.ts', 'src/ndis/characteristics.ts'];
 
 interface ClassFacts {
   readonly file: string;
@@ -43,14 +43,23 @@ interface ClassFacts {
 export function ddiEntries(root: string): Map<string, DdiEntry> {
   const doors = DOORS.flatMap((file) => doorsIn(file, readFileSync(join(root, file), 'utf8')));
   const classes = tsFiles(root, 'src').flatMap((file) => classesIn(file, readFileSync(join(root, file), 'utf8')));
+  const bases = new Map(DOORS.flatMap((file) => basesIn(readFileSync(join(root, file), 'utf8'))));
   const entries = new Map<string, DdiEntry>();
   for (const { functions } of DDI_GROUPS) {
     for (const name of functions) {
       const own = doors.filter((door) => door.ddi.includes(name)).map(({ door }) => door);
-      entries.set(name, { name, doors: own, places: own.flatMap((door) => placesOf(door, classes)) });
+      entries.set(name, { name, doors: own, places: own.flatMap((door) => placesOf(door, classes, bases)) });
     }
   }
   return entries;
+}
+
+/** Interfaces that are made of others, and of which. */
+function basesIn(text: string): [string, readonly string[]][] {
+  return [...text.matchAll(/^export interface (\w+) extends ([\w, ]+) \{/gm)].map((match) => [
+    match[1]!,
+    match[2]!.split(', '),
+  ]);
 }
 
 /** Members of interfaces, with the DDI names in the docstring right before each. */
@@ -99,10 +108,15 @@ function classesIn(file: string, text: string): ClassFacts[] {
   return classes;
 }
 
-function placesOf(door: DdiDoor, classes: readonly ClassFacts[]): DdiPlace[] {
+function placesOf(
+  door: DdiDoor,
+  classes: readonly ClassFacts[],
+  bases: ReadonlyMap<string, readonly string[]>,
+): DdiPlace[] {
   const byName = new Map(classes.map((one) => [one.name, one]));
+  const isDoor = (name: string): boolean => name === door.interfaceName || (bases.get(name) ?? []).some(isDoor);
   const isBehind = (one: ClassFacts | undefined): boolean =>
-    one !== undefined && (one.interfaces.includes(door.interfaceName) || isBehind(byName.get(one.base ?? '')));
+    one !== undefined && (one.interfaces.some(isDoor) || isBehind(byName.get(one.base ?? '')));
   return classes
     .filter((one) => one.members.includes(door.member) && isBehind(one))
     .map((one) => ({ file: one.file, className: one.name, member: door.member }));

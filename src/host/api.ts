@@ -114,8 +114,8 @@ export type ChimneyLocation = 'host' | 'initiating' | 'target' | 'terminating' |
 /** One move of a connection, finished. */
 export interface Move {
   readonly kind: 'initiate' | 'terminate';
-  /** Who asked: the application or policy, or the target (and why). */
-  readonly cause: 'manual' | 'policy' | 'retrieve' | 'upload-all' | 'close' | 'failure';
+  /** Who asked: the application or policy, the target (and why), the administrator, or the power management. */
+  readonly cause: 'manual' | 'policy' | 'retrieve' | 'upload-all' | 'close' | 'failure' | 'configuration' | 'power';
   /** TCP_UPLOAD_REASON name for cause 'retrieve'. */
   readonly reason: string | null;
   /** From the moment the connection stopped being served to the moment it is served again, microseconds. */

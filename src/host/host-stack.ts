@@ -9,6 +9,7 @@ import type { Runtime } from '../base/runtime.ts';
 import type { NdisForProtocol, TcpConnectionOffloadParameters } from '../ndis/protocol.ts';
 import type { Trace } from '../trace/trace.ts';
 import { IpProtocol } from '../wire/protocol.ts';
+import { AdapterControl } from './adapter-control.ts';
 import type {
   ConnectOptions,
   Endpoint,
@@ -23,6 +24,7 @@ import type {
 } from './api.ts';
 import { ChimneyClient } from './chimney/client.ts';
 import type { MoveListener } from './chimney/context.ts';
+import { OidRequests } from './oid-requests.ts';
 import type { IpOptions } from './path/context.ts';
 import { IpLayer } from './path/ip-layer.ts';
 import type { Interface, InterfaceConfig } from './path/types.ts';
@@ -57,6 +59,7 @@ export class HostStack implements Transports {
   readonly tcp: TcpTransport;
   readonly udp: UdpTransport;
   readonly chimney: ChimneyClient;
+  readonly oids: OidRequests;
   readonly #protocol: HostProtocol;
   #isClosed = false;
 
@@ -82,6 +85,7 @@ export class HostStack implements Transports {
     this.ip.observer = this.chimney;
     this.ip.setUpper(IpProtocol.TCP, this.tcp);
     this.ip.setUpper(IpProtocol.UDP, this.udp);
+    this.oids = new OidRequests(ndis);
     this.#protocol = new HostProtocol(this.name, this, options.hasChimney ?? true);
   }
 
@@ -92,6 +96,11 @@ export class HostStack implements Transports {
     binding.iface = iface;
     if (this.#protocol.hasChimney && iface.binding !== null) this.chimney.attach(iface, iface.binding);
     return iface;
+  }
+
+  /** The control of an interface's adapter. */
+  adapterControl(iface: Interface): AdapterControl {
+    return new AdapterControl(this, iface);
   }
 
   connect(options: ConnectOptions, handler: TcpHandler): TcpEndpoint {

@@ -7,8 +7,12 @@
 
 import {
   type BytesConsumed,
+  clientGeneric,
+  clientTcp,
   type NdisBindingHandle,
+  type NdisDriverHandle,
   type NdisOffloadHandle,
+  type NdisRegistration,
   NdisStatus,
   type OidRequest,
   type ProtocolDriver,
@@ -17,6 +21,7 @@ import {
 } from '../ndis/protocol.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import type { ChimneyClient } from './chimney/client.ts';
+import type { OidRequests } from './oid-requests.ts';
 import type { IpLayer } from './path/ip-layer.ts';
 import type { Interface } from './path/types.ts';
 import type { TcpTransport } from './transport/tcp-transport.ts';
@@ -36,6 +41,7 @@ export interface HostProtocolParts {
   readonly ip: IpLayer;
   readonly tcp: TcpTransport;
   readonly chimney: ChimneyClient;
+  readonly oids: OidRequests;
 }
 
 /** ProtocolXxx of the host stack, for all its bindings. */
@@ -45,6 +51,7 @@ export class HostProtocol implements ProtocolDriver {
   readonly #ip: IpLayer;
   readonly #tcp: TcpTransport;
   readonly #chimney: ChimneyClient;
+  readonly #oids: OidRequests;
 
   /** `hasChimney` false: the stack never offloads, and drivers below see a protocol without chimney. */
   constructor(name: string, parts: HostProtocolParts, hasChimney = true) {
@@ -53,6 +60,14 @@ export class HostProtocol implements ProtocolDriver {
     this.#ip = parts.ip;
     this.#tcp = parts.tcp;
     this.#chimney = parts.chimney;
+    this.#oids = parts.oids;
+  }
+
+  /** ProtocolSetOptions. */
+  setOptions(handle: NdisDriverHandle, ndis: NdisRegistration): number {
+    if (!this.hasChimney) return NdisStatus.SUCCESS;
+    const status = ndis.setOptionalHandlers(handle, clientGeneric(this));
+    return status === NdisStatus.SUCCESS ? ndis.setOptionalHandlers(handle, clientTcp(this)) : status;
   }
 
   receiveNetBufferLists(context: unknown, lists: NetBufferList, _portNumber: number, flags: number): void {
@@ -83,6 +98,7 @@ export class HostProtocol implements ProtocolDriver {
   }
 
   oidRequestComplete(context: unknown, request: OidRequest, status: number): void {
+    if (this.#oids.complete(request, status)) return;
     this.#chimney.oidRequestComplete((context as HostBinding).handle, request, status);
   }
 

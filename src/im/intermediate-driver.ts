@@ -15,12 +15,15 @@ import type {
   NdisMiniportHandle,
   TcpOffloadEventHandlers,
 } from '../ndis/miniport.ts';
+import { copyOffloadHandlers, providerGeneric, providerTcp } from '../ndis/miniport.ts';
 import type {
   AdapterAttributes,
   BytesConsumed,
   NdisBindingHandle,
+  NdisDriverHandle,
   NdisForProtocol,
   NdisOffloadHandle,
+  NdisRegistration,
   OffloadBlock,
   OidRequest,
   ProtocolDriver,
@@ -29,6 +32,8 @@ import type {
 } from '../ndis/protocol.ts';
 import {
   BlockWalk,
+  clientGeneric,
+  clientTcp,
   NDIS_RECEIVE_FLAGS_RESOURCES,
   NdisChimneyOffloadType,
   NdisStatus,
@@ -140,13 +145,25 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
 
   // The adapter that it is to those above.
 
+  /**
+   * ProtocolSetOptions when it opens the adapter below, MiniportSetOptions when it becomes an adapter itself: two structures
+   * each time. IM-001 to IM-006.
+   */
+  setOptions(handle: NdisDriverHandle, ndis: NdisRegistration): number {
+    if (!this.hasChimney) return NdisStatus.SUCCESS;
+    const isProtocol = handle.role === 'protocol';
+    const status = ndis.setOptionalHandlers(handle, isProtocol ? clientGeneric(this) : providerGeneric(this));
+    if (status !== NdisStatus.SUCCESS) return status;
+    return ndis.setOptionalHandlers(handle, isProtocol ? clientTcp(this) : providerTcp(this));
+  }
+
   /** MiniportInitializeEx. */
   initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number {
     this.#handle = handle;
     this.#ndisM = ndisM;
     ndisM.setMiniportAttributes(handle, this);
     if (!this.hasChimney) return NdisStatus.SUCCESS;
-    this.#events = ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP);
+    this.#events = copyOffloadHandlers(ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP));
     return NdisStatus.SUCCESS;
   }
 

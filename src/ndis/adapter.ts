@@ -5,14 +5,24 @@
  * several protocols shows several adapters (IM-053).
  */
 
+import type {
+  ClientGenericHandlers,
+  ClientTcpHandlers,
+  ProviderGenericHandlers,
+  ProviderTcpHandlers,
+} from './characteristics.ts';
 import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
 import type { NdisBindingHandle, ProtocolDriver } from './protocol.ts';
+import type { MiniportRegistration, ProtocolRegistration } from './registration.ts';
 import type { BindingTap } from './tap.ts';
 
 /** An adapter: a miniport driver's instance. Its handle in all NdisM calls. */
 export class Adapter implements NdisMiniportHandle {
   readonly adapterName: string;
   readonly driver: MiniportDriver;
+  /** Chimney functions that the driver named in MiniportSetOptions; null: none. */
+  readonly generic: ProviderGenericHandlers | null;
+  readonly tcp: ProviderTcpHandlers | null;
   /** MiniportAdapterContext. */
   context: unknown = null;
   /** Who is bound to it. */
@@ -22,9 +32,16 @@ export class Adapter implements NdisMiniportHandle {
   /** Called when the binding above is gone; set while MiniportHaltEx waits for that. */
   onUnbound: (() => void) | null = null;
 
-  constructor(adapterName: string, driver: MiniportDriver) {
+  constructor(adapterName: string, driver: MiniportDriver, registration: MiniportRegistration) {
     this.adapterName = adapterName;
     this.driver = driver;
+    this.generic = registration.generic;
+    this.tcp = registration.tcp;
+  }
+
+  /** Whether connections can be offloaded to it: generic functions alone are no TCP chimney (CAP-008). */
+  get hasChimney(): boolean {
+    return this.generic !== null && this.tcp !== null;
   }
 }
 
@@ -33,6 +50,9 @@ export class Binding implements NdisBindingHandle {
   readonly adapterName: string;
   readonly adapter: Adapter;
   readonly protocol: ProtocolDriver;
+  /** Chimney functions that the protocol named in ProtocolSetOptions; null: none. */
+  readonly generic: ClientGenericHandlers | null;
+  readonly tcp: ClientTcpHandlers | null;
   /** ProtocolBindingContext. */
   readonly context: unknown;
   /** Lists that the protocol took through chimney indications, or got as BufferedData, and has not returned. RECV-086. */
@@ -47,10 +67,12 @@ export class Binding implements NdisBindingHandle {
   isOpen = true;
   onClosed: (() => void) | null = null;
 
-  constructor(adapter: Adapter, protocol: ProtocolDriver, context: unknown) {
+  constructor(adapter: Adapter, protocol: ProtocolDriver, registration: ProtocolRegistration, context: unknown) {
     this.adapterName = adapter.adapterName;
     this.adapter = adapter;
     this.protocol = protocol;
+    this.generic = registration.generic;
+    this.tcp = registration.tcp;
     this.context = context;
   }
 

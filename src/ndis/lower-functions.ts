@@ -10,6 +10,7 @@ import { assert } from '../base/assert.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import { Event } from '../trace/events.ts';
 import type { Adapter, Binding } from './adapter.ts';
+import type { NdisObjectHeader } from './characteristics.ts';
 import { releaseTerminated, toProtocolFace } from './faces.ts';
 import {
   NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1,
@@ -27,11 +28,23 @@ import { countLists, UpperFunctions } from './upper-functions.ts';
 
 /** The lower half of the library. */
 export abstract class LowerFunctions extends UpperFunctions implements NdisM, TcpOffloadEventHandlers {
-  /** Of NDIS_TCP_OFFLOAD_EVENT_HANDLERS: Type is the chimney type asked for (CAP-012). */
-  readonly header: { readonly type: number; readonly revision: number; readonly size: number } = {
+  /** Six functions and a header that tells what they are: Type is the chimney type asked for (CAP-012, CAP-014). */
+  readonly header: NdisObjectHeader = {
     type: NdisChimneyOffloadType.TCP,
     revision: NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1,
     size: NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE,
+  };
+
+  /** The structure that NdisMGetOffloadHandlers gives out: what is in it can be copied and called by itself (CAP-013). */
+  readonly #eventHandlers: TcpOffloadEventHandlers = {
+    header: this.header,
+    tcpOffloadEventHandler: (handle, type, information) => this.tcpOffloadEventHandler(handle, type, information),
+    tcpOffloadReceiveHandler: (handle, list, status, bytesConsumed) =>
+      this.tcpOffloadReceiveHandler(handle, list, status, bytesConsumed),
+    tcpOffloadSendComplete: (handle, lists) => this.tcpOffloadSendComplete(handle, lists),
+    tcpOffloadReceiveComplete: (handle, lists) => this.tcpOffloadReceiveComplete(handle, lists),
+    tcpOffloadDisconnectComplete: (handle, list) => this.tcpOffloadDisconnectComplete(handle, list),
+    tcpOffloadForwardComplete: (handle, lists) => this.tcpOffloadForwardComplete(handle, lists),
   };
 
   /** NdisMSetMiniportAttributes. */
@@ -41,7 +54,8 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 
   /** NdisMGetOffloadHandlers: null is STATUS_NOT_SUPPORTED (CAP-011). */
   getOffloadHandlers(handle: NdisMiniportHandle, chimneyType: number): TcpOffloadEventHandlers | null {
-    return chimneyType === NdisChimneyOffloadType.TCP && (handle as Adapter).driver.hasChimney ? this : null;
+    if (chimneyType !== NdisChimneyOffloadType.TCP || !(handle as Adapter).hasChimney) return null;
+    return this.#eventHandlers;
   }
 
   /** NdisMIndicateReceiveNetBufferLists. With nobody above, frames go straight back to the driver. */
@@ -104,7 +118,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   initiateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
     const binding = bindingAbove(handle);
     const root = this.#complete(binding, offloadBlockList, StateOperation.INITIATE);
-    binding.protocol.initiateOffloadComplete(binding.context, root);
+    binding.generic!.initiateOffloadComplete(binding.context, root);
     this.#completed(binding, root, StateOperation.INITIATE);
   }
 
@@ -113,7 +127,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingAbove(handle);
     const root = this.#complete(binding, offloadBlockList, StateOperation.TERMINATE);
     binding.chimneyLists += releaseTerminated(this.walk, root);
-    binding.protocol.terminateOffloadComplete(binding.context, root);
+    binding.generic!.terminateOffloadComplete(binding.context, root);
     this.#completed(binding, root, StateOperation.TERMINATE);
   }
 
@@ -121,7 +135,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   updateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
     const binding = bindingAbove(handle);
     const root = this.#complete(binding, offloadBlockList, StateOperation.UPDATE);
-    binding.protocol.updateOffloadComplete(binding.context, root);
+    binding.generic!.updateOffloadComplete(binding.context, root);
     this.#completed(binding, root, StateOperation.UPDATE);
   }
 
@@ -129,7 +143,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   queryOffloadStateComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
     const binding = bindingAbove(handle);
     const root = this.#complete(binding, offloadBlockList, StateOperation.QUERY);
-    binding.protocol.queryOffloadComplete(binding.context, root);
+    binding.generic!.queryOffloadComplete(binding.context, root);
     this.#completed(binding, root, StateOperation.QUERY);
   }
 
@@ -137,7 +151,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   invalidateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
     const binding = bindingAbove(handle);
     const root = this.#complete(binding, offloadBlockList, StateOperation.INVALIDATE);
-    binding.protocol.invalidateOffloadComplete(binding.context, root);
+    binding.generic!.invalidateOffloadComplete(binding.context, root);
     this.#completed(binding, root, StateOperation.INVALIDATE);
   }
 
@@ -167,7 +181,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const handleBelow = block === null ? null : block.ndisOffloadHandle;
     if (block !== null) block.offloadHandle = handleBelow;
     if (tap !== null) tap.offloadEvent(block, indicationCode);
-    binding.protocol.indicateOffloadEvent(binding.context, block, indicationCode);
+    binding.generic!.indicateOffloadEvent(binding.context, block, indicationCode);
     // A driver between may have rebuilt the block for those above it; its maker gets it back as it was.
     if (block !== null) block.ndisOffloadHandle = handleBelow;
     if (tap !== null) tap.offloadEventDone(block, indicationCode);
@@ -178,7 +192,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingOf(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.tcpEvent(handle, eventType, eventSpecificInformation);
-    binding.protocol.tcpOffloadEvent(handle, eventType, eventSpecificInformation);
+    binding.tcp!.tcpOffloadEvent(handle, eventType, eventSpecificInformation);
     if (tap !== null) tap.tcpEventDone(handle, eventType, eventSpecificInformation);
   }
 
@@ -192,7 +206,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingOf(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.receiveIndicate(handle, list, status);
-    const answer = binding.protocol.tcpOffloadReceiveIndicate(handle, list, status, bytesConsumed);
+    const answer = binding.tcp!.tcpOffloadReceiveIndicate(handle, list, status, bytesConsumed);
     if (answer === NdisStatus.SUCCESS) binding.chimneyLists++;
     if (tap !== null) tap.receiveIndicateDone(handle, list, answer, bytesConsumed.value);
     return answer;
@@ -203,7 +217,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.SEND, lists);
-    binding.protocol.tcpOffloadSendComplete(binding.context, lists);
+    binding.tcp!.tcpOffloadSendComplete(binding.context, lists);
     if (tap !== null) tap.dataCompleteDone(DataOperation.SEND);
   }
 
@@ -212,7 +226,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.RECEIVE, lists);
-    binding.protocol.tcpOffloadReceiveComplete(binding.context, lists);
+    binding.tcp!.tcpOffloadReceiveComplete(binding.context, lists);
     if (tap !== null) tap.dataCompleteDone(DataOperation.RECEIVE);
   }
 
@@ -221,7 +235,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.DISCONNECT, list);
-    binding.protocol.tcpOffloadDisconnectComplete(binding.context, list);
+    binding.tcp!.tcpOffloadDisconnectComplete(binding.context, list);
     if (tap !== null) tap.dataCompleteDone(DataOperation.DISCONNECT);
   }
 
@@ -230,7 +244,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.FORWARD, lists);
-    binding.protocol.tcpOffloadForwardComplete(binding.context, lists);
+    binding.tcp!.tcpOffloadForwardComplete(binding.context, lists);
     if (tap !== null) tap.dataCompleteDone(DataOperation.FORWARD);
   }
 }

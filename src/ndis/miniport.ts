@@ -7,16 +7,48 @@
  */
 
 import type { NetBufferList } from '../state/net-buffer-list.ts';
+import type {
+  BytesConsumed,
+  NdisDriverHandle,
+  NdisObjectHeader,
+  NdisRegistration,
+  ProviderGenericHandlers,
+  ProviderTcpHandlers,
+} from './characteristics.ts';
 import type { MiniportOffloadBlock, NdisOffloadHandle } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
-import type { AdapterAttributes, BytesConsumed, StatusIndication } from './protocol.ts';
+import type { AdapterAttributes, StatusIndication } from './protocol.ts';
+import { NdisChimneyOffloadType } from './status.ts';
 
+export {
+  type Characteristics,
+  NDIS_OBJECT_TYPE_DEFAULT,
+  type NdisDriverHandle,
+  type NdisObjectHeader,
+  type NdisRegistration,
+  type OptionalHandlers,
+  type ProviderGenericHandlers,
+  type ProviderTcpHandlers,
+  providerGeneric,
+  providerTcp,
+  type TypedCharacteristics,
+} from './characteristics.ts';
 export { presetInitiateStatuses, settledStatus, settleInitiateStatuses, wasOffloaded } from './initiate-status.ts';
 export { isKnownRevision, type MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
+export { FamilyStatistics } from './offload-statistics.ts';
 export {
   DEFAULT_OFFLOAD_PARAMETERS,
+  type EncapsulationSetting,
   type IpOffloadStats,
+  NdisDevicePowerState,
+  NdisEncapsulation,
+  type OffloadEncapsulation,
+  OffloadParameter,
+  type OffloadParameters,
   type OidRequest,
+  TCP_CONNECTION_OFFLOAD_PARAMETERS_REVISION_1,
+  TCP_CONNECTION_OFFLOAD_PARAMETERS_SIZE,
+  type TcpConnectionOffload,
   type TcpConnectionOffloadCapabilities,
   type TcpConnectionOffloadParameters,
   type TcpOffloadStats,
@@ -45,11 +77,20 @@ export interface NdisMiniportHandle {
   readonly adapterName: string;
 }
 
-/** What a miniport driver provides. `context` is its MiniportAdapterContext. Offload entries store, return, and complete later. */
-export interface MiniportDriver {
+/**
+ * What a miniport driver provides. `context` is its MiniportAdapterContext. Offload entries store, return, and complete later.
+ * They count only if they were registered: by `setOptions`, or, where there is none, because `hasChimney` says so.
+ */
+export interface MiniportDriver extends ProviderGenericHandlers, ProviderTcpHandlers {
   readonly attributes: AdapterAttributes;
-  /** Whether it registered NDIS_PROVIDER_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (NdisSetOptionalHandlers in MiniportSetOptions). */
+  /** Whether it has a chimney: names its chimney functions in MiniportSetOptions. */
   readonly hasChimney: boolean;
+
+  /**
+   * MiniportSetOptions, called first of all: names the driver's chimney functions with two `ndis.setOptionalHandlers`, one for
+   * the generic and one for the TCP provider structure (CAP-002). Answers a status.
+   */
+  setOptions?(handle: NdisDriverHandle, ndis: NdisRegistration): number;
 
   /**
    * MiniportInitializeEx: takes its handle, calls `ndisM.setMiniportAttributes` with its adapter context and, if it has a
@@ -65,34 +106,11 @@ export interface MiniportDriver {
   sendNetBufferLists(context: unknown, lists: NetBufferList, portNumber: number): void;
   /** MiniportReturnNetBufferLists. */
   returnNetBufferLists(context: unknown, lists: NetBufferList): void;
-
-  /** MiniportInitiateOffload. */
-  initiateOffload(context: unknown, offloadBlockList: MiniportOffloadBlock): void;
-  /** MiniportTerminateOffload. */
-  terminateOffload(context: unknown, offloadBlockList: MiniportOffloadBlock): void;
-  /** MiniportUpdateOffload. */
-  updateOffload(context: unknown, offloadBlockList: MiniportOffloadBlock): void;
-  /** MiniportQueryOffload. */
-  queryOffload(context: unknown, offloadBlockList: MiniportOffloadBlock): void;
-  /** MiniportInvalidateOffload. */
-  invalidateOffload(context: unknown, offloadBlockList: MiniportOffloadBlock): void;
-
-  // `offloadContext` is the PVOID that the driver stored at initiate. The first four answer PENDING and nothing else.
-  /** MiniportTcpOffloadSend. */
-  tcpOffloadSend(context: unknown, offloadContext: unknown, lists: NetBufferList): number;
-  /** MiniportTcpOffloadReceive. */
-  tcpOffloadReceive(context: unknown, offloadContext: unknown, lists: NetBufferList): number;
-  /** MiniportTcpOffloadDisconnect. */
-  tcpOffloadDisconnect(context: unknown, offloadContext: unknown, list: NetBufferList, flags: number): number;
-  /** MiniportTcpOffloadForward. */
-  tcpOffloadForward(context: unknown, offloadContext: unknown, lists: NetBufferList): number;
-  /** MiniportTcpOffloadReceiveReturn: SUCCESS, synchronously. */
-  tcpOffloadReceiveReturn(context: unknown, lists: NetBufferList): number;
 }
 
 /** NDIS_TCP_OFFLOAD_EVENT_HANDLERS: what a target gets from NdisMGetOffloadHandlers; the `ndis` of the target's calls. */
 export interface TcpOffloadEventHandlers {
-  readonly header: { readonly type: number; readonly revision: number; readonly size: number };
+  readonly header: NdisObjectHeader;
   /** NdisTcpOffloadEventHandler. */
   tcpOffloadEventHandler(handle: NdisOffloadHandle, eventType: number, eventSpecificInformation: number): void;
   /** NdisTcpOffloadReceiveHandler: the answer and `bytesConsumed` say who owns the list now. */
@@ -115,6 +133,26 @@ export interface TcpOffloadEventHandlers {
 /** Revision and size a target checks before it uses the handlers (CAP-012). */
 export const NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1 = 1;
 export const NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE = 56;
+
+/**
+ * The six entry points in storage of the driver's own (CAP-013), or null where the structure is not one that this code knows:
+ * then it must not be used (CAP-012). A structure of a later revision begins with the six.
+ */
+export function copyOffloadHandlers(from: TcpOffloadEventHandlers | null): TcpOffloadEventHandlers | null {
+  if (from === null) return null;
+  const { type, revision, size } = from.header;
+  if (type !== NdisChimneyOffloadType.TCP) return null;
+  if (revision < NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1 || size < NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE) return null;
+  return {
+    header: { type, revision, size },
+    tcpOffloadEventHandler: from.tcpOffloadEventHandler,
+    tcpOffloadReceiveHandler: from.tcpOffloadReceiveHandler,
+    tcpOffloadSendComplete: from.tcpOffloadSendComplete,
+    tcpOffloadReceiveComplete: from.tcpOffloadReceiveComplete,
+    tcpOffloadDisconnectComplete: from.tcpOffloadDisconnectComplete,
+    tcpOffloadForwardComplete: from.tcpOffloadForwardComplete,
+  };
+}
 
 /** Functions NDIS offers to miniport drivers. */
 export interface NdisM {

@@ -9,6 +9,7 @@
 import { Adapter } from './adapter.ts';
 import { LowerFunctions } from './lower-functions.ts';
 import type { MiniportDriver } from './miniport.ts';
+import { registerMiniport } from './registration.ts';
 import { NdisStatus, ndisStatusName } from './status.ts';
 import type { BindingTap } from './tap.ts';
 import { TapFanOut } from './tap-fan-out.ts';
@@ -16,13 +17,13 @@ import { TapFanOut } from './tap-fan-out.ts';
 /** One per stack. */
 export class NdisLibrary extends LowerFunctions {
   /**
-   * Registers a miniport driver's instance and calls its MiniportInitializeEx. The adapter's name is that of the driver's
+   * Registers a miniport driver's instance: calls its MiniportSetOptions, then its MiniportInitializeEx (CAP-001). The adapter's name is that of the driver's
    * attributes. Throws when the name is taken or the driver does not come up. Answers the name.
    */
   registerAdapter(driver: MiniportDriver): string {
     const name = driver.attributes.name;
     if (this.adapters.has(name)) throw new Error(`an adapter named '${name}' exists already`);
-    const adapter = new Adapter(name, driver);
+    const adapter = new Adapter(name, driver, registerMiniport(driver, this));
     this.adapters.set(name, adapter);
     const status = driver.initializeEx(adapter, this);
     if (status !== NdisStatus.SUCCESS) {

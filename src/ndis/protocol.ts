@@ -7,15 +7,45 @@
  */
 
 import type { NetBufferList } from '../state/net-buffer-list.ts';
+import type {
+  ClientGenericHandlers,
+  ClientTcpHandlers,
+  NdisDriverHandle,
+  NdisRegistration,
+} from './characteristics.ts';
 import type { NdisOffloadHandle, ProtocolOffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
 
+export {
+  type BytesConsumed,
+  type Characteristics,
+  type ClientGenericHandlers,
+  type ClientTcpHandlers,
+  clientGeneric,
+  clientTcp,
+  NDIS_OBJECT_TYPE_DEFAULT,
+  type NdisDriverHandle,
+  type NdisObjectHeader,
+  type NdisRegistration,
+  type OptionalHandlers,
+  type TypedCharacteristics,
+} from './characteristics.ts';
 export { NdisOffloadHandle, OffloadBlock, type ProtocolOffloadBlock } from './offload-block.ts';
+export { FamilyStatistics } from './offload-statistics.ts';
 export { addressText } from './operation-trace.ts';
 export {
   DEFAULT_OFFLOAD_PARAMETERS,
+  type EncapsulationSetting,
   type IpOffloadStats,
+  NdisDevicePowerState,
+  NdisEncapsulation,
+  type OffloadEncapsulation,
+  OffloadParameter,
+  type OffloadParameters,
   type OidRequest,
+  TCP_CONNECTION_OFFLOAD_PARAMETERS_REVISION_1,
+  TCP_CONNECTION_OFFLOAD_PARAMETERS_SIZE,
+  type TcpConnectionOffload,
   type TcpConnectionOffloadCapabilities,
   type TcpConnectionOffloadParameters,
   type TcpOffloadStats,
@@ -71,11 +101,6 @@ export interface StatusIndication {
   readonly statusBuffer?: unknown;
 }
 
-/** The out parameter BytesConsumed. */
-export interface BytesConsumed {
-  value: number;
-}
-
 /** Receive flag NDIS_RECEIVE_FLAGS_RESOURCES: the lists are borrowed for the call and are not returned. */
 export const NDIS_RECEIVE_FLAGS_RESOURCES = 1;
 
@@ -121,13 +146,16 @@ export interface NdisForProtocol {
 }
 
 /** What a protocol driver provides. `context` is the one it gave to openAdapterEx. */
-export interface ProtocolDriver {
+export interface ProtocolDriver extends ClientGenericHandlers, ClientTcpHandlers {
   readonly name: string;
-  /**
-   * Whether it registered NDIS_CLIENT_CHIMNEY_OFFLOAD_*_CHARACTERISTICS (NdisSetOptionalHandlers in ProtocolSetOptions).
-   * Without: no chimney through it.
-   */
+  /** Whether it names chimney functions in ProtocolSetOptions. Without: no chimney through it. */
   readonly hasChimney: boolean;
+
+  /**
+   * ProtocolSetOptions, called before its first adapter is opened: two `ndis.setOptionalHandlers`, with the generic and the TCP
+   * client structure (IM-003). Without it NDIS goes by `hasChimney`. An intermediate driver is asked twice, in either role.
+   */
+  setOptions?(handle: NdisDriverHandle, ndis: NdisRegistration): number;
 
   /** ProtocolReceiveNetBufferLists: frames; with RESOURCES in `flags` they are borrowed for the call. */
   receiveNetBufferLists(context: unknown, lists: NetBufferList, portNumber: number, flags: number): void;
@@ -139,35 +167,4 @@ export interface ProtocolDriver {
   statusEx(context: unknown, indication: StatusIndication): void;
   /** ProtocolOidRequestComplete. */
   oidRequestComplete(context: unknown, request: OidRequest, status: number): void;
-
-  /** ProtocolInitiateOffloadComplete. */
-  initiateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
-  /** ProtocolTerminateOffloadComplete. */
-  terminateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
-  /** ProtocolUpdateOffloadComplete. */
-  updateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
-  /** ProtocolQueryOffloadComplete. */
-  queryOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
-  /** ProtocolInvalidateOffloadComplete. */
-  invalidateOffloadComplete(context: unknown, offloadBlockList: ProtocolOffloadBlock): void;
-  /** ProtocolIndicateOffloadEvent: a neighbor reachability query is answered inside the call, in the cached structure. */
-  indicateOffloadEvent(context: unknown, offloadBlockList: ProtocolOffloadBlock | null, indicationCode: number): void;
-
-  /** ProtocolTcpOffloadSendComplete. */
-  tcpOffloadSendComplete(context: unknown, lists: NetBufferList): void;
-  /** ProtocolTcpOffloadReceiveComplete. */
-  tcpOffloadReceiveComplete(context: unknown, lists: NetBufferList): void;
-  /** ProtocolTcpOffloadDisconnectComplete. */
-  tcpOffloadDisconnectComplete(context: unknown, list: NetBufferList): void;
-  /** ProtocolTcpOffloadForwardComplete. */
-  tcpOffloadForwardComplete(context: unknown, lists: NetBufferList): void;
-  /** ProtocolTcpOffloadEvent; `offloadContext` is the driver's own NDIS_OFFLOAD_HANDLE. */
-  tcpOffloadEvent(offloadContext: NdisOffloadHandle, eventType: number, eventSpecificInformation: number): void;
-  /** ProtocolTcpOffloadReceiveIndicate: SUCCESS, OFFLOAD_DATA_NOT_ACCEPTED or OFFLOAD_DATA_PARTIALLY_ACCEPTED. */
-  tcpOffloadReceiveIndicate(
-    offloadContext: NdisOffloadHandle,
-    list: NetBufferList,
-    status: number,
-    bytesConsumed: BytesConsumed,
-  ): number;
 }

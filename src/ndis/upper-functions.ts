@@ -11,10 +11,12 @@ import type { Runtime } from '../base/runtime.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import type { Trace } from '../trace/trace.ts';
 import { type Adapter, Binding } from './adapter.ts';
+import type { NdisDriverHandle, NdisRegistration, OptionalHandlers } from './characteristics.ts';
 import { refuseInitiate, toMiniportFace } from './faces.ts';
 import type { NdisOffloadHandle, OffloadBlock, ProtocolOffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
 import type { AdapterAttributes, NdisBindingHandle, NdisForProtocol, ProtocolDriver } from './protocol.ts';
+import { type ProtocolRegistration, registerProtocol, setOptionalHandlers } from './registration.ts';
 import { NdisStatus } from './status.ts';
 import { DataOperation, StateOperation } from './tap.ts';
 import { BlockWalk } from './walk.ts';
@@ -27,10 +29,11 @@ export function countLists(lists: NetBufferList | null): number {
 }
 
 /** The upper half of the library. */
-export abstract class UpperFunctions implements NdisForProtocol {
+export abstract class UpperFunctions implements NdisForProtocol, NdisRegistration {
   protected readonly runtime: Runtime;
   protected readonly trace: Trace;
   protected readonly adapters: Map<string, Adapter> = new Map();
+  readonly #registrations: WeakMap<ProtocolDriver, ProtocolRegistration> = new WeakMap();
   /** Used within one call and never across a call to a driver. */
   protected readonly walk: BlockWalk<OffloadBlock> = new BlockWalk();
 
@@ -39,14 +42,24 @@ export abstract class UpperFunctions implements NdisForProtocol {
     this.trace = trace;
   }
 
-  /** NdisOpenAdapterEx. Throws when there is no such adapter or it is taken. */
+  /** NdisSetOptionalHandlers. CAP-002, IM-003. */
+  setOptionalHandlers(handle: NdisDriverHandle, handlers: OptionalHandlers): number {
+    return setOptionalHandlers(handle, handlers);
+  }
+
+  /** NdisOpenAdapterEx. A protocol that opens its first adapter is registered with it. Throws when there is no such adapter or it is taken. */
   openAdapterEx(protocol: ProtocolDriver, protocolBindingContext: unknown, adapterName: string): NdisBindingHandle {
     const adapter = this.adapters.get(adapterName);
     if (adapter === undefined) throw new Error(`there is no adapter named '${adapterName}'`);
     if (adapter.upper !== null) {
       throw new Error(`adapter '${adapterName}' is open already, by '${adapter.upper.protocol.name}'`);
     }
-    adapter.upper = new Binding(adapter, protocol, protocolBindingContext);
+    let registration = this.#registrations.get(protocol);
+    if (registration === undefined) {
+      registration = registerProtocol(protocol, this);
+      this.#registrations.set(protocol, registration);
+    }
+    adapter.upper = new Binding(adapter, protocol, registration, protocolBindingContext);
     if (adapter.tap !== null) adapter.tap.opened(adapterName, protocol.name, false);
     return adapter.upper;
   }
@@ -112,7 +125,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
   /** NdisInitiateOffload. */
   initiateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
     const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.INITIATE);
-    if (adapter.driver.hasChimney) adapter.driver.initiateOffload(adapter.context, root);
+    if (adapter.hasChimney) adapter.generic!.initiateOffload(adapter.context, root);
     else this.#refuse(handle as Binding, root);
     if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.INITIATE, root);
   }
@@ -120,28 +133,28 @@ export abstract class UpperFunctions implements NdisForProtocol {
   /** NdisTerminateOffload. */
   terminateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
     const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.TERMINATE);
-    adapter.driver.terminateOffload(adapter.context, root);
+    adapter.generic!.terminateOffload(adapter.context, root);
     if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.TERMINATE, root);
   }
 
   /** NdisUpdateOffload. */
   updateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
     const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.UPDATE);
-    adapter.driver.updateOffload(adapter.context, root);
+    adapter.generic!.updateOffload(adapter.context, root);
     if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.UPDATE, root);
   }
 
   /** NdisQueryOffloadState. */
   queryOffloadState(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
     const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.QUERY);
-    adapter.driver.queryOffload(adapter.context, root);
+    adapter.generic!.queryOffload(adapter.context, root);
     if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.QUERY, root);
   }
 
   /** NdisInvalidateOffload. */
   invalidateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
     const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.INVALIDATE);
-    adapter.driver.invalidateOffload(adapter.context, root);
+    adapter.generic!.invalidateOffload(adapter.context, root);
     if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.INVALIDATE, root);
   }
 
@@ -153,8 +166,9 @@ export abstract class UpperFunctions implements NdisForProtocol {
   ): { adapter: Adapter; root: OffloadBlock } {
     const adapter = openAdapterOf(handle);
     const root = offloadBlockList as OffloadBlock;
+    assert((handle as Binding).generic !== null, 'a protocol without chimney functions offloads nothing (IM-003)');
     assert(
-      adapter.driver.hasChimney || operation === StateOperation.INITIATE,
+      adapter.hasChimney || operation === StateOperation.INITIATE,
       'nothing is offloaded through a driver without chimney',
     );
     (handle as Binding).operations++;
@@ -172,7 +186,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
       binding.operations--;
       const tap = binding.adapter.tap;
       if (tap !== null) tap.stateComplete(StateOperation.INITIATE, root);
-      binding.protocol.initiateOffloadComplete(binding.context, root);
+      binding.generic!.initiateOffloadComplete(binding.context, root);
       if (tap !== null) tap.stateCompleteDone(StateOperation.INITIATE, root);
       this.closeWhenQuiet(binding);
     });
@@ -183,7 +197,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
     const adapter = adapterOfHandle(handle);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.SEND, handle, lists, 0);
-    const status = adapter.driver.tcpOffloadSend(adapter.context, contextOf(handle), lists);
+    const status = adapter.tcp!.tcpOffloadSend(adapter.context, contextOf(handle), lists);
     if (tap !== null) tap.dataCallDone(DataOperation.SEND, handle, status);
     return NdisStatus.PENDING;
   }
@@ -193,7 +207,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
     const adapter = adapterOfHandle(handle);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.RECEIVE, handle, lists, 0);
-    const status = adapter.driver.tcpOffloadReceive(adapter.context, contextOf(handle), lists);
+    const status = adapter.tcp!.tcpOffloadReceive(adapter.context, contextOf(handle), lists);
     if (tap !== null) tap.dataCallDone(DataOperation.RECEIVE, handle, status);
     return NdisStatus.PENDING;
   }
@@ -203,7 +217,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
     const adapter = adapterOfHandle(handle);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.DISCONNECT, handle, list, flags);
-    const status = adapter.driver.tcpOffloadDisconnect(adapter.context, contextOf(handle), list, flags);
+    const status = adapter.tcp!.tcpOffloadDisconnect(adapter.context, contextOf(handle), list, flags);
     if (tap !== null) tap.dataCallDone(DataOperation.DISCONNECT, handle, status);
     return NdisStatus.PENDING;
   }
@@ -213,7 +227,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
     const adapter = adapterOfHandle(handle);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.FORWARD, handle, lists, 0);
-    const status = adapter.driver.tcpOffloadForward(adapter.context, contextOf(handle), lists);
+    const status = adapter.tcp!.tcpOffloadForward(adapter.context, contextOf(handle), lists);
     if (tap !== null) tap.dataCallDone(DataOperation.FORWARD, handle, status);
     return NdisStatus.PENDING;
   }
@@ -226,7 +240,7 @@ export abstract class UpperFunctions implements NdisForProtocol {
     binding.chimneyLists -= countLists(lists);
     const tap = adapter.tap;
     if (tap !== null) tap.receiveReturn(lists);
-    const status = adapter.driver.tcpOffloadReceiveReturn(adapter.context, lists);
+    const status = adapter.tcp!.tcpOffloadReceiveReturn(adapter.context, lists);
     if (tap !== null) tap.receiveReturnDone(status);
     if (!binding.isOpen) this.closeWhenQuiet(binding);
     return NdisStatus.SUCCESS;

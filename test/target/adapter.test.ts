@@ -136,7 +136,7 @@ describe('OIDs', () => {
     expect(ask(w, Oid.TCP6_OFFLOAD_STATS)).toMatchObject({ currentlyEstablished: 0 });
   });
 
-  test('power down waits for the last terminate (PWR-002 to PWR-005)', () => {
+  test('power down waits for the last terminate [PWR-002, PWR-003, PWR-004, PWR-005]', () => {
     const { w, c } = world();
     const other = w.offload({ localPort: 81 }, { remote: 3 });
     const request: OidRequest = { oid: Oid.PNP_SET_POWER, kind: 'set', information: 4 };

@@ -5,6 +5,7 @@
 import {
   IndicateOffloadEvent,
   isMandatoryUploadReason,
+  NdisDevicePowerState,
   NdisStatus,
   ndisStatusName,
   OffloadStateType,
@@ -120,10 +121,10 @@ const power: Checker = {
   },
 };
 
-/** NDIS_DEVICE_POWER_STATE: 0 (or 'D0') is full power. */
+/** A request for less than full power. */
 function isPowerDown(request: OidRequest): boolean {
   if (request.oid !== Oid.PNP_SET_POWER || request.kind !== 'set') return false;
-  return request.information !== 0 && request.information !== 'D0';
+  return request.information !== NdisDevicePowerState.D0;
 }
 
 export const EVENT_CHECKERS: readonly Checker[] = [tcpEvents, adapterEvents, power];

@@ -24,11 +24,16 @@ export class ChimneyAdapter {
   readonly name: string;
   readonly iface: Interface;
   readonly binding: NdisBindingHandle;
-  readonly parameters: Readonly<TcpConnectionOffloadParameters>;
+  /** Tunables that the target is given when it is enabled. */
+  parameters: Readonly<TcpConnectionOffloadParameters>;
   /** Null: it has no chimney, or has not said yet. */
   capabilities: TcpConnectionOffloadCapabilities | null = null;
   /** OFFLOAD_PAUSE or UPLOAD_ALL, until OFFLOAD_RESUME: nothing new is offloaded. */
   isPaused = false;
+  /** Sent to sleep, or about to be: nothing is offloaded. */
+  isAsleep = false;
+  /** What was offloaded when it was sent to sleep. */
+  sleepers: OffloadedConnection[] = [];
   /** The one neighbor of a link without link-layer addresses. */
   linkNeighbor: OffloadedNeighbor | null = null;
   /** Connections that are offloaded or on their way. */

@@ -29,6 +29,7 @@ import { OffloadSwitch } from '../switch.ts';
 import type { ChimneyPort } from '../transport/chimney-port.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import { ChimneyAdapter } from './adapter.ts';
+import { configurationChanged, resumeAdapter, suspendAdapter } from './adapter-life.ts';
 import type { ChimneyContext, MoveListener } from './context.ts';
 import { DataPath } from './data-path.ts';
 import { ConnectionHandle } from './handle.ts';
@@ -108,6 +109,24 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     }
     await Promise.all(moves);
     await this.#untilEmpty();
+  }
+
+  /** Everything of one adapter comes back, and nothing goes down before {@link resume}. PWR-001. */
+  suspend(binding: NdisBindingHandle): Promise<void> {
+    const adapter = this.#adapters.get(binding);
+    return adapter === undefined ? Promise.resolve() : suspendAdapter(this.#context, adapter, this.#later);
+  }
+
+  /** The adapter is there again. */
+  resume(binding: NdisBindingHandle): void {
+    const adapter = this.#adapters.get(binding);
+    if (adapter !== undefined) resumeAdapter(this.#context, adapter);
+  }
+
+  /** The administrator has set other tunables. */
+  parametersChanged(binding: NdisBindingHandle, parameters: Readonly<TcpConnectionOffloadParameters>): void {
+    const adapter = this.#adapters.get(binding);
+    if (adapter !== undefined) adapter.parameters = parameters;
   }
 
   /** Objects below (or on their way): for leak checks. */
@@ -345,6 +364,12 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
         for (const connection of adapter.connections) {
           this.#context.moves.requestTakeBack(connection, 'upload-all', null, null);
         }
+        break;
+      case NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG:
+        configurationChanged(this.#context, adapter, indication.statusBuffer);
+        break;
+      case NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES:
+        adapter.queryCapabilities(this.#context.ndis);
         break;
       default:
         break;

@@ -24,6 +24,7 @@ export function whyNotOffloadable(connection: OffloadedConnection): ChimneyError
   if (connection.isReleased || endpoint.location === 'closed') return no('the connection is closed');
   if (adapter.capabilities === null) return no(`adapter ${adapter.name} has no chimney, or a driver above it has none`);
   if (adapter.isPaused) return no(`the target of ${adapter.name} has asked for a pause`);
+  if (adapter.isAsleep) return no(`adapter ${adapter.name} is asleep`);
   if (!adapter.iface.isUp) return no(`the link of ${adapter.name} is down`);
   if (!OFFLOADABLE_STATES.has(endpoint.tcp.state)) return no('the connection is not established');
   const { capabilities } = adapter;

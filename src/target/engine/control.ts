@@ -8,6 +8,7 @@ import { type IpOffloadStats, NdisOffloadHandle, NdisStatus, type TcpOffloadStat
 import { tcpStateName } from '../../tcp/names.ts';
 import { formatIp } from '../../wire/ip-address.ts';
 import type { Capacity } from './capacity.ts';
+import { changeConfiguration } from './configuration.ts';
 import { Standing, type TcpContext } from './contexts.ts';
 import { type Engine, OperationKind } from './engine.ts';
 import { isHalfClosed, optimalBacklog, requestUpload } from './events.ts';
@@ -101,6 +102,18 @@ export class EngineControl {
     engine.isPaused = false;
     engine.isUploadingAll = false;
     engine.enqueue(OperationKind.STATUS, null, NdisStatus.OFFLOAD_RESUME);
+  }
+
+  /**
+   * Gives the hardware other limits: NDIS_STATUS_TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES, and ..._CURRENT_CONFIG where that
+   * changes with them. What is offloaded already stays, also beyond the new limits.
+   */
+  setCapacity(capacity: Partial<Capacity>): void {
+    const engine = this.#engine;
+    changeConfiguration(engine, () => {
+      engine.capacity = { ...engine.capacity, ...capacity };
+      engine.enqueue(OperationKind.STATUS, null, NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES);
+    });
   }
 
   /** Makes the state of connections corrupt, as a failing NIC would: what is next asked of them fails (chimney-sequences 7). */

@@ -11,15 +11,18 @@ import { assert } from '../../base/assert.ts';
 import type { LinkReceiver } from '../../link/link.ts';
 import {
   type AdapterAttributes,
+  copyOffloadHandlers,
   type MiniportDriver,
   type MiniportOffloadBlock,
-  NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1,
-  NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE,
   NdisChimneyOffloadType,
+  type NdisDriverHandle,
   type NdisM,
   type NdisMiniportHandle,
+  type NdisRegistration,
   NdisStatus,
   type OidRequest,
+  providerGeneric,
+  providerTcp,
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
@@ -61,6 +64,12 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     this.control = new EngineControl(engine);
   }
 
+  /** MiniportSetOptions (CAP-002 to CAP-007). */
+  setOptions(handle: NdisDriverHandle, ndis: NdisRegistration): number {
+    const status = ndis.setOptionalHandlers(handle, providerGeneric(this));
+    return status === NdisStatus.SUCCESS ? ndis.setOptionalHandlers(handle, providerTcp(this)) : status;
+  }
+
   /** MiniportInitializeEx (CAP-009 to CAP-016). */
   initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number {
     const engine = this.#engine;
@@ -69,14 +78,9 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     ndisM.setMiniportAttributes(handle, this);
     engine.outlet.attach(ndisM, handle);
     engine.indicator.attach(ndisM, handle);
-    const handlers = ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP);
-    const isUsable =
-      handlers !== null &&
-      handlers.header.type === NdisChimneyOffloadType.TCP &&
-      handlers.header.revision >= NDIS_TCP_OFFLOAD_EVENT_HANDLERS_REVISION_1 &&
-      handlers.header.size >= NDIS_TCP_OFFLOAD_EVENT_HANDLERS_SIZE;
-    if (isUsable) engine.ndis = handlers;
-    else this.#isPlain = true;
+    const handlers = copyOffloadHandlers(ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP));
+    if (handlers === null) this.#isPlain = true;
+    else engine.ndis = handlers;
     engine.link.start(this);
     return NdisStatus.SUCCESS;
   }
@@ -102,7 +106,11 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportSendNetBufferLists. */
   sendNetBufferLists(_context: unknown, lists: NetBufferList, _portNumber: number): void {
-    this.#engine.outlet.sendLists(lists);
+    const engine = this.#engine;
+    if (engine.isAsleep) {
+      engine.trace.count(Event.TARGET_ASLEEP);
+      engine.outlet.giveBack(lists, NdisStatus.LOW_POWER_STATE);
+    } else engine.outlet.sendLists(lists);
   }
 
   /** MiniportReturnNetBufferLists: all ordinary indications are borrowed. */
@@ -174,7 +182,10 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   // The link's side.
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
-    if (!this.#engine.isHalted) receiveFrame(this.#engine, bytes, at, length, segmentBytes);
+    const engine = this.#engine;
+    if (engine.isHalted) return;
+    if (engine.isAsleep) engine.trace.count(Event.TARGET_ASLEEP);
+    else receiveFrame(engine, bytes, at, length, segmentBytes);
   }
 
   receiveDone(): void {

@@ -12,7 +12,9 @@ import type { Link } from '../../link/link.ts';
 import {
   type AdapterAttributes,
   DEFAULT_OFFLOAD_PARAMETERS,
+  FamilyStatistics,
   type MiniportOffloadBlock,
+  NdisDevicePowerState,
   type NdisM,
   type NdisMiniportHandle,
   type OidRequest,
@@ -28,9 +30,10 @@ import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { FrameIndicator } from '../plain/frame-indicator.ts';
 import { FrameOutlet } from '../plain/frame-outlet.ts';
 import { type AllocateSends, type Capacity, DEFAULT_CAPACITY, type Refuse } from './capacity.ts';
+import type { Administration } from './configuration.ts';
 import { type NeighborContext, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import { ReceivePool } from './receive-pool.ts';
-import { FamilyStatistics } from './statistics.ts';
+
 import { applyTunables } from './tunables.ts';
 import { Work } from './work.ts';
 
@@ -84,9 +87,6 @@ export interface Operation {
   readonly atUs: number;
 }
 
-/** D0 of NDIS_DEVICE_POWER_STATE: fully powered (PWR-005). */
-export const POWER_D0 = 1;
-
 const RECEIVE_POOL_BYTES_DEFAULT = 64 * 1024 * 1024;
 const PAUSE_QUEUE_US_DEFAULT = 50_000;
 
@@ -114,13 +114,15 @@ export class Engine {
   /** The engine's parameters; {@link tunables} as the host set them. */
   readonly parameters: TcpParameters;
   tunables: TcpConnectionOffloadParameters = { ...DEFAULT_OFFLOAD_PARAMETERS };
+  /** What the administrator allows; all of it, until told otherwise. */
+  readonly administration: Administration = { ip4: true, ip6: true };
   /** The host has set OID_TCP_TASK_OFFLOAD (CAP-022). */
   isEnabled = false;
   isPaused = false;
   /** UPLOAD_ALL was indicated and OFFLOAD_RESUME was not yet (EVT-044). */
   isUploadingAll = false;
   isHalted = false;
-  powerState: number = POWER_D0;
+  powerState: number = NdisDevicePowerState.D0;
   pendingPower: OidRequest | null = null;
 
   readonly slab: TcpSlab = new TcpSlab();
@@ -202,6 +204,11 @@ export class Engine {
       this.#isUrgent = false;
       turn();
     };
+  }
+
+  /** Without power, and rid of all connections: deaf and dumb (PWR-005). */
+  get isAsleep(): boolean {
+    return this.powerState !== NdisDevicePowerState.D0 && this.pendingPower === null;
   }
 
   /** Connections offloaded now. */

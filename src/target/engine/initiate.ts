@@ -15,13 +15,14 @@ import {
   kindOfBlock,
   layerOf,
   type MiniportOffloadBlock,
+  NdisDevicePowerState,
   NdisStatus,
   presetInitiateStatuses,
   settleInitiateStatuses,
 } from '../../ndis/miniport.ts';
 import { Event } from '../../trace/events.ts';
 import { Due, NeighborContext, PathContext, type TcpContext } from './contexts.ts';
-import { type Engine, POWER_D0 } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { takeConnection } from './take-connection.ts';
 import { takeNeighbor, takePath } from './take-object.ts';
 
@@ -29,7 +30,7 @@ import { takeNeighbor, takePath } from './take-object.ts';
 export function initiate(engine: Engine, root: MiniportOffloadBlock): void {
   const taken: TcpContext[] = [];
   presetInitiateStatuses(root);
-  if (engine.isEnabled && engine.powerState === POWER_D0) takeTree(engine, root, taken);
+  if (engine.isEnabled && engine.powerState === NdisDevicePowerState.D0) takeTree(engine, root, taken);
   settleInitiateStatuses(root);
   complete(engine, root, taken);
 }

@@ -2,14 +2,18 @@
  * MiniportOidRequest: capabilities, tunables, statistics, power (CAP-018 to CAP-036, STAT-001 to STAT-025, PWR-001 to PWR-005).
  */
 
-import { NdisStatus, Oid, type OidRequest } from '../../ndis/miniport.ts';
+import { NdisDevicePowerState, NdisStatus, Oid, type OidRequest } from '../../ndis/miniport.ts';
 import { TcpConnectionState } from '../../state/tcp.ts';
 import { capabilitiesOf } from './capacity.ts';
-import { type Engine, POWER_D0 } from './engine.ts';
+import {
+  changeConfiguration,
+  currentConfig,
+  hardwareCapabilities,
+  setOffloadParameters,
+  takesFamily,
+} from './configuration.ts';
+import type { Engine } from './engine.ts';
 import { applyTunables, areTunablesValid } from './tunables.ts';
-
-/** The lowest of NDIS_DEVICE_POWER_STATE: D0 is 1, D3 is 4. */
-const POWER_D3 = 4;
 
 /** Answers a status; PENDING for a power-down while connections are offloaded. */
 export function oidRequest(engine: Engine, request: OidRequest): number {
@@ -20,6 +24,12 @@ export function oidRequest(engine: Engine, request: OidRequest): number {
       if (request.kind === 'set') return setTunables(engine, request.information);
       request.information = { ...engine.tunables };
       return NdisStatus.SUCCESS;
+    case Oid.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES:
+      return answer(request, hardwareCapabilities(engine));
+    case Oid.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG:
+      return answer(request, currentConfig(engine));
+    case Oid.TCP_OFFLOAD_PARAMETERS:
+      return request.kind === 'set' ? setOffloadParameters(engine, request.information) : NdisStatus.NOT_SUPPORTED;
     case Oid.IP4_OFFLOAD_STATS:
       return ipStatistics(engine, request, 4);
     case Oid.IP6_OFFLOAD_STATS:
@@ -35,8 +45,19 @@ export function oidRequest(engine: Engine, request: OidRequest): number {
   }
 }
 
+/** An OID that can be queried and not set. */
+function answer(request: OidRequest, information: unknown): number {
+  if (request.kind === 'set') return NdisStatus.NOT_SUPPORTED;
+  request.information = information;
+  return NdisStatus.SUCCESS;
+}
+
 function queryCapabilities(engine: Engine, request: OidRequest): number {
-  request.information = capabilitiesOf(engine.capacity, engine.allowSourceMac, engine.supports8021p);
+  request.information = {
+    ...capabilitiesOf(engine.capacity, engine.allowSourceMac, engine.supports8021p),
+    ip4: takesFamily(engine, 4),
+    ip6: takesFamily(engine, 6),
+  };
   return NdisStatus.SUCCESS;
 }
 
@@ -53,8 +74,10 @@ function enable(engine: Engine, request: OidRequest): number {
 
 function setTunables(engine: Engine, information: unknown): number {
   if (!areTunablesValid(information)) return NdisStatus.INVALID_PARAMETER;
-  engine.tunables = { ...information };
-  applyTunables(engine.tunables, engine.parameters);
+  changeConfiguration(engine, () => {
+    engine.tunables = { ...information };
+    applyTunables(engine.tunables, engine.parameters);
+  });
   return NdisStatus.SUCCESS;
 }
 
@@ -85,12 +108,13 @@ export function currentlyEstablished(engine: Engine, family: number): number {
 
 /** A lower state waits for the last terminate (PWR-002, PWR-003). */
 function setPower(engine: Engine, request: OidRequest): number {
+  const { D0, D3 } = NdisDevicePowerState;
   const state = request.information;
-  if (typeof state !== 'number' || !Number.isInteger(state) || state < POWER_D0 || state > POWER_D3) {
+  if (typeof state !== 'number' || !Number.isInteger(state) || state < D0 || state > D3) {
     return NdisStatus.INVALID_PARAMETER;
   }
   engine.powerState = state;
-  if (state === POWER_D0 || engine.connectionCount === 0) return NdisStatus.SUCCESS;
+  if (state === D0 || engine.connectionCount === 0) return NdisStatus.SUCCESS;
   if (engine.pendingPower !== null) return NdisStatus.FAILURE;
   engine.pendingPower = request;
   return NdisStatus.PENDING;

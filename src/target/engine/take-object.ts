@@ -10,6 +10,7 @@ import { type MiniportOffloadBlock, NdisStatus, OffloadStateType } from '../../n
 import type { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import type { PathCachedState, PathConstState } from '../../state/path.ts';
 import { isZeroMac, MAC_LENGTH } from '../../wire/mac-address.ts';
+import { allowsTags, takesFamily } from './configuration.ts';
 import { NeighborContext, PathContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { setHostReachability, setNicReachability } from './neighbors.ts';
@@ -51,6 +52,8 @@ export function askPolicy(engine: Engine, layer: 'neighbor' | 'path' | 'tcp', bl
 
 function vlanStatus(engine: Engine, vlanId: number): number {
   if (vlanId === 0) return NdisStatus.SUCCESS;
+  // CAP-025: with an encapsulation that has no tags there is no room for any VLAN.
+  if (!allowsTags(engine)) return NdisStatus.OFFLOAD_VLAN_ENTRIES;
   if (engine.vlanIds.length > 0 && !engine.vlanIds.includes(vlanId)) return NdisStatus.OFFLOAD_VLAN_MISMATCH;
   const inUse = new Set<number>();
   for (const neighbor of engine.neighbors) if (neighbor.vlanId !== 0) inUse.add(neighbor.vlanId);
@@ -77,6 +80,7 @@ export function takePath(engine: Engine, block: MiniportOffloadBlock, parent: un
   const constant = block.constState as PathConstState | null;
   const cached = block.cachedState as PathCachedState | null;
   if (family === undefined || constant === null || cached === null) return NdisStatus.FAILURE;
+  if (!takesFamily(engine, family)) return NdisStatus.FAILURE;
   const neighbor = parent instanceof NeighborContext ? parent : null;
   if (neighbor === null && engine.attributes.medium === 'ethernet') return NdisStatus.FAILURE;
   const length = family === 4 ? 4 : 16;

@@ -8,7 +8,7 @@
 
 import { seqDiff } from '../../base/seq.ts';
 import { GATHER_MAX, GATHER_RUN_LEAST, type Gather } from '../../link/link.ts';
-import { TcpUploadReason } from '../../ndis/miniport.ts';
+import { type FamilyStatistics, TcpUploadReason } from '../../ndis/miniport.ts';
 import { TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';
@@ -24,6 +24,7 @@ import {
   writeTcpPartialChecksum,
 } from '../../wire/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
+import { allowsTags } from './configuration.ts';
 import { Due, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { requestUpload } from './events.ts';
@@ -166,7 +167,7 @@ function gatherText(engine: Engine, c: TcpConnection, seg: TcpSegment, gather: G
 function writeLinkHeader(engine: Engine, ctx: TcpContext, path: PathContext, frame: Uint8Array): number {
   const neighbor = path.neighbor!;
   const c = ctx.tcp;
-  const priority = engine.supports8021p ? c.words[c.base + TcpWord.USER_PRIORITY]! : 0;
+  const priority = engine.supports8021p && allowsTags(engine) ? c.words[c.base + TcpWord.USER_PRIORITY]! : 0;
   const tci = neighbor.vlanId === 0 && priority === 0 ? NO_VLAN : vlanTci(neighbor.vlanId, priority);
   const etherType = path.family === 4 ? EtherType.IPV4 : EtherType.IPV6;
   return encodeEthernet(frame, 0, neighbor.destination, 0, neighbor.source, 0, etherType, tci);

@@ -8,6 +8,7 @@
 
 import { NdisStatus } from '../../ndis/miniport.ts';
 import { onDeadline } from '../../tcp/on-deadline.ts';
+import { currentConfig, hardwareCapabilities } from './configuration.ts';
 import { Due, Standing, type TcpContext } from './contexts.ts';
 import { deliver, feedStarved, onPushTimer, releaseHeldRests } from './delivery.ts';
 import { applyEffects } from './effects.ts';
@@ -137,12 +138,19 @@ function startInitiate(engine: Engine, operation: Operation): void {
 function indicateStatus(engine: Engine, statusCode: number): void {
   if (statusCode === NdisStatus.UPLOAD_ALL) refusePaused(engine, Number.POSITIVE_INFINITY);
   engine.hasIndicated = true;
-  engine.ndisM.indicateStatusEx(engine.handle, { statusCode });
+  engine.ndisM.indicateStatusEx(engine.handle, { statusCode, statusBuffer: statusBufferOf(engine, statusCode) });
   if (statusCode === NdisStatus.OFFLOAD_RESUME) {
     const waiting = engine.pausedInitiates;
     engine.pausedInitiates = [];
     for (const operation of waiting) startInitiate(engine, operation);
   }
+}
+
+/** What goes with a status: the configuration it is about. */
+function statusBufferOf(engine: Engine, statusCode: number): unknown {
+  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return currentConfig(engine);
+  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return hardwareCapabilities(engine);
+  return null;
 }
 
 /** Initiates that have waited since before `sinceUs` are refused: a connection must not stand still for a pause. */

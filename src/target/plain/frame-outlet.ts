@@ -140,8 +140,13 @@ export class FrameOutlet {
     this.#firstList = null;
     this.#lastList = null;
     this.#waiting = 0;
-    for (let list = lists; list !== null; list = list.next) list.status = status;
-    if (lists !== null) this.#ndisM!.sendNetBufferListsComplete(this.#handle!, lists);
+    if (lists !== null) this.giveBack(lists, status);
+  }
+
+  /** Completes lists that are not sent at all. */
+  giveBack(lists: NetBufferList, status: number): void {
+    for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
+    this.#ndisM!.sendNetBufferListsComplete(this.#handle!, lists);
   }
 
   #queue(list: NetBufferList): void {

@@ -12,6 +12,7 @@ import {
   type AdapterAttributes,
   type MiniportDriver,
   type MiniportOffloadBlock,
+  NdisDevicePowerState,
   type NdisM,
   type NdisMiniportHandle,
   NdisStatus,
@@ -50,6 +51,7 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
   #ndisM: NdisM | null = null;
   #handle: NdisMiniportHandle | null = null;
   #isHalted = false;
+  #isAsleep = false;
 
   constructor(options: PlainAdapterOptions) {
     this.attributes = attributesOf(options);
@@ -85,12 +87,15 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportOidRequest: no chimney, so no capabilities (CAP-018); any power state will do. */
   oidRequest(_context: unknown, request: OidRequest): number {
-    return request.oid === Oid.PNP_SET_POWER && request.kind === 'set' ? NdisStatus.SUCCESS : NdisStatus.NOT_SUPPORTED;
+    if (request.oid !== Oid.PNP_SET_POWER || request.kind !== 'set') return NdisStatus.NOT_SUPPORTED;
+    this.#isAsleep = request.information !== NdisDevicePowerState.D0;
+    return NdisStatus.SUCCESS;
   }
 
   /** MiniportSendNetBufferLists. */
   sendNetBufferLists(_context: unknown, lists: NetBufferList, _portNumber: number): void {
-    this.#outlet.sendLists(lists);
+    if (this.#isAsleep) this.#outlet.giveBack(lists, NdisStatus.LOW_POWER_STATE);
+    else this.#outlet.sendLists(lists);
   }
 
   /** MiniportReturnNetBufferLists: all indications are borrowed, so nothing is expected back. */
@@ -99,7 +104,7 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
   // The link's side.
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
-    if (this.#isHalted) return;
+    if (this.#isHalted || this.#isAsleep) return;
     if (this.#tap !== null) this.#tap.packet(0, HandledBy.HOST, bytes, at, length, this.#runtime.nowUs());
     this.#indicator.indicate(bytes, at, length, segmentBytes);
   }

@@ -60,6 +60,7 @@ export class FakeHost implements ProtocolDriver {
   frameSends: Done[] = [];
   events: TcpEventSeen[] = [];
   statuses: number[] = [];
+  statusBuffers: unknown[] = [];
   completions: { kind: string; root: ProtocolOffloadBlock }[] = [];
   queries: { block: ProtocolOffloadBlock | null; code: number; nrd: number; hrd: number }[] = [];
   oidCompletions: { request: OidRequest; status: number }[] = [];
@@ -94,6 +95,7 @@ export class FakeHost implements ProtocolDriver {
   statusEx(_context: unknown, indication: StatusIndication): void {
     this.#outside();
     this.statuses.push(indication.statusCode);
+    this.statusBuffers.push(indication.statusBuffer);
     this.log.push(`status ${ndisStatusName(indication.statusCode)}`);
   }
   oidRequestComplete(_context: unknown, request: OidRequest, status: number): void {

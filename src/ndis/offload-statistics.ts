@@ -1,9 +1,11 @@
 /**
- * IP_OFFLOAD_STATS and TCP_OFFLOAD_STATS of one IP family: what happened on offloaded connections of this interface (STAT-001
- * to STAT-023). Kept as doubles, reported as the interface types them; what is beyond a counter's maximum goes on at zero.
+ * IP_OFFLOAD_STATS and TCP_OFFLOAD_STATS of one IP family. A target keeps them for what happens on the offloaded connections of
+ * its interface (STAT-001 to STAT-023), a host for everything else, so that the two can be added up (STAT-031).
+ *
+ * Kept as doubles, reported as the interface types them; what is beyond a counter's maximum goes on at zero (STAT-023).
  */
 
-import type { IpOffloadStats, TcpOffloadStats } from '../../ndis/miniport.ts';
+import type { IpOffloadStats, TcpOffloadStats } from './parameters.ts';
 
 /** Counters of one family. */
 export class FamilyStatistics {

@@ -1,0 +1,161 @@
+/**
+ * An adapter as an administrator sees it: what its chimney can do, what of it is in force, its tunables, statistics and power.
+ *
+ * Everything goes through the OIDs of chimney-ddi 11, so it works with any target and through any intermediate drivers. An adapter
+ * that knows nothing of an OID rejects with {@link AdapterError} 'NOT_SUPPORTED'. Rules CAP-018 to CAP-036, STAT-024 to STAT-031,
+ * PWR-001 to PWR-005.
+ */
+
+import {
+  type IpOffloadStats,
+  type NdisBindingHandle,
+  NdisDevicePowerState,
+  OffloadParameter,
+  type OffloadParameters,
+  Oid,
+  type TcpConnectionOffload,
+  type TcpConnectionOffloadParameters,
+  type TcpOffloadStats,
+} from '../ndis/protocol.ts';
+import type { ChimneyClient } from './chimney/client.ts';
+import type { OidRequests } from './oid-requests.ts';
+import type { Interface } from './path/types.ts';
+
+/** Counters of both families. */
+export interface StackStatistics {
+  readonly ip4: IpOffloadStats;
+  readonly ip6: IpOffloadStats;
+  readonly tcp4: TcpOffloadStats;
+  readonly tcp6: TcpOffloadStats;
+}
+
+/** Which families the administrator wants to be offloaded; what is left out stays as it is. */
+export interface OffloadSettings {
+  readonly ip4?: boolean;
+  readonly ip6?: boolean;
+}
+
+/** What the control is made of. */
+export interface AdapterParts {
+  readonly chimney: ChimneyClient;
+  readonly oids: OidRequests;
+}
+
+/** The control of one adapter. */
+export class AdapterControl {
+  readonly #parts: AdapterParts;
+  readonly #iface: Interface;
+  #isAsleep = false;
+
+  constructor(parts: AdapterParts, iface: Interface) {
+    this.#parts = parts;
+    this.#iface = iface;
+  }
+
+  /** The adapter's name. */
+  get name(): string {
+    return this.#iface.name;
+  }
+
+  get #binding(): NdisBindingHandle {
+    return this.#iface.binding!;
+  }
+
+  #query(oid: number, what: string): Promise<unknown> {
+    return this.#parts.oids.query(this.#binding, oid, what);
+  }
+
+  #set(oid: number, information: unknown, what: string): Promise<void> {
+    return this.#parts.oids.set(this.#binding, oid, information, what);
+  }
+
+  /** OID_TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES: what the target could do. */
+  async hardwareCapabilities(): Promise<TcpConnectionOffload> {
+    const oid = Oid.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES;
+    return (await this.#query(oid, 'hardware capabilities')) as TcpConnectionOffload;
+  }
+
+  /** OID_TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG: what of it is in force. */
+  async currentConfig(): Promise<TcpConnectionOffload> {
+    const oid = Oid.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG;
+    return (await this.#query(oid, 'current configuration')) as TcpConnectionOffload;
+  }
+
+  /**
+   * OID_TCP_OFFLOAD_PARAMETERS: allows or forbids the chimney by family. Connections of a family that is forbidden come back;
+   * one that is allowed again can be offloaded at once.
+   */
+  async configure(settings: OffloadSettings): Promise<void> {
+    const parameters: OffloadParameters = {
+      tcpConnectionIPv4: settingOf(settings.ip4),
+      tcpConnectionIPv6: settingOf(settings.ip6),
+    };
+    await this.#set(Oid.TCP_OFFLOAD_PARAMETERS, parameters, 'offload parameters');
+  }
+
+  /** OID_TCP_CONNECTION_OFFLOAD_PARAMETERS, query: the tunables in force. */
+  async parameters(): Promise<TcpConnectionOffloadParameters> {
+    const oid = Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS;
+    return (await this.#query(oid, 'parameters')) as TcpConnectionOffloadParameters;
+  }
+
+  /** The same, set: `changes` over the tunables in force. They stay for later enablings of this adapter. */
+  async setParameters(changes: Partial<TcpConnectionOffloadParameters>): Promise<void> {
+    const parameters = { ...(await this.parameters()), ...changes };
+    await this.#set(Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, parameters, 'parameters');
+    this.#parts.chimney.parametersChanged(this.#binding, parameters);
+  }
+
+  /** What the target has counted on offloaded connections: the four statistics OIDs. */
+  async statistics(): Promise<StackStatistics> {
+    return {
+      ip4: (await this.#query(Oid.IP4_OFFLOAD_STATS, 'IPv4 statistics')) as IpOffloadStats,
+      ip6: (await this.#query(Oid.IP6_OFFLOAD_STATS, 'IPv6 statistics')) as IpOffloadStats,
+      tcp4: (await this.#query(Oid.TCP4_OFFLOAD_STATS, 'TCP statistics over IPv4')) as TcpOffloadStats,
+      tcp6: (await this.#query(Oid.TCP6_OFFLOAD_STATS, 'TCP statistics over IPv6')) as TcpOffloadStats,
+    };
+  }
+
+  /** Sets all four, which puts the counters to zero. */
+  async resetStatistics(): Promise<void> {
+    for (const oid of [Oid.IP4_OFFLOAD_STATS, Oid.IP6_OFFLOAD_STATS, Oid.TCP4_OFFLOAD_STATS, Oid.TCP6_OFFLOAD_STATS]) {
+      await this.#set(oid, null, 'statistics');
+    }
+  }
+
+  /** Whether it was sent to sleep. */
+  get isAsleep(): boolean {
+    return this.#isAsleep;
+  }
+
+  /**
+   * Takes everything back that is offloaded, then lets the adapter sleep (OID_PNP_SET_POWER, D3): it neither sends nor receives.
+   * Connections live on, silent; a peer's patience is the only limit. PWR-001.
+   */
+  async sleep(): Promise<void> {
+    if (this.#isAsleep) return;
+    this.#isAsleep = true;
+    const { chimney } = this.#parts;
+    await chimney.suspend(this.#binding);
+    try {
+      await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D3, 'sleep');
+    } catch (error) {
+      this.#isAsleep = false;
+      chimney.resume(this.#binding);
+      throw error;
+    }
+  }
+
+  /** Full power again (D0): traffic goes on, and what was offloaded before goes down once more. */
+  async wake(): Promise<void> {
+    if (!this.#isAsleep) return;
+    await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D0, 'wake');
+    this.#isAsleep = false;
+    this.#parts.chimney.resume(this.#binding);
+  }
+}
+
+function settingOf(isWanted: boolean | undefined): OffloadParameter {
+  if (isWanted === undefined) return OffloadParameter.NO_CHANGE;
+  return isWanted ? OffloadParameter.CONNECTION_OFFLOAD_ENABLED : OffloadParameter.CONNECTION_OFFLOAD_DISABLED;
+}

@@ -1,0 +1,29 @@
+/** What the tests of this folder have in common beside the stage itself. */
+import { expect } from 'vitest';
+import { findingText } from '../../src/contract/finding.ts';
+import type { TwoHosts } from './two-hosts.ts';
+
+/** Peers that never end by themselves. */
+export const OPEN: number = 1 << 30;
+
+/** Runs the world a little, so that promises of the stack settle, and answers how this one did. */
+export async function settled<T>(hosts: TwoHosts, promise: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = (): void => {
+    isOver = true;
+  };
+  promise.then(over, over);
+  for (let i = 0; i < 400 && !isOver; i++) {
+    hosts.runtime.advance(100);
+    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return promise;
+}
+
+/** Closes both stacks: the verifiers had nothing to say, and nothing is left anywhere. */
+export async function expectNothingHeld(hosts: TwoHosts): Promise<void> {
+  expect([...hosts.server.findings, ...hosts.client.findings].map(findingText)).toEqual([]);
+  await hosts.close();
+  expect(hosts.server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+}
