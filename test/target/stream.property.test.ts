@@ -284,7 +284,7 @@ class Run {
 }
 
 describe('streams through the target', () => {
-  test('each byte once and in order, both ways, whatever happens (RECV-018, RECV-091, SEND-005, SEND-038, TCP-135, NBL-009, NBL-020)', () => {
+  test('each byte once and in order, both ways, whatever happens and whatever RcvIndicationSize (RECV-014, RECV-018, RECV-090, RECV-091, SEND-005, SEND-038, TCP-135, NBL-009, NBL-020)', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(0, 0, 16, 100),

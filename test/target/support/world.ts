@@ -215,7 +215,7 @@ export class World {
     const data = spec.sendData ?? null;
     block.netBufferListChain = data;
     delegated.sendDataHead = data;
-    delegated.sendDataTail = data;
+    for (let list = data; list !== null; list = list.next) delegated.sendDataTail = list;
     block.constState = constant;
     block.cachedState = cached;
     block.delegatedState = delegated;
