@@ -272,7 +272,7 @@ describe('timers of several connections', () => {
 });
 
 describe('forward', () => {
-  test('segments are processed like received ones and come back (FWD-001, FWD-015 to FWD-018)', () => {
+  test('segments are processed like received ones and come back, several with one call and one completion (FWD-001, FWD-014, FWD-015, FWD-017, FWD-018)', () => {
     const { w, c } = world();
     const lists = ['abc', 'def'].map((s) => netBufferListOver(segmentOf(c.text(s))));
     lists[0]!.next = lists[1]!;
