@@ -181,6 +181,7 @@ export class Stack {
   }
 
   async #close(): Promise<void> {
+    this.net.closeAll();
     await this.host.close();
     for (const adapters of this.#topAdapters) for (const adapter of adapters) await this.ndis.haltAdapter(adapter);
     if (this.#isHeld && this.runtime instanceof SystemRuntime) this.runtime.unref();

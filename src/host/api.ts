@@ -172,6 +172,8 @@ export interface UdpPort {
   readonly local: Endpoint;
   /** Queues one datagram, copied. Answers null or why not. */
   send(bytes: Uint8Array, to: Endpoint): TransportErrorCode | null;
+  /** IPv4 TTL or IPv6 hop limit of what is sent, 1 to 255. */
+  setHopLimit(hops: number): void;
   close(): void;
 }
 

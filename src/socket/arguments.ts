@@ -15,6 +15,22 @@ export interface NormalizedArgs {
   readonly callback: AnyFunction | null;
 }
 
+/** Marks a list of arguments that was normalized already. */
+const normalized: unique symbol = Symbol('normalized');
+
+/** node:net's `_normalizeArgs`: [options, callback], marked, so that `connect` takes it as its only argument. */
+export function normalizedList(args: readonly unknown[]): unknown[] {
+  const { options, callback } = normalizeArgs(args);
+  return Object.assign([options, callback], { [normalized]: true });
+}
+
+/** What a socket's `connect` is given: such a list, or arguments that are still to be normalized. */
+export function normalizedOnce(args: readonly unknown[]): NormalizedArgs {
+  const [list] = args;
+  if (!Array.isArray(list) || !(normalized in list)) return normalizeArgs(args);
+  return { options: list[0] as Record<string, unknown>, callback: list[1] as AnyFunction | null };
+}
+
 /** Brings the arguments of `connect` and `listen` into one form. The options are the caller's own object, if any. */
 export function normalizeArgs(args: readonly unknown[]): NormalizedArgs {
   const first = args[0];
@@ -39,6 +55,19 @@ export function validateNumber(value: unknown, name: string): number {
   return value;
 }
 
+export function validateBoolean(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw invalidArgType(name, 'of type boolean', value);
+  return value;
+}
+
+/** A whole number of 32 bits, at least `min`. */
+export function validateInt32(value: unknown, name: string, min = -0x8000_0000): number {
+  const number = validateNumber(value, name);
+  if (!Number.isInteger(number)) throw outOfRange(name, 'an integer', value);
+  if (number < min || number > 0x7fff_ffff) throw outOfRange(name, `>= ${min} && <= 2147483647`, value);
+  return number;
+}
+
 export function validateString(value: unknown, name: string): string {
   if (typeof value !== 'string') throw invalidArgType(name, 'of type string', value);
   return value;
@@ -57,12 +86,17 @@ export function validatePort(value: unknown, name = 'Port', mayBeZero = true): n
   return port;
 }
 
-/** Milliseconds of a timer, as timers take them. */
+/** Milliseconds of a timer, as timers take them; longer than they can measure is cut, with Node's warning. */
 export function timerDuration(value: unknown, name: string): number {
   const ms = validateNumber(value, name);
   if (!(ms >= 0 && Number.isFinite(ms))) throw outOfRange(name, 'a non-negative finite number', value);
-  return Math.min(ms, 0x7fff_ffff);
+  if (ms <= TIMER_MS_MAX) return ms;
+  const text = `${ms} does not fit into a 32-bit signed integer.\nTimer duration was truncated to ${TIMER_MS_MAX}.`;
+  process.emitWarning(text, 'TimeoutOverflowWarning');
+  return TIMER_MS_MAX;
 }
+
+const TIMER_MS_MAX = 0x7fff_ffff;
 
 /** A number of milliseconds for the first keepalive probe; a negative one is none. */
 export function keepAliveDelay(options: { keepAliveInitialDelay?: unknown }): number {
@@ -74,6 +108,14 @@ export function keepAliveDelay(options: { keepAliveInitialDelay?: unknown }): nu
 /** Why a socket path cannot be used here. */
 export function noPipes(options: unknown): Error {
   return invalidArgValue('options', options, 'names a pipe, which is no TCP and not on the stack');
+}
+
+/** A descriptor, or another library's handle, is none of the stack's. */
+export function noDescriptors(options: unknown): void {
+  const given = options as { fd?: unknown } | number | undefined;
+  const fd = typeof given === 'number' ? given : given?.fd;
+  if (fd !== undefined)
+    throw invalidArgValue('options.fd', fd, 'is a descriptor of the process, which is not on the stack');
 }
 
 /** Calls `onAbort` once when the signal is aborted. Answers a function that forgets about it. */
@@ -108,19 +150,20 @@ export type LookupFunction = (hostname: string, options: Record<string, unknown>
 
 /** The stack asks no name server: it knows itself, and addresses. */
 export const lookupLocal: LookupFunction = (hostname, options, callback) => {
+  validateString(hostname, 'hostname');
   const wanted = familyNumber(options['family']);
-  const known = hostname === 'localhost' || hostname.endsWith('.localhost');
   const literal = isIP(hostname);
-  let family = literal as number;
-  let address = hostname;
-  if (known) {
-    family = wanted === 6 ? 6 : 4;
-    address = family === 6 ? '::1' : '127.0.0.1';
+  const found: { address: string; family: number }[] = [];
+  if (literal !== 0) found.push({ address: hostname, family: literal });
+  else if (hostname === 'localhost' || hostname.endsWith('.localhost')) {
+    if (wanted !== 6) found.push({ address: '127.0.0.1', family: 4 });
+    if (wanted !== 4) found.push({ address: '::1', family: 6 });
   }
   process.nextTick(() => {
-    if (family === 0) callback(notFoundError(hostname));
-    else if (options['all'] === true) callback(null, [{ address, family }]);
-    else callback(null, address, family);
+    const first = found[0];
+    if (first === undefined) callback(notFoundError(hostname));
+    else if (options['all'] === true) callback(null, found);
+    else callback(null, first.address, first.family);
   });
 };
 

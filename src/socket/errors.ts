@@ -145,7 +145,8 @@ export function invalidArgType(name: string, expected: string, value: unknown): 
 export function invalidArgValue(name: string, value: unknown, reason = 'is invalid'): CodedError {
   const what = name.includes('.') ? 'property' : 'argument';
   const util = builtin<typeof import('node:util')>('node:util');
-  const text = util === null ? String(value) : util.inspect(value).slice(0, 128);
+  const shown = util === null ? String(value) : util.inspect(value);
+  const text = shown.length > 128 ? `${shown.slice(0, 128)}...` : shown;
   return coded(new TypeError(`The ${what} '${name}' ${reason}. Received ${text}`), 'ERR_INVALID_ARG_VALUE');
 }
 
@@ -171,6 +172,22 @@ export function invalidIpAddress(value: string): CodedError {
 export function invalidAddressFamily(family: unknown, host: string, port: number): CodedError {
   const text = `Invalid address family: ${String(family)} ${host}:${port}`;
   return Object.assign(coded(new RangeError(text), 'ERR_INVALID_ADDRESS_FAMILY'), { host, port });
+}
+
+/** All addresses of a name have failed: Node's AggregateError, with the code of the first failure. */
+export function aggregateError(errors: readonly Error[]): Error {
+  const error = new AggregateError(errors) as AggregateError & { code?: string | undefined };
+  error.code = (errors[0] as { code?: string } | undefined)?.code;
+  return error;
+}
+
+export function connectionTimeout(): CodedError {
+  return coded(new Error('Socket connection timeout'), 'ERR_SOCKET_CONNECTION_TIMEOUT');
+}
+
+/** The address is on the socket's block list. */
+export function ipBlocked(address: string): CodedError {
+  return coded(new Error(`IP(${address}) is blocked by net.BlockList`), 'ERR_IP_BLOCKED');
 }
 
 export function socketClosed(): CodedError {
@@ -215,6 +232,19 @@ export function dgramNotConnected(): CodedError {
 export function badSocketType(): CodedError {
   const text = 'Bad socket type specified. Valid types are: udp4, udp6';
   return coded(new TypeError(text), 'ERR_SOCKET_BAD_TYPE');
+}
+
+export function badBufferSize(): CodedError {
+  return coded(new TypeError('Buffer size must be a positive integer'), 'ERR_SOCKET_BAD_BUFFER_SIZE');
+}
+
+/** The socket has no port yet, so that there is no buffer. */
+export function bufferSizeError(call: string): CodedError {
+  const text = `Could not get or set buffer size: ${call} returned EBADF (bad file descriptor)`;
+  const error = Object.assign(new Error(text), { code: 'ERR_SOCKET_BUFFER_SIZE' });
+  const [errno, message] = CODES.get('EBADF') ?? [-9, 'bad file descriptor'];
+  const info = { code: 'EBADF', message, errno, syscall: call };
+  return Object.assign(error, { name: 'SystemError', info, errno, syscall: call });
 }
 
 export function outOfBounds(name: string): CodedError {

@@ -4,15 +4,27 @@
 
 import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
 import type { LookupFunction } from './arguments.ts';
-import type { HandleContext, TcpHandle } from './tcp-handle.ts';
+import type { AddressBlocker } from './blocking.ts';
+import type { NetSettings } from './settings.ts';
+import type { ConnectWay, HandleContext, TcpHandle } from './tcp-handle.ts';
 
 /** One a stack; made by `createNet`. */
 export interface NetContext {
   readonly handles: HandleContext;
+  readonly settings: NetSettings;
+  /** Connects to pipes: the path stands where an address would. Null: there are none here. */
+  readonly pipes: ConnectWay | null;
+  /** What is open and has to be closed with the stack. */
+  readonly opened: Set<ClosedWithStack>;
   /** Finds the addresses of names for sockets and servers that bring no `lookup` of their own. */
   readonly lookup: LookupFunction;
   /** Makes a socket of the class that programs of this stack see. */
   accept(options: AcceptedSocketOptions): AcceptedSocket;
+}
+
+/** A server or a UDP socket that listens. */
+export interface ClosedWithStack {
+  closeWithStack(): void;
 }
 
 /** Options of a socket: Node's, less pipes and descriptors. */
@@ -24,6 +36,8 @@ export interface SocketOptions extends SocketConstructorOpts {
   readonly highWaterMark?: number | undefined;
   readonly readableHighWaterMark?: number | undefined;
   readonly writableHighWaterMark?: number | undefined;
+  /** Addresses that the socket does not connect to. */
+  readonly blockList?: AddressBlocker | undefined;
 }
 
 /** What a server hands to the sockets it makes. */

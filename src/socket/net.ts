@@ -8,13 +8,17 @@
 import type { ListenOptions, NetConnectOpts } from 'node:net';
 import type { Transports } from '../host/api.ts';
 import { isIP, isIPv4, isIPv6 } from './addresses.ts';
-import { type LookupFunction, lookupLocal, normalizeArgs } from './arguments.ts';
+import { type LookupFunction, lookupLocal, normalizedList } from './arguments.ts';
+import { type Callable, callable } from './callable.ts';
+import { clientSocket, tell } from './diagnostics.ts';
 import { createHttp, type StackHttp } from './http.ts';
 import type { NetContext, SocketOptions } from './net-context.ts';
+import { required } from './node.ts';
 import { type ServerOptions, StackServer } from './server.ts';
+import { freshSettings, type SettingsFunctions, settingsFunctions } from './settings.ts';
 import { SlabPool } from './slabs.ts';
 import { StackSocket } from './socket.ts';
-import type { HandleContext, KeepAlive } from './tcp-handle.ts';
+import type { ConnectWay, HandleContext, KeepAlive } from './tcp-handle.ts';
 import { StackUdpSocket, type UdpSocketOptions, type UdpType } from './udp-socket.ts';
 
 /** Options of `connect`: Node's, and the receive window. */
@@ -23,13 +27,27 @@ export type StackConnectOptions = NetConnectOpts & SocketOptions & { readonly re
 /** Options of `listen`: Node's, and the receive window of the connections. */
 export type StackListenOptions = ListenOptions & { readonly receiveBuffer?: number | undefined };
 
+type NodeNet = typeof import('node:net');
 type OnConnection = (socket: StackSocket) => void;
 
+/** The class of a stack's sockets; may be called without `new`. */
+export type SocketClass = Callable<new (options?: SocketOptions) => StackSocket>;
+/** The class of a stack's servers; may be called without `new`. */
+export type ServerClass = Callable<
+  new (
+    options?: ServerOptions | OnConnection | null,
+    onConnection?: OnConnection,
+  ) => StackServer
+>;
+
 /** node:net over a stack. */
-export interface StackNet {
-  readonly Socket: new (options?: SocketOptions) => StackSocket;
-  readonly Stream: new (options?: SocketOptions) => StackSocket;
-  readonly Server: new (options?: ServerOptions | OnConnection, onConnection?: OnConnection) => StackServer;
+export interface StackNet extends SettingsFunctions {
+  readonly Socket: SocketClass;
+  readonly Stream: SocketClass;
+  readonly Server: ServerClass;
+  /** Node's own: they are about addresses and not about a network. */
+  readonly BlockList: typeof import('node:net').BlockList;
+  readonly SocketAddress: typeof import('node:net').SocketAddress;
   createServer(options?: ServerOptions | OnConnection | null, onConnection?: OnConnection): StackServer;
   /** (options[, callback]) or (port[, host][, callback]). */
   connect(...args: unknown[]): StackSocket;
@@ -42,6 +60,10 @@ export interface StackNet {
   readonly dgram: StackDgram;
   /** Servers and agents of node:http, node:https and node:tls on the stack. */
   readonly http: StackHttp;
+  /** Node's name for: [options, callback] of whatever `connect` is given. */
+  _normalizeArgs(args: readonly unknown[]): unknown[];
+  /** Closes the servers and UDP sockets that are open; called when the stack is closed. */
+  closeAll(): void;
 }
 
 /** node:dgram over a stack. */
@@ -55,6 +77,8 @@ export interface NetOptions {
   readonly keepAlive?: KeepAlive;
   /** Finds addresses of names, in the form of dns.lookup. The default knows `localhost` and addresses. */
   readonly lookup?: LookupFunction;
+  /** Connects to pipes: the path stands where an address would. Absent: a pipe is a wrong argument. */
+  readonly pipes?: ConnectWay;
 }
 
 const NO_KEEP_ALIVE: KeepAlive = { ref: () => {}, unref: () => {} };
@@ -68,25 +92,20 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
   };
   const context: NetContext = {
     handles,
+    settings: freshSettings(),
+    pipes: options.pipes ?? null,
+    opened: new Set(),
     lookup: options.lookup ?? lookupLocal,
     accept: (accepted) => new Socket(accepted),
   };
-  class Socket extends StackSocket {
-    constructor(given?: SocketOptions) {
-      super(given, context);
-    }
-  }
-  class Server extends StackServer {
-    constructor(given?: ServerOptions | OnConnection | null, onConnection?: OnConnection) {
-      super(given, onConnection, context);
-    }
-  }
+  const { Socket, Server } = classesOf(context);
   const connect = (...args: unknown[]): StackSocket => {
-    const normal = normalizeArgs(args);
-    const socket = new Socket(normal.options as SocketOptions);
-    const timeout = normal.options['timeout'];
-    if (timeout) socket.setTimeout(timeout as number);
-    return socket.connect(...args);
+    const normal = normalizedList(args);
+    const given = normal[0] as SocketOptions & { timeout?: number };
+    const socket = new Socket(given);
+    tell(clientSocket, { socket });
+    if (given.timeout) socket.setTimeout(given.timeout);
+    return socket.connect(normal);
   };
   const net: StackNet = {
     Socket,
@@ -98,6 +117,17 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
     isIP,
     isIPv4,
     isIPv6,
+    ...settingsFunctions(context.settings),
+    get BlockList(): NodeNet['BlockList'] {
+      return required<NodeNet>('node:net').BlockList;
+    },
+    get SocketAddress(): NodeNet['SocketAddress'] {
+      return required<NodeNet>('node:net').SocketAddress;
+    },
+    _normalizeArgs: normalizedList,
+    closeAll: () => {
+      for (const one of [...context.opened]) one.closeWithStack();
+    },
     dgram: createDgram(context),
     get http(): StackHttp {
       return http;
@@ -105,6 +135,27 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
   };
   const http = createHttp(net);
   return net;
+}
+
+/** The classes of one stack, which know it. */
+function classesOf(context: NetContext): { readonly Socket: SocketClass; readonly Server: ServerClass } {
+  const Socket = callable(
+    'Socket',
+    class extends StackSocket {
+      constructor(given?: SocketOptions) {
+        super(given, context);
+      }
+    },
+  );
+  const Server = callable(
+    'Server',
+    class extends StackServer {
+      constructor(given?: ServerOptions | OnConnection | null, onConnection?: OnConnection) {
+        super(given, onConnection, context);
+      }
+    },
+  );
+  return { Socket, Server };
 }
 
 function createDgram(context: NetContext): StackDgram {

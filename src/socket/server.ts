@@ -2,7 +2,7 @@
  * A TCP server in node:net's shape: `net.Server` over the stack.
  *
  * `listen` in all of Node's forms that mean TCP, 'listening', 'connection', 'drop', 'close' and 'error' in its order, and a
- * `close` that waits for the connections. What is left out: pipes, file descriptors, handles of other processes.
+ * `close` that waits for the connections. What is left out stands in docs/node-net.md.
  */
 
 import type { ServerOpts } from 'node:net';
@@ -17,6 +17,8 @@ import {
   validateNumber,
   validatePort,
 } from './arguments.ts';
+import { type AddressBlocker, blockListOf, isBlocked } from './blocking.ts';
+import { listenEnd, listenFailed, listenStart, serverSocket, tell } from './diagnostics.ts';
 import {
   alreadyListening,
   invalidArgType,
@@ -25,30 +27,42 @@ import {
   listenError,
   notRunning,
 } from './errors.ts';
-import type { AcceptedSocket, NetContext, ServerOfSocket } from './net-context.ts';
-import { EventEmitter, reportUncaught } from './node.ts';
+import type { AcceptedSocket, ClosedWithStack, NetContext, ServerOfSocket } from './net-context.ts';
+import { EventEmitter, reportUncaught, required } from './node.ts';
 import { TcpHandle } from './tcp-handle.ts';
 
 /** Options of a server: Node's. */
-export interface ServerOptions extends ServerOpts {}
+export interface ServerOptions extends ServerOpts {
+  /** Addresses whose connections are closed at once and not told of. */
+  readonly blockList?: AddressBlocker | undefined;
+}
 
 /** Connections that wait, when the program does not say: Node's number. */
 const BACKLOG_DEFAULT = 511;
 const BACKLOG_MAX = 65535;
 
 /** `net.Server`. Programs use the class that `createNet` made of it for their stack. */
-export class StackServer extends EventEmitter implements ServerOfSocket {
+export class StackServer extends EventEmitter implements ServerOfSocket, ClosedWithStack {
   allowHalfOpen: boolean;
   pauseOnConnect: boolean;
   noDelay: boolean;
   keepAlive: boolean;
-  /** Milliseconds. */
+  /** Seconds, although the option is milliseconds: as in Node. */
   keepAliveInitialDelay: number;
-  highWaterMark: number | undefined;
+  highWaterMark: number;
+  blockList: AddressBlocker | undefined;
   /** Connections above this number are closed at once, with 'drop'. Undefined or 0: no limit. */
   maxConnections?: number;
   /** Connections there are. Node's name. */
   _connections = 0;
+  static {
+    // A listener of 'connection' has rejected: its socket is at fault, not the server.
+    const rejected = function (this: StackServer, error: Error, event: string, socket: AcceptedSocket): void {
+      if (event === 'connection') socket.destroy(error);
+      else this.emit('error', error);
+    };
+    Object.defineProperty(StackServer.prototype, Symbol.for('nodejs.rejection'), { value: rejected });
+  }
   readonly #net: NetContext;
   #listener: TcpListener | null = null;
   #isReferenced = true;
@@ -69,18 +83,21 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
     const listener = typeof options === 'function' ? options : onConnection;
     if (typeof listener === 'function') this.on('connection', listener as (...args: unknown[]) => void);
     this.#net = net;
-    this.keepAliveInitialDelay = keepAliveDelay(settings);
+    this.keepAliveInitialDelay = Math.trunc(keepAliveDelay(settings) / 1000);
+    this.blockList = blockListOf(settings.blockList);
     if (settings.highWaterMark !== undefined) validateNumber(settings.highWaterMark, 'options.highWaterMark');
     this.allowHalfOpen = settings.allowHalfOpen || false;
     this.pauseOnConnect = Boolean(settings.pauseOnConnect);
     this.noDelay = Boolean(settings.noDelay);
     this.keepAlive = Boolean(settings.keepAlive);
-    this.highWaterMark = (settings.highWaterMark ?? -1) < 0 ? undefined : settings.highWaterMark;
+    const isGiven = (settings.highWaterMark ?? -1) >= 0;
+    this.highWaterMark = isGiven ? settings.highWaterMark! : defaultHighWaterMark();
   }
 
   listen(...args: unknown[]): this {
     const { options, callback } = normalizeArgs(args);
     if (this.#listener !== null) throw alreadyListening();
+    tell(listenStart, { server: this, options });
     if (callback !== null) this.once('listening', callback as () => void);
     this.#listening++;
     this.#heedSignal(options['signal']);
@@ -92,7 +109,8 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
     const backlog = Number(options['backlog']) || backlogOf(args);
     const host = options['host'] as string | undefined;
     if (host) this.#lookupAndListen(host, number, backlog, options);
-    else this.#listen(undefined, number, backlog, options);
+    // As Node: without a host there is nothing that could be IPv6 only.
+    else this.#listen(undefined, number, backlog, { ...options, ipv6Only: false });
     return this;
   }
 
@@ -122,10 +140,15 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
     if (this.#listener !== null) {
       this.#listener.close();
       this.#listener = null;
+      this.#net.opened.delete(this);
       this.#letGo();
     }
     this._emitCloseIfDrained();
     return this;
+  }
+
+  closeWithStack(): void {
+    this.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -189,10 +212,13 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       const failure = listenError(error.code, address ?? '::', port);
+      tell(listenFailed, { server: this, error: failure });
       process.nextTick(() => this.emit('error', failure));
       return;
     }
+    this.#net.opened.add(this);
     if (this.#isReferenced) this.#hold();
+    tell(listenEnd, { server: this });
     process.nextTick(() => {
       if (this.#listener !== null) this.emit('listening');
     });
@@ -208,6 +234,10 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
   };
 
   #take(endpoint: TcpEndpoint): void {
+    if (isBlocked(this.blockList, endpoint.remote.address, endpoint.family)) {
+      endpoint.close();
+      return;
+    }
     if (this.maxConnections && this._connections >= this.maxConnections) {
       this.#drop(endpoint);
       return;
@@ -220,21 +250,20 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
       pauseOnCreate: this.pauseOnConnect,
       noDelay: this.noDelay,
       keepAlive: this.keepAlive,
-      keepAliveInitialDelay: this.keepAliveInitialDelay,
-      ...(this.highWaterMark === undefined
-        ? {}
-        : { readableHighWaterMark: this.highWaterMark, writableHighWaterMark: this.highWaterMark }),
+      keepAliveInitialDelay: this.keepAliveInitialDelay * 1000,
+      readableHighWaterMark: this.highWaterMark,
+      writableHighWaterMark: this.highWaterMark,
     });
     this._connections++;
     socket.server = this;
     socket._server = this;
     this.emit('connection', socket);
+    tell(serverSocket, { socket });
   }
 
   #drop(endpoint: TcpEndpoint): void {
     const local = addressInfo(endpoint.local, endpoint.family);
     const remote = addressInfo(endpoint.remote, endpoint.family);
-    endpoint.close();
     this.emit('drop', {
       localAddress: local.address,
       localPort: local.port,
@@ -243,6 +272,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
       remotePort: remote.port,
       remoteFamily: remote.family,
     });
+    endpoint.close();
   }
 
   #hold(): void {
@@ -258,6 +288,11 @@ export class StackServer extends EventEmitter implements ServerOfSocket {
   }
 }
 
+/** What a stream holds before it says stop; Node's, as it is set now. */
+function defaultHighWaterMark(): number {
+  return required<typeof import('node:stream')>('node:stream').getDefaultHighWaterMark(false);
+}
+
 /** The backlog of listen(port, backlog) and listen(port, host, backlog); 0: none given. */
 function backlogOf(args: readonly unknown[]): number {
   for (const value of args.slice(1, 3)) {
@@ -269,5 +304,6 @@ function backlogOf(args: readonly unknown[]): number {
 
 function unlistenable(options: Record<string, unknown>): Error {
   if (options['path'] || 'fd' in options || 'handle' in options || '_handle' in options) return noPipes(options);
+  if ('port' in options || 'path' in options) return invalidArgValue('options', options);
   return invalidArgValue('options', options, 'must have the property "port" or "path"');
 }

@@ -3,6 +3,7 @@
  */
 
 import type { Duplex as NodeDuplex } from 'node:stream';
+import type { TransportErrorCode } from '../host/api.ts';
 import { endedByOther, invalidArgValue } from './errors.ts';
 import { Duplex } from './node.ts';
 
@@ -53,4 +54,14 @@ export function checkModes(options: unknown): void {
   for (const mode of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
     if (modes?.[mode]) throw invalidArgValue(`options.${mode}`, modes[mode], 'is not supported');
   }
+}
+
+/** The program closed the stack itself, which is to its sockets what `destroy` is: no error. */
+export function isMoot(code: TransportErrorCode): boolean {
+  return code === 'ECANCELED';
+}
+
+/** What is written after the peer has ended, and we with it, is no ordinary write after end. */
+export function afterEnd(this: NodeDuplex): void {
+  if (!this.allowHalfOpen) (this as { write: unknown }).write = writeAfterEnd;
 }

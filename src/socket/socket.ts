@@ -1,12 +1,9 @@
 /**
  * A TCP connection in node:net's shape: `net.Socket` over the stack.
  *
- * The same events in the same order, the same properties, errors and half-open rules as Node's class; a handle
- * (`tcp-handle.ts`) stands where libuv's stands there. What is left out: pipes, file descriptors, and trying several
- * addresses of one name.
+ * Events, properties, errors and half-open rules of Node's class (docs/node-net.md); `tcp-handle.ts` stands for libuv's handle.
  */
 
-import type { OnReadOpts } from 'node:net';
 import {
   type ChimneyHandle,
   type TcpEndpoint,
@@ -15,12 +12,30 @@ import {
   type TransportErrorCode,
 } from '../host/api.ts';
 import { type AddressInfo, addressInfo } from './addresses.ts';
-import { keepAliveDelay, noPipes, normalizeArgs, timerDuration, validateFunction } from './arguments.ts';
-import { callError, closedBeforeConnection, missingArgs, type SystemError, socketClosed } from './errors.ts';
+import {
+  keepAliveDelay,
+  noDescriptors,
+  noPipes,
+  normalizedOnce,
+  timerDuration,
+  validateFunction,
+} from './arguments.ts';
+import { type AddressBlocker, blockListOf } from './blocking.ts';
+import { callError, closedBeforeConnection, missingArgs, socketClosed } from './errors.ts';
+import { IdleTimer } from './idle-timer.ts';
 import type { AcceptedSocketOptions, NetContext, ServerOfSocket, SocketOptions } from './net-context.ts';
 import { Duplex, required } from './node.ts';
-import { attemptError, type ConnectTarget, connectError, connectOptions, resolveTarget } from './socket-connect.ts';
-import { bytesIn, bytesOf, type Callback, checkModes, type WriteItem, writeAfterEnd } from './socket-writes.ts';
+import { OnRead } from './on-read.ts';
+import { Attempts } from './socket-attempts.ts';
+import {
+  type ConnectTarget,
+  type ConnectWish,
+  connectOptions,
+  judgeConnect,
+  pipeWish,
+  resolveTargets,
+} from './socket-connect.ts';
+import { afterEnd, bytesIn, bytesOf, type Callback, checkModes, isMoot, type WriteItem } from './socket-writes.ts';
 import { type HandleEvents, TcpHandle } from './tcp-handle.ts';
 
 /** `net.Socket`. Programs use the class that `createNet` made of it for their stack. */
@@ -32,29 +47,40 @@ export class StackSocket extends Duplex {
   server: unknown = null;
   /** The server whose connections it is one of. Node's name. */
   _server: ServerOfSocket | null = null;
+  /** The name that was looked up. Node's name; TLS takes it for its server name. */
+  _host: string | null = null;
+  /** Node's names, which http and tls set on the sockets that they use. */
+  _parent: unknown = null;
+  _hadError = false;
+  /** Addresses tried for a name with several: 'address:port'. Undefined: none were. */
+  autoSelectFamilyAttemptedAddresses?: string[];
+  /** Addresses that it does not connect to. */
+  blockList?: AddressBlocker | undefined;
   /** What the handle tells. */
   static readonly #events: HandleEvents<StackSocket> = {
     connected: (socket) => socket.#connected(),
-    connectFailed: (socket, code) => socket.#connectFailed(code),
+    connectFailed: (socket, code) => {
+      if (isMoot(code)) socket.destroy();
+      else if (!socket.destroyed) socket.#attempts?.failed(code);
+    },
     chunk: (socket, chunk) => {
-      socket.#refreshIdle();
+      socket.#idle.refresh();
       return socket.push(chunk);
     },
-    userBuffer: (socket) => socket.#userBuffer,
-    filled: (socket, length) => socket.#filled(length),
-    ended: (socket) => socket.#ended(),
-    readFailed: (socket, code) => {
-      // The stack itself was closed under its sockets: who does not ask why is not made to end for it.
-      const isMoot = code === 'ECONNABORTED' && socket.listenerCount('error') === 0;
-      socket.destroy(isMoot ? undefined : callError(code, 'read'));
+    userBuffer: (socket) => socket.#onRead?.buffer ?? null,
+    filled: (socket, length) => {
+      socket.#idle.refresh();
+      return socket.#onRead!.filled(length);
     },
-    progress: (socket) => socket.#refreshIdle(),
+    ended: (socket) => socket.#ended(),
+    readFailed: (socket, code) => socket.destroy(isMoot(code) ? undefined : callError(code, 'read')),
+    progress: (socket) => socket.#idle.refresh(),
   };
   readonly #net: NetContext;
   #handle: TcpHandle | null = null;
   #endpoint: TcpEndpoint | null = null;
-  #target: ConnectTarget | null = null;
-  #idle: NodeJS.Timeout | null = null;
+  #attempts: Attempts | null = null;
+  readonly #idle = new IdleTimer();
   #lastWriteQueueSize = 0;
   #bytesRead = 0;
   #bytesWritten = 0;
@@ -66,13 +92,11 @@ export class StackSocket extends Duplex {
   #keepAlive: boolean;
   #keepAliveDelayMs: number;
   #isResetting = false;
-  #nextBuffer: (() => Uint8Array) | null = null;
-  /** The buffer that `onread` wants filled next. */
-  #userBuffer: Uint8Array | null = null;
-  #onRead: ((bytes: number, buffer: Uint8Array) => boolean) | null = null;
+  readonly #onRead: OnRead | null;
 
   constructor(options: SocketOptions | undefined, net: NetContext) {
     checkModes(options);
+    noDescriptors(options);
     const delayMs = keepAliveDelay(options ?? {});
     super({
       ...options,
@@ -83,10 +107,11 @@ export class StackSocket extends Duplex {
       signal: undefined,
     } as ConstructorParameters<typeof Duplex>[0]);
     this.#net = net;
+    this.blockList = blockListOf(options?.blockList);
     this.#noDelay = Boolean(options?.noDelay);
     this.#keepAlive = Boolean(options?.keepAlive);
     this.#keepAliveDelayMs = delayMs;
-    this.#takeOnRead(options?.onread);
+    this.#onRead = OnRead.of(options?.onread);
     this.on('end', afterEnd);
     const accepted = options as Partial<AcceptedSocketOptions> | undefined;
     if (accepted?.handle instanceof TcpHandle) this.#adopt(accepted.handle, Boolean(accepted.pauseOnCreate));
@@ -105,10 +130,11 @@ export class StackSocket extends Duplex {
   }
 
   connect(...args: unknown[]): this {
-    const { options, callback } = normalizeArgs(args);
+    const { options, callback } = normalizedOnce(args);
     if (callback !== null) this.once('connect', callback as () => void);
     if (options['port'] === undefined && options['path'] == null) throw missingArgs('options', 'port', 'path');
-    if (options['path']) throw noPipes(options);
+    const { path } = options;
+    if (path && this.#net.pipes === null) throw noPipes(options);
     delete (this as { write?: unknown }).write;
     if (this.destroyed) {
       this.#handle = null;
@@ -117,16 +143,17 @@ export class StackSocket extends Duplex {
     if (this.#handle === null) {
       // A closed socket may connect anew.
       (this as unknown as { _undestroy(): void })._undestroy();
-      this.#own = null;
-      this.#handle = new TcpHandle(this.#net.handles);
-      this.#handle.belongTo(this, StackSocket.#events);
-      this.#handle.hold();
+      this.#openHandle();
     }
-    this.#refreshIdle();
+    this.#idle.refresh();
     this.connecting = true;
+    const wish = path ? pipeWish(path, this.#net.lookup) : judgeConnect(options, this.#net);
     const handle = this.#handle;
-    resolveTarget(this, options, this.#net.lookup, (target) => {
-      if (this.#handle === handle) this.#attempt(handle, target);
+    resolveTargets(this, wish, (targets) => {
+      if (this.#handle !== handle) return;
+      this.#idle.refresh();
+      this.#attempts = new Attempts(this, wish, targets, (target, isFresh) => this.#attempt(wish, target, isFresh));
+      this.#attempts.start();
     });
     return this;
   }
@@ -135,14 +162,12 @@ export class StackSocket extends Duplex {
     if (this.destroyed) return this;
     this.timeout = ms;
     const duration = timerDuration(ms, 'msecs');
-    if (this.#idle !== null) clearTimeout(this.#idle);
-    this.#idle = null;
+    this.#idle.set(duration, () => this._onTimeout());
     if (callback !== undefined) validateFunction(callback, 'callback');
     if (duration === 0) {
       if (callback !== undefined) this.removeListener('timeout', callback);
       return this;
     }
-    this.#idle = setTimeout(() => this._onTimeout(), duration).unref();
     if (callback !== undefined) this.once('timeout', callback);
     return this;
   }
@@ -191,7 +216,7 @@ export class StackSocket extends Duplex {
 
   get bytesWritten(): number {
     const waiting = (this as unknown as { writableBuffer?: readonly WriteItem[] }).writableBuffer ?? [];
-    return (this.#handle?.bytesWritten ?? this.#bytesWritten) + this.#pendingBytes + bytesIn(waiting);
+    return this._bytesDispatched + this.#pendingBytes + bytesIn(waiting);
   }
 
   get localAddress(): string | undefined {
@@ -216,6 +241,27 @@ export class StackSocket extends Duplex {
 
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
     return this.#peerAddress()?.family;
+  }
+
+  /** Node's names for the above. */
+  get _connecting(): boolean {
+    return this.connecting;
+  }
+  get _bytesDispatched(): number {
+    return this.#handle?.bytesWritten ?? this.#bytesWritten;
+  }
+
+  _getsockname(): AddressInfo | Record<string, never> {
+    return this.address();
+  }
+
+  _getpeername(): AddressInfo | Record<string, never> {
+    return this.#peerAddress() ?? {};
+  }
+
+  _reset(): this {
+    this.#isResetting = true;
+    return this.destroy();
   }
 
   override pause(): this {
@@ -243,8 +289,8 @@ export class StackSocket extends Duplex {
   /** Closes the connection by RST. */
   resetAndDestroy(): this {
     if (this.#handle === null) this.destroy(socketClosed());
-    else if (this.connecting) this.once('connect', () => this.#reset());
-    else this.#reset();
+    else if (this.connecting) this.once('connect', () => this._reset());
+    else this._reset();
     return this;
   }
 
@@ -286,14 +332,18 @@ export class StackSocket extends Duplex {
 
   override _destroy(error: Error | null, callback: Callback): void {
     this.connecting = false;
-    if (this.#idle !== null) clearTimeout(this.#idle);
-    this.#idle = null;
+    this.#idle.clear();
     const handle = this.#handle;
+    const attempts = this.#attempts;
+    this.#attempts = null;
     if (handle === null) {
       callback(error);
       process.nextTick(() => this.emit('close'));
     } else {
-      const closed = (): void => void this.emit('close', error !== null && error !== undefined);
+      const closed = (): void => {
+        attempts?.cancelled();
+        this.emit('close', error !== null && error !== undefined);
+      };
       this.#bytesRead = handle.bytesRead;
       this.#bytesWritten = handle.bytesWritten;
       if (this.#isResetting) handle.reset(closed);
@@ -309,96 +359,70 @@ export class StackSocket extends Duplex {
     server._emitCloseIfDrained();
   }
 
-  /** Node's name for what happens when nothing did for a while; TLS and http call it too. */
+  /** Node's names for: nothing happened for a while, and something did; TLS and http call them too. */
   _onTimeout(): void {
     const queued = this.#handle?.writeQueueSize ?? 0;
     if (this.#lastWriteQueueSize > 0 && this.#lastWriteQueueSize !== queued) {
       // A write is making progress.
       this.#lastWriteQueueSize = queued;
-      this.#refreshIdle();
+      this.#idle.refresh();
       return;
     }
     this.emit('timeout');
   }
 
-  /** Node's name for: something happened. */
   _unrefTimer(): void {
-    this.#refreshIdle();
+    this.#idle.refresh();
   }
 
   #connected(): void {
     if (this.destroyed) return;
+    this.#attempts?.succeeded();
+    this.#attempts = null;
     this.connecting = false;
     this.#own = null;
-    this.#refreshIdle();
+    this.#idle.refresh();
     this.#applyOptions();
     this.emit('connect');
     this.emit('ready');
     if (!this.isPaused()) this.read(0);
   }
 
-  #connectFailed(code: TransportErrorCode): void {
-    if (this.destroyed) return;
-    this.connecting = false;
-    const target = this.#target!;
-    const error = connectError(target, code);
-    this.emit('connectionAttemptFailed', target.address, target.port, target.family, error);
-    this.destroy(error);
-  }
-
-  #filled(length: number): boolean {
-    this.#refreshIdle();
-    const wantsMore = this.#onRead!(length, this.#userBuffer!) !== false;
-    if (this.#nextBuffer !== null) {
-      const next = this.#nextBuffer();
-      if (next instanceof Uint8Array) this.#userBuffer = next;
-    }
-    return wantsMore;
-  }
-
   #ended(): void {
-    this.#refreshIdle();
+    this.#idle.refresh();
     if (this.readableEnded) return;
     this.push(null);
     this.read(0);
-  }
-
-  #takeOnRead(onread: OnReadOpts | undefined): void {
-    if (onread === undefined || onread === null || typeof onread !== 'object' || typeof onread.callback !== 'function')
-      return;
-    const buffer = onread.buffer as Uint8Array | (() => Uint8Array);
-    if (typeof buffer === 'function') {
-      this.#nextBuffer = buffer;
-      this.#userBuffer = buffer();
-    } else if (buffer instanceof Uint8Array) this.#userBuffer = buffer;
-    else return;
-    this.#onRead = onread.callback as (bytes: number, buffer: Uint8Array) => boolean;
   }
 
   #adopt(handle: TcpHandle, isPaused: boolean): void {
     this.#handle = handle;
     this.#endpoint = handle.endpoint;
     handle.belongTo(this, StackSocket.#events);
+    this.#onRead?.begin();
     this.#applyOptions();
     if (isPaused) (this as unknown as { readableFlowing: boolean | null }).readableFlowing = false;
     else this.read(0);
   }
 
-  #attempt(handle: TcpHandle, target: ConnectTarget): void {
-    this.#refreshIdle();
-    this.#target = target;
-    let failure: SystemError | null = null;
-    try {
-      if (handle.endpoint !== null) throw new TransportError('EINVAL', 'the socket is connected already');
-      handle.connect(connectOptions(target));
-      this.#endpoint = handle.endpoint;
-    } catch (error) {
-      if (!(error instanceof TransportError)) throw error;
-      failure = attemptError(target, error.code);
+  #openHandle(): void {
+    this.#own = null;
+    this.#handle = new TcpHandle(this.#net.handles);
+    this.#handle.belongTo(this, StackSocket.#events);
+    this.#handle.hold();
+    this.#onRead?.begin();
+  }
+
+  /** Begins an attempt. Throws TransportError. */
+  #attempt(wish: ConnectWish, target: ConnectTarget, isFresh: boolean): void {
+    if (isFresh) {
+      this.#handle?.close(() => {});
+      this.#openHandle();
     }
-    // An own end that cannot be had is no attempt.
-    if (failure?.syscall !== 'bind') this.emit('connectionAttempt', target.address, target.port, target.family);
-    if (failure !== null) this.destroy(failure);
+    const handle = this.#handle!;
+    if (handle.endpoint !== null) throw new TransportError('EINVAL', 'the socket is connected already');
+    handle.connect(connectOptions(target, wish), (target.family === undefined && this.#net.pipes) || undefined);
+    this.#endpoint = handle.endpoint;
   }
 
   #applyOptions(): void {
@@ -409,21 +433,12 @@ export class StackSocket extends Duplex {
   }
 
   get #liveEndpoint(): TcpEndpoint | null {
-    return this.#handle === null ? null : this.#handle.endpoint;
-  }
-
-  #reset(): void {
-    this.#isResetting = true;
-    this.destroy();
+    return this.#handle?.endpoint ?? null;
   }
 
   #readWithOnRead(): void {
     const handle = this.#handle;
     if (this.#onRead !== null && !this.connecting && handle !== null && !handle.reading) handle.readStart();
-  }
-
-  #refreshIdle(): void {
-    this.#idle?.refresh();
   }
 
   #ownAddress(): AddressInfo | null {
@@ -448,7 +463,7 @@ export class StackSocket extends Duplex {
       callback(socketClosed());
       return;
     }
-    this.#refreshIdle();
+    this.#idle.refresh();
     const chunks = bytesOf(items);
     const total = bytesIn(items);
     const isDone = handle.write(chunks, total, (code) => this.#written(code, callback));
@@ -473,16 +488,12 @@ export class StackSocket extends Duplex {
       return;
     }
     if (code !== null) {
-      callback(callError(code, 'write'));
+      if (isMoot(code)) this.destroy();
+      callback(isMoot(code) ? null : callError(code, 'write'));
       return;
     }
-    this.#refreshIdle();
+    this.#idle.refresh();
     this.#lastWriteQueueSize = 0;
     callback(null);
   }
-}
-
-/** What is written after the peer has ended, and we with it, is no ordinary write after end. */
-function afterEnd(this: StackSocket): void {
-  if (!this.allowHalfOpen) (this as { write: unknown }).write = writeAfterEnd;
 }

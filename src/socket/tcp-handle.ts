@@ -19,6 +19,9 @@ export interface KeepAlive {
   unref(): void;
 }
 
+/** Whatever opens connections. */
+export type ConnectWay = Pick<Transports, 'connect'>;
+
 /** What the handles of one stack share. */
 export interface HandleContext {
   readonly transports: Transports;
@@ -119,10 +122,10 @@ export class TcpHandle implements TcpHandler {
     this.hold();
   }
 
-  /** Begins an active open. Throws TransportError where none is possible. */
-  connect(options: ConnectOptions): void {
+  /** Begins an active open, by way of the stack unless told another. Throws TransportError where none is possible. */
+  connect(options: ConnectOptions, way: ConnectWay = this.#context.transports): void {
     this.#isConnecting = true;
-    this.#open(this.#context.transports.connect(options, this));
+    this.#open(way.connect(options, this));
   }
 
   #open(endpoint: TcpEndpoint): void {

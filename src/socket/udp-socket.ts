@@ -2,14 +2,23 @@
  * A UDP socket in node:dgram's shape: `dgram.Socket` over the stack.
  *
  * bind, connect, send in all of Node's overloads, 'listening', 'message', 'connect', 'error' and 'close' in its order. A send
- * before the socket is bound binds it and waits. What is left out: multicast membership, socket options of the kernel.
+ * before the socket is bound binds it and waits. What is left out stands in docs/node-net.md.
  */
 
 import { type Endpoint, TransportError, type TransportErrorCode, type UdpHandler, type UdpPort } from '../host/api.ts';
 import { type AddressInfo, addressInfo } from './addresses.ts';
-import { type LookupFunction, onAbort, validatePort, validateString } from './arguments.ts';
 import {
+  type LookupFunction,
+  onAbort,
+  validateFunction,
+  validateNumber,
+  validatePort,
+  validateString,
+} from './arguments.ts';
+import {
+  badBufferSize,
   badSocketType,
+  bufferSizeError,
   callError,
   dgramAlreadyBound,
   dgramIsConnected,
@@ -19,7 +28,7 @@ import {
   outOfBounds,
   placeError,
 } from './errors.ts';
-import type { NetContext } from './net-context.ts';
+import type { ClosedWithStack, NetContext } from './net-context.ts';
 import { AsyncResource, EventEmitter, reportUncaught } from './node.ts';
 
 export type UdpType = 'udp4' | 'udp6';
@@ -29,6 +38,8 @@ export interface UdpSocketOptions {
   readonly type: UdpType;
   readonly lookup?: LookupFunction | undefined;
   readonly signal?: AbortSignal | undefined;
+  readonly recvBufferSize?: number | undefined;
+  readonly sendBufferSize?: number | undefined;
 }
 
 /** What 'message' tells of the sender. */
@@ -43,11 +54,14 @@ type Bytes = string | ArrayBufferView;
 const Bind = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
 const Connect = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
 
+/** Linux's default of both buffer sizes. */
+const BUFFER_BYTES = 212_992;
+
 /** Sends and connects that wait for the port; more are refused with ENOBUFS. */
 const WAITING_MAX = 1024;
 
 /** `dgram.Socket`. */
-export class StackUdpSocket extends EventEmitter {
+export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   readonly type: UdpType;
   readonly #net: NetContext;
   readonly #lookupName: LookupFunction;
@@ -60,6 +74,9 @@ export class StackUdpSocket extends EventEmitter {
   #isClosed = false;
   #isReferenced = true;
   #isHolding = false;
+  /** Bytes that were asked for; a datagram waits nowhere, so that they bound nothing. */
+  #receiveBytes: number;
+  #sendBytes: number;
 
   constructor(options: UdpSocketOptions | UdpType, onMessage: AnyListener | undefined, net: NetContext) {
     super();
@@ -67,7 +84,10 @@ export class StackUdpSocket extends EventEmitter {
     if (settings.type !== 'udp4' && settings.type !== 'udp6') throw badSocketType();
     this.type = settings.type;
     this.#net = net;
+    if (settings.lookup !== undefined) validateFunction(settings.lookup, 'lookup');
     this.#lookupName = settings.lookup ?? net.lookup;
+    this.#receiveBytes = settings.recvBufferSize || BUFFER_BYTES;
+    this.#sendBytes = settings.sendBufferSize || BUFFER_BYTES;
     if (typeof onMessage === 'function') this.on('message', onMessage as (...args: unknown[]) => void);
     if (settings.signal === undefined) return;
     const forget = onAbort(settings.signal, () => {
@@ -185,11 +205,16 @@ export class StackUdpSocket extends EventEmitter {
     }
     this.#checkRunning();
     this.#isClosed = true;
+    this.#net.opened.delete(this);
     this.#port?.close();
     this.#port = null;
     this.#letGo();
     process.nextTick(() => this.emit('close'));
     return this;
+  }
+
+  closeWithStack(): void {
+    if (!this.#isClosed) this.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -207,6 +232,48 @@ export class StackUdpSocket extends EventEmitter {
     this.#isReferenced = false;
     this.#letGo();
     return this;
+  }
+
+  /** Hops of what is sent from now on, 1 to 255. */
+  setTTL(hops: number): number {
+    const ttl = validateNumber(hops, 'ttl');
+    if (this.#port === null) throw callError('EBADF', 'setTTL');
+    if (!(ttl >= 1 && ttl <= 255)) throw callError('EINVAL', 'setTTL');
+    this.#port.setHopLimit(ttl);
+    return ttl;
+  }
+
+  getRecvBufferSize(): number {
+    if (this.#port === null) throw bufferSizeError('uv_recv_buffer_size');
+    return this.#receiveBytes;
+  }
+
+  setRecvBufferSize(size: number): void {
+    this.#receiveBytes = this.#checkedSize(size, 'uv_recv_buffer_size');
+  }
+
+  getSendBufferSize(): number {
+    if (this.#port === null) throw bufferSizeError('uv_send_buffer_size');
+    return this.#sendBytes;
+  }
+
+  setSendBufferSize(size: number): void {
+    this.#sendBytes = this.#checkedSize(size, 'uv_send_buffer_size');
+  }
+
+  #checkedSize(size: number, call: string): number {
+    if (size >>> 0 !== size) throw badBufferSize();
+    if (this.#port === null) throw bufferSizeError(call);
+    return size;
+  }
+
+  /** A datagram goes out or is given up at once: nothing waits. */
+  getSendQueueSize(): number {
+    return 0;
+  }
+
+  getSendQueueCount(): number {
+    return 0;
   }
 
   #checkRunning(): void {
@@ -231,6 +298,7 @@ export class StackUdpSocket extends EventEmitter {
       return;
     }
     this.#bind = Bind.DONE;
+    this.#net.opened.add(this);
     if (this.#isReferenced) this.#hold();
     this.emit('listening');
     const waiting = this.#waiting ?? [];

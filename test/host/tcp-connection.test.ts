@@ -361,7 +361,7 @@ describe('closing', () => {
     }
     await closing;
     world.runtime.advance(100_000);
-    expect(client.error).toBe('ECONNABORTED');
+    expect(client.error).toBe('ECANCELED');
     expect(server.error).toBe('ECONNRESET');
     expect(() => world.a.connect({ remote: { address: B4, port: 80 } }, client)).toThrow(/closed/);
   });

@@ -1,13 +1,22 @@
 /** The same scenarios in node:net's own world and in ours: what is seen must be the same, event for event. */
 
 import { describe, expect, test } from 'vitest';
+import { attemptScenarios } from './scenarios-attempts.ts';
 import { flowScenarios } from './scenarios-flow.ts';
 import { lifeScenarios } from './scenarios-life.ts';
+import { serverScenarios } from './scenarios-server.ts';
 import { shapeScenarios } from './scenarios-shape.ts';
 import { udpScenarios } from './scenarios-udp.ts';
 import { fakeWorld, linkWorld, loopbackWorld, nodeWorld, type World } from './world.ts';
 
-const scenarios = { ...lifeScenarios, ...flowScenarios, ...shapeScenarios, ...udpScenarios };
+const scenarios = {
+  ...lifeScenarios,
+  ...attemptScenarios,
+  ...flowScenarios,
+  ...serverScenarios,
+  ...shapeScenarios,
+  ...udpScenarios,
+};
 
 const worlds = [
   ['ours over transports in memory', fakeWorld],

@@ -223,6 +223,8 @@ export class FakeTransports implements Transports {
   #nextPort = 49152;
   /** Connections whose SYN nobody answers. */
   isMute = false;
+  /** An address that does not answer. */
+  muteAddress: string | null = null;
   /** Ends of all connections made, in order: client, server, client, server. */
   readonly endpoints: FakeEndpoint[] = [];
 
@@ -236,11 +238,12 @@ export class FakeTransports implements Transports {
     const local = { address: options.local?.address ?? this.#address, port: options.local?.port ?? this.#nextPort++ };
     const client = new FakeEndpoint(local, options.remote);
     client.handler = handler;
-    if (this.isMute) return client;
+    if (this.isMute || options.remote.address === this.muteAddress) return client;
     setImmediate(() => {
       const listener = this.#listeners.get(options.remote.port);
       if (client.isOver) return;
-      if (listener === undefined) {
+      // Nobody listens on the loopback of the other family.
+      if (listener === undefined || options.remote.address === '::1') {
         client.fail('ECONNREFUSED');
         return;
       }
@@ -256,10 +259,12 @@ export class FakeTransports implements Transports {
 
   listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener {
     const port = options.local.port === 0 ? this.#nextPort++ : options.local.port;
-    if (this.#listeners.has(port)) throw new TransportError('EADDRINUSE', 'taken');
+    // One that takes IPv6 only leaves the port to IPv4.
+    const key = options.ipv6Only === true ? -port : port;
+    if (this.#listeners.has(key)) throw new TransportError('EADDRINUSE', 'taken');
     if (options.local.address === '198.51.100.77') throw new TransportError('EADDRNOTAVAIL', 'not ours');
-    this.#listeners.set(port, { options, take: onConnection });
-    return { local: { ...options.local, port }, close: () => void this.#listeners.delete(port) };
+    this.#listeners.set(key, { options, take: onConnection });
+    return { local: { ...options.local, port }, close: () => void this.#listeners.delete(key) };
   }
 
   bindUdp(local: Endpoint, handler: UdpHandler): UdpPort {
@@ -280,6 +285,7 @@ export class FakeTransports implements Transports {
         });
         return null;
       },
+      setHopLimit: () => {},
       close: () => void this.#udp.delete(port),
     };
   }

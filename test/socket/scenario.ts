@@ -10,6 +10,7 @@ export type Log = unknown[];
 export const SOCKET_EVENTS: readonly string[] = [
   'connectionAttempt',
   'connectionAttemptFailed',
+  'connectionAttemptTimeout',
   'lookup',
   'connect',
   'ready',
@@ -25,8 +26,9 @@ export const SERVER_EVENTS: readonly string[] = ['listening', 'connection', 'dro
 /** An error as a program can see it. */
 export function seen(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
-  const { name, message, code, errno, syscall, address, port } = error as Error & Record<string, unknown>;
-  return { name, message, code, errno, syscall, address, port };
+  const { name, message, code, errno, syscall, address, port, hostname } = error as Error & Record<string, unknown>;
+  const own = { name, message, code, errno, syscall, address, port, hostname };
+  return error instanceof AggregateError ? { ...own, errors: error.errors.map(seen) } : own;
 }
 
 /** Notes the events of an emitter. Sockets among the arguments are noted by name only. */

@@ -182,6 +182,33 @@ export const udpScenarios: Readonly<Record<string, Scenario>> = {
     return withoutPorts(seen(error), { [port]: 'SERVER' });
   },
 
+  'options of a socket, and the moments for them': async (world) => {
+    const fresh: Any = world.clientUdp.createSocket({ type: 'udp4', recvBufferSize: 5000 } as Any);
+    const log: unknown[] = [
+      thrown(() => fresh.getRecvBufferSize()),
+      thrown(() => fresh.setSendBufferSize(-1)),
+      thrown(() => fresh.setSendBufferSize('x')),
+      thrown(() => fresh.setSendBufferSize(5000)),
+      thrown(() => fresh.setTTL('x')),
+      thrown(() => (world.clientUdp.createSocket as Any)({ type: 'udp4', lookup: 5 })),
+      fresh.getSendQueueSize(),
+      fresh.getSendQueueCount(),
+    ];
+    fresh.bind(0);
+    await once(fresh, 'listening');
+    log.push(
+      fresh.setTTL(5),
+      kind(() => fresh.setTTL(0)),
+      kind(() => fresh.setTTL(256)),
+      kind(() => fresh.setTTL('x')),
+    );
+    fresh.setRecvBufferSize(10_000);
+    fresh.setSendBufferSize(10_000);
+    log.push(fresh.getRecvBufferSize() >= 10_000, fresh.getSendBufferSize() >= 10_000);
+    fresh.close();
+    return log;
+  },
+
   'a signal closes a socket': async (world) => {
     const log: unknown[] = [];
     const controller = new AbortController();

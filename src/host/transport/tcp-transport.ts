@@ -166,13 +166,13 @@ export class TcpTransport implements UpperProtocol {
     return this.slab.live;
   }
 
-  /** Resets all connections and closes all listeners; handlers hear of it on the last turn. */
+  /** Resets all connections and closes all listeners; handlers hear of it on the last turn, as ECANCELED. */
   close(): void {
     this.isClosed = true;
     for (const listener of this.listeners.all()) listener.close();
     for (const endpoint of this.endpoints()) {
       if (endpoint.location === 'closed') this.release(endpoint);
-      else this.abort(endpoint, 'ECONNABORTED');
+      else this.abort(endpoint, 'ECANCELED');
     }
   }
 

@@ -36,6 +36,8 @@ class HostUdpPort implements UdpPort, Bound {
   readonly handler: UdpHandler;
   readonly #udp: UdpTransport;
   isClosed = false;
+  /** TTL or hop limit; 0: the default. */
+  hopLimit = 0;
   /** Where the last datagram went, and by which path: most ports talk to one peer. */
   #lastTo = '';
   #lastPath: PathEntry | null = null;
@@ -59,7 +61,11 @@ class HostUdpPort implements UdpPort, Bound {
     if (this.isClosed) return 'EPIPE';
     if (!(to.port > 0 && to.port <= 65_535)) return 'EINVAL';
     const path = this.#pathTo(to.address);
-    return typeof path === 'string' ? path : this.#udp.send(path, this.port, to.port, bytes);
+    return typeof path === 'string' ? path : this.#udp.send(path, this, to.port, bytes);
+  }
+
+  setHopLimit(hops: number): void {
+    this.hopLimit = hops;
   }
 
   close(): void {
@@ -153,20 +159,20 @@ export class UdpTransport implements UpperProtocol {
   }
 
   /** One datagram. */
-  send(path: PathEntry, from: number, to: number, payload: Uint8Array): TransportErrorCode | null {
+  send(path: PathEntry, from: HostUdpPort, to: number, payload: Uint8Array): TransportErrorCode | null {
     if (payload.length > (path.family === 4 ? PAYLOAD_MAX_IP4 : PAYLOAD_MAX_IP6)) return 'EMSGSIZE';
     const length = UDP_HEADER_LENGTH + payload.length;
     const out = this.ip.beginPacket(path, length);
     if (out === null) return 'ENOBUFS';
     const { bytes, at } = out;
-    write16(bytes, at, from);
+    write16(bytes, at, from.port);
     write16(bytes, at + 2, to);
     write16(bytes, at + 4, length);
     write16(bytes, at + 6, 0);
     copyBytes(payload, 0, payload.length, bytes, at + UDP_HEADER_LENGTH);
     // A computed 0 is sent as all ones: 0 says that there is no checksum. 768-1.
     write16(bytes, at + 6, pathChecksum(path, IpProtocol.UDP, bytes, at, length) || 0xffff);
-    return this.ip.sendPacket(out, length, IpProtocol.UDP, 0, 0, 0, false) ? null : 'EHOSTUNREACH';
+    return this.ip.sendPacket(out, length, IpProtocol.UDP, from.hopLimit, 0, 0, false) ? null : 'EHOSTUNREACH';
   }
 
   receive(rx: RxPacket): boolean {
