@@ -82,6 +82,8 @@ export interface TcpEndpoint {
   setHopLimit(hops: number): void;
   /** IPv4 TOS or IPv6 traffic class. */
   setTrafficClass(value: number): void;
+  /** 802.1p priority of the connection's frames on an Ethernet link, 0 to 7; default 0. SO_PRIORITY. */
+  setUserPriority(priority: number): void;
   /** Numbers for people: state, RTT, windows, retransmissions. */
   info(): TcpInfo;
 }

@@ -130,6 +130,7 @@ export class FakeEndpoint implements TcpEndpoint {
   setReceiveBuffer(): void {}
   setUserTimeout(): void {}
   setHopLimit(): void {}
+  setUserPriority(): void {}
   setTrafficClass(): void {}
 
   info(): TcpInfo {

@@ -255,7 +255,7 @@ describe('what cannot be taken, and why', () => {
     ]);
   });
 
-  test('VLANs: resources and mismatch (VLAN-007 to VLAN-011)', () => {
+  test('VLANs: zero and non-zero ones, those of the interface, resources and mismatch [VLAN-002, VLAN-006, VLAN-007, VLAN-008, VLAN-009, VLAN-010, VLAN-011]', () => {
     const status = (options: ConstructorParameters<typeof World>[0], ...ids: number[]): string[] => {
       const w = new World(options);
       const blocks = ids.map((vlanId) => w.neighborBlock(new HostObject(), { vlanId }));

@@ -89,7 +89,7 @@ function fixIpChecksum(bytes: Uint8Array, at: number, length: number): void {
 }
 
 describe('link layer', () => {
-  test('VLAN of the neighbor: others are dropped, with VLAN 0 all are taken (VLAN-016 to VLAN-018)', () => {
+  test('VLAN of the neighbor: others are dropped, with VLAN 0 all are taken, whatever their priority and in their order [VLAN-016, VLAN-017, VLAN-018, VLAN-019]', () => {
     const w = new World();
     const c = w.offload({}, {}, { vlanId: 5 });
     c.receive(c.frame({ text: ascii('a') }));
@@ -102,9 +102,19 @@ describe('link layer', () => {
     const zero = world();
     for (const vlanTci of [-1, 0, 9]) zero.c.receive(zero.c.frame({ ...nextText(zero.c), vlanTci }));
     expect(zero.w.host.takeLog()).toEqual(Array(3).fill('indicate 1 SUCCESS'));
+
+    // One batch, low priorities before high ones: the connection's order is that of the wire.
+    const mixed = world();
+    const frames = [0, 7, 3, 6].map((priority, i) => {
+      const frame = mixed.c.frame({ text: ascii(String(i)), vlanTci: priority << 13 });
+      mixed.c.peerSeq++;
+      return frame;
+    });
+    mixed.c.receive(...frames);
+    expect(mixed.w.host.indicated.map((bytes) => String.fromCharCode(...bytes)).join('')).toBe('0123');
   });
 
-  test('tags of frames sent (VLAN-012 to VLAN-015, VLAN-001)', () => {
+  test('tags of frames sent [VLAN-001, VLAN-002, VLAN-003, VLAN-012, VLAN-013, VLAN-014, VLAN-015]', () => {
     const sent = (vlanId: number, userPriority: number, supports8021p = true): object => {
       const w = new World({ supports8021p });
       const c = w.offload({ userPriority }, {}, { vlanId });

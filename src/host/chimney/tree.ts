@@ -122,7 +122,10 @@ export function newNeighborBlock(neighbor: OffloadedNeighbor, nowUs: number): Of
   const cached = neighborCached(neighbor, nowUs);
   const delegated = new NeighborDelegatedState();
   delegated.nicReachabilityDelta = cached.hostReachabilityDelta;
-  block.constState = new NeighborConstState();
+  const constant = new NeighborConstState();
+  // VLAN-004: the VLAN of our frames is the neighbor's; 0 where the interface has none.
+  constant.vlanId = Math.max(0, neighbor.adapter.iface.vlanTci);
+  block.constState = constant;
   block.cachedState = cached;
   block.delegatedState = delegated;
   return block;

@@ -8,7 +8,7 @@
 import type { NdisForProtocol } from '../../ndis/protocol.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
-import { encodeEthernet } from '../../wire/ethernet.ts';
+import { encodeEthernet, NO_VLAN, vlanTci } from '../../wire/ethernet.ts';
 import type { IpContext } from '../path/context.ts';
 import { PacketPool } from '../path/packet-pool.ts';
 import { type Interface, LINK_HEADROOM, OutPacket, type PathEntry } from '../path/types.ts';
@@ -78,8 +78,10 @@ export class Transmitter {
     }
     let at = out.packetAt;
     if (iface.medium === 'ethernet') {
-      at -= iface.vlanTci < 0 ? 14 : 18;
-      encodeEthernet(out.bytes, at, mac, 0, iface.mac, 0, etherType, iface.vlanTci);
+      // IEEE 802.1Q: a priority without a VLAN goes in a tag of VLAN 0.
+      const tci = iface.vlanTci < 0 && out.priority === 0 ? NO_VLAN : vlanTci(Math.max(0, iface.vlanTci), out.priority);
+      at -= tci < 0 ? 14 : 18;
+      encodeEthernet(out.bytes, at, mac, 0, iface.mac, 0, etherType, tci);
     }
     const length = out.packetAt + out.packetLength - at;
     const { list, netBuffer, mdl } = out;

@@ -41,6 +41,7 @@ export class PacketPool implements PacketHome {
     out.next = null;
     out.path = path;
     out.isFree = false;
+    out.priority = 0;
     out.list.largeSendMss = 0;
     return out;
   }

@@ -389,6 +389,8 @@ export class OutPacket {
   next: OutPacket | null = null;
   packetAt = 0;
   packetLength = 0;
+  /** 802.1p priority of the frame, 0 to 7. */
+  priority = 0;
   /** False from `beginPacket` until it is back. */
   isFree = true;
   readonly home: PacketHome;

@@ -81,6 +81,14 @@ export function setTrafficClass(endpoint: HostEndpoint, value: number): void {
   change(endpoint, cached, 0);
 }
 
+/** 802.1p priority of the frames of all further segments, on the host path and below. VLAN-004. */
+export function setUserPriority(endpoint: HostEndpoint, priority: number): void {
+  const cached = begin(endpoint);
+  if (cached === null) return;
+  cached.userPriority = clamp(priority, 0, 7);
+  change(endpoint, cached, 0);
+}
+
 /** The record's cached state, to be changed; null when the connection is over. */
 function begin(endpoint: HostEndpoint): TcpCachedState | null {
   if ((endpoint.flags & (EndpointFlag.RELEASED | EndpointFlag.CLOSED_DUE)) !== 0) return null;

@@ -193,6 +193,10 @@ export class HostEndpoint implements TcpEndpoint {
     options.setTrafficClass(this, value);
   }
 
+  setUserPriority(priority: number): void {
+    options.setUserPriority(this, priority);
+  }
+
   info(): TcpInfo {
     return infoOf(this);
   }

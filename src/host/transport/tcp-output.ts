@@ -72,6 +72,7 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
   if (isLeft) write16(bytes, at + CHECKSUM_AT, partialPathChecksum(path, IpProtocol.TCP, length));
   else writeChecksum(path, bytes, at, length);
   const { words, base } = tcp;
+  out.priority = words[base + TcpWord.USER_PRIORITY]!;
   t.ip.sendPacket(
     out,
     length,

@@ -8,7 +8,7 @@
 
 import { seqDiff } from '../../base/seq.ts';
 import { GATHER_MAX, GATHER_RUN_LEAST, type Gather } from '../../link/link.ts';
-import { type FamilyStatistics, TcpUploadReason } from '../../ndis/miniport.ts';
+import { TcpUploadReason } from '../../ndis/miniport.ts';
 import { TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';
