@@ -13,6 +13,7 @@ import type { TcpOptions } from './host/transport/tcp-transport.ts';
 import type { Link } from './link/link.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
 import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
+import type { LookupFunction } from './socket/arguments.ts';
 import { type IntermediateChoice, whyNoIntermediate } from './stack-drivers.ts';
 import type { EngineAdapterOptions } from './target/engine/engine.ts';
 import type { PacketTap, Trace } from './trace/trace.ts';
@@ -58,6 +59,8 @@ export interface StackOptions {
   readonly targets?: TargetChoice | readonly TargetChoice[];
   /** Clock and randomness; default: the system's. */
   readonly runtime?: Runtime;
+  /** Finds addresses of names for the stack's sockets, in the form of `dns.lookup`. The default knows `localhost` and addresses. */
+  readonly lookup?: LookupFunction;
   /** Which connections are offloaded without being asked; default: none. */
   readonly policy?: OffloadPolicy;
   /** Whether a target's wish to be rid of a connection for a discretionary reason is granted. Default true. */
@@ -91,6 +94,7 @@ function shown(value: unknown): string {
 
 const STACK_KEYS: readonly string[] = [
   'links',
+  'lookup',
   'targets',
   'runtime',
   'policy',
@@ -152,6 +156,9 @@ export function checkStackOptions(options: StackOptions): void {
   checkPolicy(options.policy);
   if (options.verify !== undefined && typeof options.verify !== 'boolean' && typeof options.verify !== 'function') {
     throw new StackOptionError('verify', 'true, false or a function that takes findings', options.verify);
+  }
+  if (options.lookup !== undefined && typeof options.lookup !== 'function') {
+    throw new StackOptionError('lookup', 'a function in the form of dns.lookup', options.lookup);
   }
   checkTcp(options.tcp);
 }

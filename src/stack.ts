@@ -74,7 +74,10 @@ export class Stack {
     const targets = new Map<string, MiniportDriver>();
     for (const [i, link] of options.links.entries()) this.#addLink(link, targetOf(options, link, i), options, targets);
     this.targets = targets;
-    this.net = createNet(this.host, this.runtime instanceof SystemRuntime ? { keepAlive: this.runtime } : {});
+    this.net = createNet(this.host, {
+      ...(this.runtime instanceof SystemRuntime ? { keepAlive: this.runtime } : {}),
+      ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+    });
     this.dgram = this.net.dgram;
   }
 
