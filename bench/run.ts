@@ -19,6 +19,8 @@ interface Group {
   readonly name: string;
   readonly what: string;
   readonly rounds: number;
+  /** Left out, and said so, where the process is not root. */
+  readonly needsRoot?: boolean;
   readonly variants: readonly Variant[];
 }
 
@@ -40,6 +42,24 @@ const GROUPS: readonly Group[] = [
     variants: [
       { file: './cases/goodput.js', args: ['host', '256', '1500'] },
       { file: './cases/goodput.js', args: ['target', '256', '1500'] },
+    ],
+  },
+  {
+    name: 'device',
+    what: 'one connection, kernel to application and back, over a TUN device; Node over loopback beside it',
+    rounds: 3,
+    needsRoot: true,
+    variants: [
+      { file: './cases/device.js', args: ['node', 'in', '2048'] },
+      { file: './cases/device.js', args: ['host', 'in', '2048'] },
+      { file: './cases/device.js', args: ['target', 'in', '2048'] },
+      { file: './cases/device.js', args: ['host-plain', 'in', '512'] },
+      { file: './cases/device.js', args: ['target-plain', 'in', '512'] },
+      { file: './cases/device.js', args: ['node', 'out', '2048'] },
+      { file: './cases/device.js', args: ['host', 'out', '2048'] },
+      { file: './cases/device.js', args: ['target', 'out', '2048'] },
+      { file: './cases/device.js', args: ['host-plain', 'out', '512'] },
+      { file: './cases/device.js', args: ['target-plain', 'out', '512'] },
     ],
   },
   {
@@ -134,6 +154,10 @@ function main(args: readonly string[]): number {
   for (const group of GROUPS) {
     if (wanted.length > 0 && !wanted.includes(group.name)) continue;
     console.log(`\n${group.name}: ${group.what} (${group.rounds} rounds)`);
+    if (group.needsRoot === true && process.getuid?.() !== 0) {
+      console.log('  left out: needs root');
+      continue;
+    }
     for (const result of runGroup(group)) {
       results.push(result);
       const spread = result.min === result.max ? '' : `  [${shown(result.min)} … ${shown(result.max)}]`;
