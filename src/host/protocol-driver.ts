@@ -134,8 +134,9 @@ export class HostProtocol implements ProtocolDriver {
     this.#chimney.tcpOffloadReceiveComplete(lists);
   }
 
-  tcpOffloadDisconnectComplete(_context: unknown, list: NetBufferList): void {
-    this.#chimney.tcpOffloadDisconnectComplete(list);
+  tcpOffloadDisconnectComplete(_context: unknown, list: NetBufferList | null): void {
+    // DISC-046: nothing can be learned from a completion without a list.
+    if (list !== null) this.#chimney.tcpOffloadDisconnectComplete(list);
   }
 
   tcpOffloadForwardComplete(_context: unknown, lists: NetBufferList): void {

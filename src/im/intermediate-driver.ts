@@ -359,7 +359,7 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
   }
 
   /** ProtocolTcpOffloadDisconnectComplete. */
-  tcpOffloadDisconnectComplete(_context: unknown, list: NetBufferList): void {
+  tcpOffloadDisconnectComplete(_context: unknown, list: NetBufferList | null): void {
     this.events.tcpOffloadDisconnectComplete(this.miniportHandle, list);
   }
 

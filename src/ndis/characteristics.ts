@@ -85,8 +85,8 @@ export interface ClientTcpHandlers {
   tcpOffloadSendComplete(context: unknown, lists: NetBufferList): void;
   /** ProtocolTcpOffloadReceiveComplete. */
   tcpOffloadReceiveComplete(context: unknown, lists: NetBufferList): void;
-  /** ProtocolTcpOffloadDisconnectComplete. */
-  tcpOffloadDisconnectComplete(context: unknown, list: NetBufferList): void;
+  /** ProtocolTcpOffloadDisconnectComplete. The list may be null (DISC-046). */
+  tcpOffloadDisconnectComplete(context: unknown, list: NetBufferList | null): void;
   /** ProtocolTcpOffloadForwardComplete. */
   tcpOffloadForwardComplete(context: unknown, lists: NetBufferList): void;
   /** ProtocolTcpOffloadEvent; `offloadContext` is the driver's own NDIS_OFFLOAD_HANDLE. */

@@ -231,7 +231,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   }
 
   /** NdisTcpOffloadDisconnectComplete. */
-  tcpOffloadDisconnectComplete(handle: NdisMiniportHandle, list: NetBufferList): void {
+  tcpOffloadDisconnectComplete(handle: NdisMiniportHandle, list: NetBufferList | null): void {
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.DISCONNECT, list);

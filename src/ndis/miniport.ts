@@ -125,7 +125,7 @@ export interface TcpOffloadEventHandlers {
   /** NdisTcpOffloadReceiveComplete. */
   tcpOffloadReceiveComplete(handle: NdisMiniportHandle, lists: NetBufferList): void;
   /** NdisTcpOffloadDisconnectComplete. */
-  tcpOffloadDisconnectComplete(handle: NdisMiniportHandle, list: NetBufferList): void;
+  tcpOffloadDisconnectComplete(handle: NdisMiniportHandle, list: NetBufferList | null): void;
   /** NdisTcpOffloadForwardComplete. */
   tcpOffloadForwardComplete(handle: NdisMiniportHandle, lists: NetBufferList): void;
 }

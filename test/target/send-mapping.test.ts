@@ -168,7 +168,7 @@ function everyKindOfSegment(w: World, pathMtu: number): void {
 }
 
 describe('datagrams', () => {
-  test('IPv4: DF in each, no fragment, no longer than the path, numbered from the upper half (SEND-039, SEND-040, SEND-043, TCP-123)', () => {
+  test('IPv4: DF in each, no fragment, no longer than the path, numbered from the upper half (SEND-039, SEND-040, SEND-043, TCP-109, TCP-123)', () => {
     const w = new World();
     everyKindOfSegment(w, 800);
     const headers = ipHeaders(w);
@@ -195,7 +195,7 @@ describe('datagrams', () => {
     expect(ids.size).toBe(0x8000);
   });
 
-  test('IPv6: nothing is ever cut up, so no datagram bears a fragment header or an identification (SEND-039, SEND-041)', () => {
+  test('IPv6: nothing is ever cut up, so no datagram bears a fragment header or an identification (SEND-039, SEND-041, TCP-110)', () => {
     const w = new World({ family: 6 });
     everyKindOfSegment(w, 1_280);
     const headers = ipHeaders(w);

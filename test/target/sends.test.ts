@@ -113,7 +113,7 @@ describe('sends', () => {
     expect(w.target.control.held().frames).toBe(0);
   });
 
-  test('an RST fails this list and all following ones, one of them partly (SEND-018 to SEND-021, SEND-023, DISC-037 to DISC-041)', () => {
+  test('an RST fails this list and all following ones, one of them partly (SEND-018 to SEND-021, SEND-023, DISC-037 to DISC-041, DISC-043)', () => {
     const { w, c } = world();
     const [a, b, d] = ['aaaa', 'bbbb', 'dddd'].map((s) => netBufferListOver(ascii(s)));
     a!.next = b!;
@@ -143,7 +143,7 @@ describe('sends', () => {
     expect(w.target.control.stats().tcp4.resetEstablished).toBe(0); // it was in FIN_WAIT1
   });
 
-  test('an RST in ESTABLISHED is counted, one outside the window raises nothing (STAT-019, EVT-030, TCP-095, TCP-096)', () => {
+  test('an RST in ESTABLISHED is counted, one outside the window raises nothing, and no RST answers (DISC-007, STAT-019, EVT-030, TCP-095, TCP-096)', () => {
     const { w, c } = world();
     c.receive(c.frame({ flags: 'R', seq: 5_000 - 10 }));
     c.receive(c.frame({ flags: 'R', seq: 5_000 + 1_000_000 }));
@@ -154,7 +154,7 @@ describe('sends', () => {
     expect(w.link.sentCount).toBe(0); // DISC-007: no RST of ours
   });
 
-  test('once one is given back all later ones are, also after resume: the stream gets no hole (SEND-022, SEND-044, EVT-037, TERM-058)', () => {
+  test('once one is given back all later ones are, also after resume: the stream gets no hole (SEND-022, SEND-044, SEND-045, EVT-037, TERM-058)', () => {
     const { w, c } = world();
     c.send(netBufferListOver(ascii('aa')));
     w.settle();
@@ -185,7 +185,7 @@ describe('sends', () => {
     expect(w.host.takeLog()).toEqual(['send SUCCESS:2 SUCCESS:2']);
   });
 
-  test('retransmission given up asks for the upload (TCP-011, TCP-012, EVT-011)', () => {
+  test('retransmission given up asks for the upload, doubt having been noted on the way (TCP-011, TCP-012, TCP-013, EVT-011)', () => {
     const { w, c } = world({ parameters: { tcpMaximumRetransmissions: 3 } });
     c.send(netBufferListOver(ascii('hello')));
     w.runtime.advance(60_000_000);

@@ -57,7 +57,7 @@ describe('the initial window', () => {
 });
 
 describe('slow start', () => {
-  test('adds what was acknowledged, at most L segments an ACK (RFC 5681 3.1 equation 2, RFC 3465 2.2)', () => {
+  test('adds what was acknowledged, at most L segments an ACK (RFC 5681 3.1 equation 2, RFC 3465 2.2, TCP-115)', () => {
     const c = started(10);
     newReno.onAck(c, MSS, true, 0);
     expect(c.cWnd).toBe(11 * MSS);

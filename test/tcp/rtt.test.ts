@@ -39,7 +39,7 @@ describe('the retransmission timeout', () => {
     expect(rtoUs(c, P)).toBe(1_000_000);
   });
 
-  test('the first sample sets SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR (RFC 6298 2.2)', () => {
+  test('the first sample sets SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR (RFC 6298 2.2, TCP-119, TCP-108)', () => {
     const c = connection();
     onRttSample(c, 100_000);
     expect([sRttUs(c), rttVarUs(c), rtoUs(c, BARE)]).toEqual([100_000, 50_000, 300_000]);

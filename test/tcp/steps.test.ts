@@ -181,7 +181,7 @@ describe('a closed window', () => {
 });
 
 describe('the edge of a window', () => {
-  test('less than a segment is sent at once if it is half of the largest window (RFC 9293 3.8.6.2.1 (3))', () => {
+  test('less than a segment is sent at once if it is half of the largest window (RFC 9293 3.8.6.2.1 (3), TCP-055)', () => {
     const b = new Bench().establish(1000);
     b.receive(ACK, 1, 1, 0, 600);
     b.write(5000);

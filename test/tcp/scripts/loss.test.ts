@@ -32,7 +32,7 @@ const TEN = `
 describe('without SACK', () => {
   const handshake = WITHOUT_SACK;
 
-  test('the first two duplicate ACKs send one new segment each, the third retransmits (RFC 3042 2, RFC 5681 3.2)', () => {
+  test('the first two duplicate ACKs send one new segment each, the third retransmits (RFC 3042 2, RFC 5681 3.2, TCP-115, TCP-130)', () => {
     play(
       `
       +0    app write 20000
@@ -74,7 +74,7 @@ describe('without SACK', () => {
     );
   });
 
-  test('two losses in a window: the partial ACK retransmits the next hole at once (RFC 6582 3.2 step 3)', () => {
+  test('two losses in a window: the partial ACK retransmits the next hole at once (RFC 6582 3.2 step 3, TCP-129)', () => {
     play(
       `
       +0    app write 10000
@@ -139,7 +139,7 @@ describe('without SACK', () => {
 describe('with SACK (RFC 6675)', () => {
   const handshake = WITH_SACK;
 
-  test('three SACKed runs above make a hole lost; recovery repairs all holes in one round trip', () => {
+  test('three SACKed runs above make a hole lost; recovery repairs all holes in one round trip (TCP-125, TCP-131)', () => {
     play(
       `
       +0    app write 10000

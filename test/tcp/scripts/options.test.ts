@@ -61,7 +61,7 @@ describe('maximum segment size', () => {
 });
 
 describe('window scale', () => {
-  test('applies only when both SYNs carried it, and never to the window of a SYN (RFC 7323 2.2)', () => {
+  test('applies only when both SYNs carried it, and never to the window of a SYN (RFC 7323 2.2, TCP-122)', () => {
     play(
       `
       +0    app listen

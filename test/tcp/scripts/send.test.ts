@@ -43,7 +43,7 @@ describe('segments', () => {
 });
 
 describe("Nagle's algorithm (RFC 9293 3.7.4 SHLD-7, RFC 1122 4.2.3.4)", () => {
-  test('while something is unacknowledged a short segment waits', () => {
+  test('while something is unacknowledged a short segment waits (TCP-117, TCP-108)', () => {
     play(`
       +0    app write 100
       +0    > P. 1:101(100) ack 1
@@ -105,7 +105,7 @@ describe("the peer's window", () => {
     `);
   });
 
-  test('a segment smaller than half the largest window waits for more room, at most the silly-window time (RFC 9293 3.8.6.2.1)', () => {
+  test('a segment smaller than half the largest window waits for more room, at most the silly-window time (RFC 9293 3.8.6.2.1, TCP-014, TCP-054, TCP-055, TCP-056, TCP-132)', () => {
     play(
       `
       +0    app write 5000
@@ -151,7 +151,7 @@ describe("the peer's window", () => {
 });
 
 describe('a closed window (RFC 9293 3.8.6.1 MUST-35, MUST-36)', () => {
-  test('is probed after one RTO, then at growing intervals, with a byte that may be taken', () => {
+  test('is probed after one RTO, then at growing intervals, with a byte that may be taken (TCP-113, TCP-002)', () => {
     play(`
       +0    < .  1:1(0) ack 1 win 0
       +0    app write 1000

@@ -3,7 +3,7 @@ import { describe, test } from 'vitest';
 import { FULL_HANDSHAKE, play } from '../../support/packet-script/play.ts';
 
 describe('the retransmission timer', () => {
-  test('expires one RTO after the last progress and doubles each time (RFC 6298 5.1, 5.4, 5.5)', () => {
+  test('expires one RTO after the last progress and doubles each time (RFC 6298 5.1, 5.4, 5.5, TCP-118, TCP-002, TCP-108, TCP-111)', () => {
     // The handshake measured 10 ms: RTO = 10 + max(200, 4 * 5) = 210 ms.
     play(`
       +0    app write 1000
@@ -59,7 +59,7 @@ describe('the retransmission timer', () => {
     );
   });
 
-  test('after a timeout everything unacknowledged is sent again in slow start, as ACKs come (RFC 5681 3.1, RFC 6298 5.4)', () => {
+  test('after a timeout everything unacknowledged is sent again in slow start, as ACKs come (RFC 5681 3.1, RFC 6298 5.4, TCP-115, TCP-111)', () => {
     play(`
       +0    app write 5840
       +0    > .  1:1461(1460) ack 1

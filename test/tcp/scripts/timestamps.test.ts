@@ -5,7 +5,7 @@ import { FULL_HANDSHAKE, play } from '../../support/packet-script/play.ts';
 const options = { handshake: FULL_HANDSHAKE };
 
 describe('timestamps', () => {
-  test('the clock ticks once a millisecond and the echo is what advanced the window last (RFC 7323 4.3)', () => {
+  test('the clock ticks once a millisecond and the echo is what advanced the window last (RFC 7323 4.3, TCP-122, TCP-071)', () => {
     play(
       `
       +1    < P. 1:101(100) ack 1 win 512 <TS val 2000 ecr t>
@@ -29,7 +29,7 @@ describe('timestamps', () => {
     );
   });
 
-  test('PAWS: a segment with an older timestamp is acknowledged and dropped, an RST excepted (RFC 7323 5.3 R1)', () => {
+  test('PAWS: a segment with an older timestamp is acknowledged and dropped, an RST excepted (RFC 7323 5.3 R1, TCP-121, TCP-108)', () => {
     play(
       `
       +0    < P. 1:101(100) ack 1 win 512 <TS val 900 ecr t>
