@@ -106,6 +106,22 @@ describe('state operations', () => {
     expect(handles.tcp.miniportOffloadContext).toBe(target.objects[2]);
   });
 
+  test('the host reads the very statuses that the target wrote (TREE-044)', () => {
+    const manual = new FakeTarget(world, 'nic1', false);
+    world.ndis.registerAdapter(manual);
+    const other = world.ndis.openAdapterEx(host, host, 'nic1');
+    for (const status of Object.values(NdisStatus).filter((value) => value >= NdisStatus.OFFLOAD_PARTIAL_SUCCESS)) {
+      const { root } = connectionTree();
+      world.ndis.initiateOffload(other, root);
+      const { root: below } = manual.pending.shift()!;
+      below.status = status;
+      below.dependentBlockList!.status = NdisStatus.RESOURCES;
+      below.dependentBlockList!.dependentBlockList!.status = NdisStatus.FAILURE;
+      manual.ndisM.initiateOffloadComplete(manual.handle, below);
+      expect(host.completed.at(-1)!.statuses).toEqual([status, NdisStatus.RESOURCES, NdisStatus.FAILURE]);
+    }
+  });
+
   test('each operation has its own entry and its own completion (IM-031, QRY-027)', () => {
     const handles = offload();
     const tree = (): OffloadBlock => reference(handles.tcp, OffloadStateType.TCP_CACHED);

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   type NdisOffloadHandle,
+  NdisStatus,
   ndisStatusName,
   OffloadBlock,
   OffloadStateType,
@@ -210,6 +211,20 @@ describe('handles', () => {
     w.runtime.advance(10_000_000);
     expect(w.host.takeLog().every((line) => line.startsWith('event'))).toBe(true);
     expect(w.target.control.held().tcpObjects).toBe(4);
+  });
+
+  test('lists of several connections come back in one chain, on the binding (CTX-024)', () => {
+    const w = new World();
+    const f = forest(w);
+    w.link.deliver(f.a.text('one'), f.b.text('two'), f.c.text('three'));
+    w.settle();
+    const kept = w.host.kept.splice(0);
+    expect(kept).toHaveLength(3);
+    expect(w.target.control.held().indicatedLists).toBe(3);
+    kept[0]!.next = kept[1]!;
+    kept[1]!.next = kept[2]!;
+    expect(w.ndis.offloadTcpReceiveReturn(w.binding, kept[0]!)).toBe(NdisStatus.SUCCESS);
+    expect([w.target.control.held().indicatedLists, w.ndis.listsHeld]).toEqual([0, 0]);
   });
 
   test('a terminate needs no announcement (TERM-010)', () => {
