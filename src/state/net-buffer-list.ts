@@ -73,6 +73,12 @@ export class NetBufferList {
   /** Context areas pushed by drivers on the way, last first. NET_BUFFER_LIST_CONTEXT. */
   context: unknown = null;
 
+  /**
+   * BufferedData of an initiate: urgent data is in it, or in what is chained behind it (TCP-086). The pages say what the target
+   * does then and not how it learns of it; this is how.
+   */
+  hasUrgentData = false;
+
   constructor(firstNetBuffer: NetBuffer | null) {
     this.firstNetBuffer = firstNetBuffer;
   }

@@ -69,6 +69,11 @@ export function urgentBytesAhead(c: TcpConnection): number {
   return c.hasMode(TcpMode.URGENT) ? Math.max(0, seqDiff(c.rcvUp, c.rcvNxt)) : 0;
 }
 
+/** Whether urgent data is among the last `bytes` bytes in front of RCV.NXT, which were received and not read. TCP-086. */
+export function isUrgentUnread(c: TcpConnection, bytes: number): boolean {
+  return bytes > 0 && c.hasMode(TcpMode.URGENT) && seqDiff(c.rcvUp, c.rcvNxt) > -bytes;
+}
+
 /**
  * Fills `out` with the reset that answers a segment without a connection, or one that a connection answers so
  * (Effect.ANSWER_RESET). False: it must not be answered. RFC 9293 3.10.7.1; the echoed timestamp is RFC 7323 5.2.

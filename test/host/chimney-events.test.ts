@@ -117,6 +117,23 @@ describe('lists', () => {
     expect(seen).toBe(2);
   });
 
+  test('urgent data that is unread here goes down as such, comes back, and is lost to nobody (TCP-086)', () => {
+    const s = new ChimneyScene();
+    s.peer.appetite = 2;
+    s.deliver(0, s.text('an urgent word', ACK | URG, { urgentPointer: 9 }));
+    s.door.take();
+    s.beginOffload();
+    s.runtime.settle();
+    expect(s.door.take()).toContain(`event retrieve ${TcpUploadReason.RECEIVED_URGENT_DATA}`);
+    expect(s.location).toBe('host');
+    s.peer.take(100);
+    s.runtime.settle();
+    expect(s.got()).toBe('an urgent word');
+    s.offload(); // read by now: nothing stands in the way
+    s.deliver(0, s.text(', and on'));
+    expect([s.location, s.got()]).toEqual(['target', 'an urgent word, and on']);
+  });
+
   test('an accepted list goes back after the indication, not inside it (RECV-072, RECV-077)', () => {
     const s = new ChimneyScene().offload();
     let heldInside = -1;

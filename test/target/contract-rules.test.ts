@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { DEFAULT_OFFLOAD_PARAMETERS, NdisStatus, Oid, TcpUploadReason } from '../../src/ndis/protocol.ts';
 import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
 import { TcpCachedFlag, TcpConstFlag, type TcpDelegatedState } from '../../src/state/tcp.ts';
-import { ascii, type Connection, pattern, World } from './support/world.ts';
+import { bytesOf } from './support/fake-host.ts';
+import { ascii, Connection, pattern, World } from './support/world.ts';
 
 function world(options: ConstructorParameters<typeof World>[0] = {}): { w: World; c: Connection } {
   const w = new World(options);
@@ -167,6 +168,26 @@ describe('options, timers, parameters', () => {
     expect(c.query().keepAliveTimeoutDelta).toBe(weeks - 1_000);
     w.runtime.advance(14 * 24 * 3_600 * 1_000_000);
     expect((c.terminate().delegatedState as TcpDelegatedState).keepAliveTimeoutDelta).toBe(weeks / 3 - 1_000);
+  });
+
+  test('urgent data in BufferedData is treated like urgent data off the wire: the event after the offload, no ACK, all of it up again (TCP-086)', () => {
+    const w = new World();
+    const buffered = netBufferListOver(ascii('urgent!'));
+    buffered.hasUrgentData = true;
+    const c = new Connection(w, { buffered }, {});
+    const root = w.neighborBlock(c.neighbor);
+    root.dependentBlockList = w.pathBlock(c.path);
+    root.dependentBlockList.dependentBlockList = w.tcpBlock(c.tcp, c.spec);
+    w.initiate(root);
+    w.settle();
+    expect(w.host.takeLog()).toEqual(['initiate complete', `event retrieve ${TcpUploadReason.RECEIVED_URGENT_DATA}`]);
+    const later = c.text('later');
+    c.receive(later);
+    w.runtime.advance(1_000_000);
+    expect([w.host.takeLog(), w.sent()]).toEqual([[], []]);
+    const { bufferedData, rcvNxt } = c.terminate().delegatedState as TcpDelegatedState;
+    expect([String.fromCharCode(...bytesOf(bufferedData!)), rcvNxt]).toEqual(['urgent!', 5_000]);
+    expect(w.host.frames).toEqual([later]);
   });
 
   test('a persist timer that does not run goes up as -1 (TCP-048)', () => {

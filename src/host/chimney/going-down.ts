@@ -14,7 +14,9 @@ import {
 } from '../../ndis/protocol.ts';
 import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { TCP_STATE_WORDS, TcpCachedState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
+import type { TcpConnection } from '../../tcp/connection.ts';
 import { Effect } from '../../tcp/effects.ts';
+import { isUrgentUnread } from '../../tcp/on-segment.ts';
 import { prepareTransfer, writeCached, writeConst, writeDelegated } from '../../tcp/transfer.ts';
 import { Event } from '../../trace/events.ts';
 import type { ChimneyAdapter } from './adapter.ts';
@@ -91,6 +93,7 @@ export class Initiates {
     delegated.sendDataHead = block.netBufferListChain;
     for (let list = block.netBufferListChain; list !== null; list = list.next) delegated.sendDataTail = list;
     delegated.bufferedData = endpoint.takeUnread();
+    markUrgent(tcp, delegated.bufferedData);
     // What only SACK has promised to keep may be dropped: the peer still has it (RFC 2018 section 8).
     const { spares } = this.#context.parameters;
     if (tcp.reassembly !== null) spares.giveReassembly(tcp.reassembly);
@@ -201,4 +204,11 @@ export function forgetObject(adapter: ChimneyAdapter, object: OffloadedNeighbor 
     object.neighbor.dependents--;
     object.entry.release();
   } else adapter.neighbors.delete(object);
+}
+
+/** TCP-086: tells the target that there is urgent data in what goes down with the initiate. */
+function markUrgent(tcp: TcpConnection, buffered: NetBufferList | null): void {
+  let bytes = 0;
+  for (let list = buffered; list !== null; list = list.next) bytes += dataLengthOf(list);
+  if (buffered !== null) buffered.hasUrgentData = isUrgentUnread(tcp, bytes);
 }

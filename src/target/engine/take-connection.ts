@@ -6,7 +6,7 @@
  * Source: chimney-sequences 2, 5; INIT-015 to INIT-024, INIT-057 to INIT-078, SEND-028 to SEND-037, TCP-052.
  */
 
-import { type MiniportOffloadBlock, NdisStatus, OffloadStateType } from '../../ndis/miniport.ts';
+import { type MiniportOffloadBlock, NdisStatus, OffloadStateType, TcpUploadReason } from '../../ndis/miniport.ts';
 import { copyFromNetBuffer, dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts';
 import {
   type TcpCachedState,
@@ -20,7 +20,7 @@ import { adopt, restoreSendData } from '../../tcp/transfer.ts';
 import { writeAddressWords } from '../../wire/ip-address.ts';
 import { linkConnection, PathContext, TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
-import { optimalBacklog } from './events.ts';
+import { optimalBacklog, requestUpload } from './events.ts';
 import { startPushTimer } from './requests.ts';
 import { askPolicy } from './take-object.ts';
 
@@ -96,6 +96,7 @@ function take(
   linkConnection(ctx);
   // TCP-052; without buffered data there is nothing that it could push.
   if (ctx.buffered.length > 0) startPushTimer(engine, ctx, nowUs);
+  if (delegated.bufferedData?.hasUrgentData) refuseUrgent(engine, ctx);
   return ctx;
 }
 
@@ -125,6 +126,12 @@ function copyBuffered(engine: Engine, ctx: TcpContext, lists: NetBufferList | nu
   // It waits for posted requests first, the remainder is indicated (INIT-062, INIT-063).
   ctx.isRefused = ctx.buffered.length > 0;
   ctx.isBufferedPushed = true;
+}
+
+/** TCP-086: as with urgent data off the wire. What came down goes up again with the terminate; the event follows the completion. */
+function refuseUrgent(engine: Engine, ctx: TcpContext): void {
+  ctx.held = [];
+  requestUpload(engine, ctx, TcpUploadReason.RECEIVED_URGENT_DATA, true);
 }
 
 /** A FIN that the host received: its end of stream is known above unless data stands before it. */
