@@ -12,6 +12,7 @@ export * from './host/api.ts';
 export { AdapterError } from './host/oid-requests.ts';
 export { Filter, type FilterOptions } from './im/filter.ts';
 export type { FilterAction, FilterRule, FilterRuleCount } from './im/filter-verdict.ts';
+export { Impair, type ImpairOptions } from './im/impair.ts';
 export {
   IntermediateDriver,
   type IntermediateEnvironment,

@@ -5,6 +5,7 @@
  */
 
 import { Filter, type FilterOptions } from './im/filter.ts';
+import { Impair, type ImpairOptions } from './im/impair.ts';
 import type { IntermediateDriver, IntermediateEnvironment, IntermediateOptions } from './im/intermediate-driver.ts';
 import { PassThrough } from './im/pass-through.ts';
 
@@ -18,12 +19,14 @@ type Named<Kind extends string, Options extends IntermediateOptions> = { readonl
 export type IntermediateChoice =
   | 'pass-through'
   | 'filter'
+  | 'impair'
   | Named<'pass-through', IntermediateOptions>
   | Named<'filter', FilterOptions>
+  | Named<'impair', ImpairOptions>
   | ((environment: IntermediateEnvironment, adapterBelow: string, name: string) => IntermediateDriver);
 
 /** The kinds that `intermediates` may name. */
-export const INTERMEDIATE_KINDS: readonly string[] = ['pass-through', 'filter'];
+export const INTERMEDIATE_KINDS: readonly string[] = ['pass-through', 'filter', 'impair'];
 
 /** Makes the driver number `level` (from 1) over `adapterBelow`, on the link named `linkName`. */
 export function makeIntermediate(
@@ -40,6 +43,8 @@ export function makeIntermediate(
   switch (options.kind) {
     case 'filter':
       return new Filter(environment, adapterBelow, options);
+    case 'impair':
+      return new Impair(environment, adapterBelow, options);
     default:
       return new PassThrough(environment, adapterBelow, options);
   }

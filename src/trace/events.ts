@@ -151,6 +151,8 @@ export const EVENT_TABLE = {
     text: 'an intermediate driver had no memory to pass a send on and asked for an upload',
   },
   IM_OFFLOAD_REFUSED: { room: 'im', text: 'an intermediate driver had no memory for the objects of an initiate' },
+  IM_FRAME_LOST: { room: 'im', text: 'an impairing driver lost a frame on purpose' },
+  IM_QUEUE_FULL: { room: 'im', text: 'an impairing driver dropped a frame because too many are on their way' },
   IM_FRAME_DENIED: { room: 'im', text: 'a filter dropped a frame' },
   IM_OFFLOAD_DENIED: { room: 'im', text: 'a filter did not let a connection be offloaded' },
   IM_UPLOAD_ASKED: { room: 'im', text: 'a filter asked for an offloaded connection to come back' },
