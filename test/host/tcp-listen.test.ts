@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/base/random.ts';
 import { TransportError } from '../../src/host/api.ts';
 import { EphemeralPorts } from '../../src/host/transport/ports.ts';
+import { RECORD_WORDS } from '../../src/tcp/connection.ts';
 import { parseIp } from '../../src/wire/ip-address.ts';
 import { RawHost } from './raw-host.ts';
 import { A4, A6, B4, B6, Peer, pattern, World } from './two-hosts.ts';
@@ -190,13 +191,13 @@ describe('a flood of SYNs (RFC 4987)', () => {
   test('a hundred thousand SYNs take no more memory than a backlog of them, and established connections stay', () => {
     const raw = new RawHost({ backlog: 64 });
     const established = raw.open('10.0.0.9', 999);
-    const live = raw.host.tcp.slab.byteLength;
     for (let i = 0; i < 100_000; i++) {
       raw.syn(`10.0.${1 + (i % 200)}.${1 + (i % 250)}`, 1024 + (i % 60_000));
       if (i % 5000 === 0) raw.runtime.advance(400_000);
     }
     expect(raw.host.tcp.connectionCount).toBeLessThanOrEqual(65);
-    expect(raw.host.tcp.slab.byteLength).toBe(live);
+    // Records for the backlog and the established one; the slab doubles when it grows.
+    expect(raw.host.tcp.slab.byteLength).toBeLessThanOrEqual(128 * RECORD_WORDS * 4);
     expect(established.isClosed).toBe(false);
     raw.runtime.advance(600_000_000);
     expect(raw.host.tcp.connectionCount).toBe(1);

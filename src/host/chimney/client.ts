@@ -173,6 +173,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     this.#context.data.disconnect(known(endpoint), graceful);
   }
 
+  orphaned(endpoint: HostEndpoint): void {
+    this.#context.data.orphaned(known(endpoint));
+  }
+
   readable(endpoint: HostEndpoint): void {
     if (endpoint.chimneyState !== null) this.#context.data.readable(known(endpoint));
   }

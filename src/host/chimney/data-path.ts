@@ -111,6 +111,12 @@ export class DataPath {
     this.#flushDisconnect(connection);
   }
 
+  /** A disconnect that is still under way brings it back when it is done; one that was done long ago did not. */
+  orphaned(connection: OffloadedConnection): void {
+    // The host waits for its peer's FIN, and not for ever.
+    if (connection.disconnectDone) this.#context.moves.requestTakeBack(connection, 'close', null, null);
+  }
+
   #flushDisconnect(connection: OffloadedConnection): void {
     const wanted = connection.disconnectWanted;
     if (wanted === 'none' || connection.state !== ObjectState.OFFLOADED || connection.wantsTerminate) return;

@@ -18,6 +18,8 @@ export interface ChimneyPort {
   disconnect(endpoint: HostEndpoint, graceful: boolean): void;
   /** The handler has room again after it took less than it was offered. */
   readable(endpoint: HostEndpoint): void;
+  /** Its application has closed it for good, after its own half was shut down: nobody will read from it any more. */
+  orphaned(endpoint: HostEndpoint): void;
   /**
    * The cached part of `endpoint.tcp` was changed by a socket option; `actionFlags` is an OR of the action bits of
    * TcpCachedFlag (KEEP_ALIVE_RESTART, MAX_RT_RESTART, UPDATE_RCV_WND) that the change asks for. UPD-016 and following.
@@ -83,6 +85,7 @@ export const NO_CHIMNEY: ChimneyPort = {
   send(): void {},
   disconnect(): void {},
   readable(): void {},
+  orphaned(): void {},
   cachedChanged(): void {},
   segment(): void {},
   handleOf(endpoint: HostEndpoint): ChimneyHandle {

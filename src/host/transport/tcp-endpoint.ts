@@ -151,8 +151,7 @@ export class HostEndpoint implements TcpEndpoint {
     this.flags |= EndpointFlag.DISCARD;
     if ((this.flags & EndpointFlag.SHUTDOWN) === 0) this.shutdown();
     else if (this.location === 'host') this.transport.orphaned(this);
-    // Its FIN may have been acknowledged long ago: the host waits for the peer's, and not for ever.
-    else this.chimney.takeBack().catch(() => {});
+    else this.transport.chimney.orphaned(this);
   }
 
   abort(): void {
