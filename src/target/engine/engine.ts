@@ -58,6 +58,11 @@ export interface EngineAdapterOptions {
   readonly supports8021p?: boolean;
   /** Group MACs to which offloaded connections listen as well (STATE-011). Six bytes each. */
   readonly multicastAddresses?: readonly Uint8Array[];
+  /**
+   * What becomes of packets with a bad IP or TCP header that may be the chimney's: handed up, uncounted, or dropped and counted
+   * (STAT-026 to STAT-030). Default 'pass-up'.
+   */
+  readonly badPackets?: 'pass-up' | 'drop';
   /** A policy asked about each object before it is taken. */
   readonly refuse?: Refuse;
   /** Asked for memory before each send. Default: there is always enough. */
@@ -99,6 +104,7 @@ export class Engine {
   readonly attributes: AdapterAttributes;
   readonly allowSourceMac: boolean;
   readonly supports8021p: boolean;
+  readonly dropsBad: boolean;
   readonly vlanIds: readonly number[];
   readonly multicastAddresses: readonly Uint8Array[];
   readonly refuse: Refuse | null;
@@ -177,6 +183,7 @@ export class Engine {
     this.capacity = { ...DEFAULT_CAPACITY, ...options.capacity };
     this.allowSourceMac = options.allowSourceMac ?? true;
     this.supports8021p = options.supports8021p ?? true;
+    this.dropsBad = options.badPackets === 'drop';
     this.vlanIds = (options.vlanIds ?? []).filter((id) => id !== 0);
     this.multicastAddresses = options.multicastAddresses ?? [];
     this.refuse = options.refuse ?? null;

@@ -18,6 +18,7 @@ import { IpProtocol } from '../../wire/protocol.ts';
 import { WIRE_OK } from '../../wire/status.ts';
 import { decodeTcp, isTcpChecksumGood } from '../../wire/tcp.ts';
 import { TcpFlag } from '../../wire/tcp-segment.ts';
+import { dropsBadIp, dropsBadPackets, dropsBadTcp } from './bad-packets.ts';
 import { type NeighborContext, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { processSegment, segmentsIn } from './segment.ts';
@@ -38,7 +39,8 @@ export function receiveFrame(
   segmentBytes: number,
 ): void {
   engine.work.segmentBytes = segmentBytes;
-  const taken = engine.table.size === 0 ? PASS_UP : tryChimney(engine, bytes, at, length);
+  const isIdle = engine.table.size === 0 && !dropsBadPackets(engine);
+  const taken = isIdle ? PASS_UP : tryChimney(engine, bytes, at, length);
   if (engine.tap !== null) {
     const handledBy = taken === TAKEN ? HandledBy.TARGET : HandledBy.HOST;
     engine.tap.packet(0, handledBy, bytes, at, length, engine.runtime.nowUs());
@@ -72,14 +74,19 @@ function tryIpv4(
   frameLength: number,
 ): number {
   const ip = engine.work.ipv4;
-  if (decodeIpv4(bytes, at, length, ip) !== WIRE_OK) return PASS_UP;
+  const wire = decodeIpv4(bytes, at, length, ip);
+  if (wire !== WIRE_OK) return dropsBadIp(engine, 4, wire, bytes, at, length) ? TAKEN : PASS_UP;
   if (ip.protocol !== IpProtocol.TCP || ip.isFragment || ip.hasOptions) return PASS_UP;
-  if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) return PASS_UP;
+  if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) {
+    return dropsBadTcp(engine, 4, ip.totalLength) ? TAKEN : PASS_UP;
+  }
   const ctx = find(engine, 4, bytes, ip.srcAt, ip.dstAt);
   if (ctx === null) return PASS_UP;
   const status = admit(engine, ctx, bytes, frameAt, frameLength);
   if (status !== ADMITTED) return status;
-  if (!isIntact(engine, bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt)) return passBad(engine);
+  if (!isIntact(engine, bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt)) {
+    return dropsBadTcp(engine, 4, ip.totalLength) ? TAKEN : passBad(engine);
+  }
   return take(engine, ctx, ip.totalLength, bytes, frameAt, frameLength);
 }
 
@@ -92,13 +99,19 @@ function tryIpv6(
   frameLength: number,
 ): number {
   const ip = engine.work.ipv6;
-  if (decodeIpv6(bytes, at, length, ip) !== WIRE_OK || ip.nextHeader !== IpProtocol.TCP) return PASS_UP;
-  if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) return PASS_UP;
+  const wire = decodeIpv6(bytes, at, length, ip);
+  if (wire !== WIRE_OK) return dropsBadIp(engine, 6, wire, bytes, at, length) ? TAKEN : PASS_UP;
+  if (ip.nextHeader !== IpProtocol.TCP) return PASS_UP;
+  if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) {
+    return dropsBadTcp(engine, 6, 40 + ip.payloadLength) ? TAKEN : PASS_UP;
+  }
   const ctx = find(engine, 6, bytes, ip.srcAt, ip.dstAt);
   if (ctx === null) return PASS_UP;
   const status = admit(engine, ctx, bytes, frameAt, frameLength);
   if (status !== ADMITTED) return status;
-  if (!isIntact(engine, bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt)) return passBad(engine);
+  if (!isIntact(engine, bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt)) {
+    return dropsBadTcp(engine, 6, 40 + ip.payloadLength) ? TAKEN : passBad(engine);
+  }
   return take(engine, ctx, 40 + ip.payloadLength, bytes, frameAt, frameLength);
 }
 

@@ -73,6 +73,8 @@ export function postDisconnect(engine: Engine, ctx: TcpContext, list: NetBufferL
 function postAbort(engine: Engine, ctx: TcpContext, list: NetBufferList): void {
   const canReset = ctx.standing === Standing.NORMAL && !ctx.isSendingBarred && ctx.abort === null;
   if (!canReset) {
+    // STAT-015: the RST that was wanted has no path to go by.
+    if (ctx.isSendingBarred) engine.statistics(ctx.path.family).outNoRoutes++;
     returnDisconnect(engine, ctx, list);
     return;
   }

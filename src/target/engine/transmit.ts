@@ -35,7 +35,8 @@ import { segmentsIn } from './segment.ts';
 export function transmit(engine: Engine, ctx: TcpContext, nowUs: number): void {
   if (ctx.standing !== Standing.NORMAL) return;
   if (ctx.isSendingBarred) {
-    // INV-009: the attempt to send is what asks for the upload.
+    // INV-009: the attempt to send is what asks for the upload. STAT-015: there is no way for it any more.
+    engine.statistics(ctx.path.family).outNoRoutes++;
     requestUpload(engine, ctx, TcpUploadReason.INVALID_STATE, true);
     return;
   }
@@ -139,7 +140,9 @@ export function sendSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment): v
   statistics.outOctets += segments * (ipLength + headerLength) + seg.textLength;
   if ((seg.flags & TcpFlag.RST) !== 0) statistics.outResets++;
   const length = tcpAt + (isGathered ? headerLength : upperLength);
-  engine.outlet.emit(frame, 0, length, segmentBytes, isGathered ? gather : null);
+  if (!engine.outlet.emit(frame, 0, length, segmentBytes, isGathered ? gather : null)) {
+    engine.statistics(path.family).outDiscards++;
+  }
 }
 
 /** Text from so many bytes on is sent from where it lies. */

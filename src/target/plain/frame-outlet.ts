@@ -106,9 +106,11 @@ export class FrameOutlet {
    * Sends a chimney frame; while the link is full it is kept in a copy, as the engine counts it as sent. `segmentBytes` and `text`: as
    * in `Link.transmit`.
    */
-  emit(bytes: Uint8Array, at: number, length: number, segmentBytes: number, text: Gather | null): void {
-    if (!this.#isFull && this.#transmit(bytes, at, length, HandledBy.TARGET, segmentBytes, text)) return;
-    if (!this.#kept.push(bytes, at, length, segmentBytes, text)) this.#trace.count(Event.TARGET_FRAME_DROPPED);
+  emit(bytes: Uint8Array, at: number, length: number, segmentBytes: number, text: Gather | null): boolean {
+    if (!this.#isFull && this.#transmit(bytes, at, length, HandledBy.TARGET, segmentBytes, text)) return true;
+    if (this.#kept.push(bytes, at, length, segmentBytes, text)) return true;
+    this.#trace.count(Event.TARGET_FRAME_DROPPED);
+    return false;
   }
 
   /** The link has room again: what waits leaves. Answers {@link isOpen} afterwards. */
