@@ -92,9 +92,9 @@ test('other traffic, and that of another interface, counts for nothing [STAT-003
 
 describe('bad packets', () => {
   const HEADER_ERRORS: [string, (packet: Uint8Array) => void, number?][] = [
-    ['a wrong IP checksum', (p) => void (p[10]! ^= 1)],
-    ['another version', (p) => void (p[0] = 0x55)],
-    ['a header length that is none', (p) => void (p[0] = 0x42)],
+    ['a wrong IP checksum', (p) => p.set([p[10]! ^ 1], 10)],
+    ['another version', (p) => p.set([0x55], 0)],
+    ['a header length that is none', (p) => p.set([0x42], 0)],
     ['a total length below the header', (p) => p.set([0, 10], 2)],
     ['fewer bytes than a header', () => undefined, 12],
   ];
@@ -140,7 +140,7 @@ describe('bad packets', () => {
 
   test.each([
     ['a wrong TCP checksum', (c: Connection) => c.frame({ text: ascii('ab'), badChecksum: true })],
-    ['a TCP header length beyond the end', (c: Connection) => spoiled(c, (p) => void (p[32] = 0xf0))],
+    ['a TCP header length beyond the end', (c: Connection) => spoiled(c, (p) => p.set([0xf0], 32))],
   ] as const)('%s: up and not counted, or dropped and counted [STAT-021, STAT-028, STAT-029]', (_how, frame) => {
     const up = world();
     expect(outcome(up.w, frame(up.c))).toMatchObject({ up: 1, inErrors: 0 });
@@ -153,8 +153,8 @@ describe('bad packets', () => {
   test('without an offloaded neighbor or path, or with the chimney off, everything goes up and nothing counts [STAT-027, STAT-029, STAT-030]', () => {
     const { w, c } = world({ badPackets: 'drop' });
     const tcpBad = c.frame({ text: ascii('ab'), badChecksum: true });
-    const headerBad = spoiled(c, (p) => void (p[32] = 0xf0));
-    const ipBad = spoiled(c, (p) => void (p[10]! ^= 1));
+    const headerBad = spoiled(c, (p) => p.set([0xf0], 32));
+    const ipBad = spoiled(c, (p) => p.set([p[10]! ^ 1], 10));
     const nothing = { inHeaderErrors: 0, inTruncatedPackets: 0, inErrors: 0 };
     w.oid({ oid: Oid.TCP_TASK_OFFLOAD, kind: 'set', information: null });
     for (const frame of [tcpBad, headerBad, ipBad]) expect(outcome(w, frame)).toEqual({ up: 1, ...nothing });
