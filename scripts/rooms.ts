@@ -69,6 +69,11 @@ export const ROOMS: readonly Room[] = [
     doors: { ndis: LOWER_DOOR },
     outside: 'nothing',
   },
+  {
+    name: 'conformance',
+    mayImport: ['base', 'trace', 'wire', 'state', 'link', 'ndis', 'contract'],
+    outside: 'nothing',
+  },
   { name: 'socket', mayImport: ['base', 'trace', 'host'], outside: 'node' },
   {
     name: 'stack',
@@ -86,6 +91,7 @@ export const ROOMS: readonly Room[] = [
       'contract',
       'host',
       'target',
+      'conformance',
       'socket',
     ],
     outside: 'node',
@@ -104,6 +110,7 @@ export const TIMELESS_ROOMS: readonly string[] = [
   'target',
   'im',
   'contract',
+  'conformance',
 ];
 
 /** The room a file of the repository is in, by the longest folder that matches; `undefined` outside `src/`. */
@@ -270,7 +277,7 @@ export function mermaid(): string {
   for (const room of [...ROOMS].reverse()) {
     // stack sees everything; its arrows would hide all the others.
     if (room.name === 'stack') {
-      lines.push('  stack ==>|everything| socket & host & im & contract & target');
+      lines.push('  stack ==>|everything| socket & host & im & contract & conformance & target');
       continue;
     }
     for (const other of room.mayImport) {

@@ -79,10 +79,27 @@ const MOMENTS: readonly Moment[] = Object.keys({
   finish: 0,
 } satisfies Record<Moment, 0>) as Moment[];
 
-function byMoment(checkers: readonly Checker[]): Readonly<Record<Moment, readonly Checker[]>> {
+/** What follows from a table of checkers; made once a table. */
+interface Plan {
+  readonly watching: Readonly<Record<Moment, readonly Checker[]>>;
+  readonly levels: ReadonlyMap<string, RuleLevel>;
+}
+
+const plans: WeakMap<readonly Checker[], Plan> = new WeakMap();
+
+function planOf(checkers: readonly Checker[]): Plan {
+  const known = plans.get(checkers);
+  if (known !== undefined) return known;
   const watching = {} as Record<Moment, readonly Checker[]>;
   for (const moment of MOMENTS) watching[moment] = checkers.filter((checker) => checker[moment] !== undefined);
-  return watching;
+  const levels = new Map<string, RuleLevel>();
+  for (const checker of checkers) {
+    for (const rule of checker.must) levels.set(rule, 'must');
+    for (const rule of checker.should ?? []) levels.set(rule, 'should');
+  }
+  const plan = { watching, levels };
+  plans.set(checkers, plan);
+  return plan;
 }
 
 /** Verifies one binding. */
@@ -90,7 +107,7 @@ export class Verifier extends IdleTap implements Watch {
   readonly ledger: Ledger = new Ledger();
   /** Checkers by the moments at which they look. */
   readonly #watching: Readonly<Record<Moment, readonly Checker[]>>;
-  readonly #levels: Map<string, RuleLevel> = new Map();
+  readonly #levels: ReadonlyMap<string, RuleLevel>;
   readonly #onFinding: (finding: Finding) => void;
   readonly #withShoulds: boolean;
   readonly #maxFindings: number;
@@ -107,15 +124,12 @@ export class Verifier extends IdleTap implements Watch {
 
   constructor(options: VerifierOptions = {}) {
     super();
-    const checkers = options.checkers ?? CHECKERS;
-    this.#watching = byMoment(checkers);
+    const { watching, levels } = planOf(options.checkers ?? CHECKERS);
+    this.#watching = watching;
+    this.#levels = levels;
     this.#onFinding = options.onFinding ?? (() => {});
     this.#withShoulds = options.shoulds ?? true;
     this.#maxFindings = options.maxFindings ?? 1000;
-    for (const checker of checkers) {
-      for (const rule of checker.must) this.#levels.set(rule, 'must');
-      for (const rule of checker.should ?? []) this.#levels.set(rule, 'should');
-    }
   }
 
   /** Findings so far, the first `maxFindings` of them. */

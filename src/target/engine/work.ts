@@ -23,8 +23,6 @@ export class Work {
   /** What the frame that is being received leaves to the device; 0: nothing. */
   segmentBytes = 0;
   readonly piece: TextPiece = new TextPiece();
-  /** Where a forwarded segment in several MDLs is put together. */
-  readonly forwarded: Uint8Array = new Uint8Array(65_535);
 
   // To be sent.
   readonly outgoing: TcpSegment = new TcpSegment();
@@ -37,8 +35,15 @@ export class Work {
 
   readonly consumed: BytesConsumed = { value: 0 };
 
+  #forwarded: Uint8Array | null = null;
+
   /** `packetBytes`: largest IP packet that is sent, bytes. */
   constructor(packetBytes: number) {
     this.frame = new Uint8Array(LINK_HEADER_MAX + packetBytes);
+  }
+  /** Where a forwarded segment in several MDLs is put together; made when the first one comes. */
+  get forwarded(): Uint8Array {
+    this.#forwarded ??= new Uint8Array(65_535);
+    return this.#forwarded;
   }
 }
