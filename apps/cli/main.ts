@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { demoCommand } from './demo/command.ts';
 import { UsageError } from './demo/options.ts';
+import { verifyCommand } from './verify/command.ts';
 
 const USAGE = 2;
 
@@ -17,13 +18,15 @@ async function main(): Promise<void> {
     .helpCommand('help [command]', 'show help for a command')
     .addHelpText('after', '\nTo begin with: chimney demo');
   program.addCommand(demoCommand());
+  program.addCommand(verifyCommand());
   for (const command of [program, ...program.commands]) command.exitOverride().showHelpAfterError(hint(command));
   try {
     await program.parseAsync();
   } catch (error) {
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : USAGE;
     else if (error instanceof UsageError) {
-      process.stderr.write(`error: ${error.message}\n${hint(program.commands[0]!)}\n`);
+      const used = program.commands.find((command) => command.name() === process.argv[2]) ?? program;
+      process.stderr.write(`error: ${error.message}\n${hint(used)}\n`);
       process.exitCode = USAGE;
     } else throw error;
   }

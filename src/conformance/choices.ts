@@ -130,7 +130,11 @@ export class Frontier {
   /** Up to which deviation everything was given out; Infinity: everything there is. */
   get completeTo(): number {
     const isOver = this.#waiting === 0;
-    const reached = isOver ? Number.POSITIVE_INFINITY : this.#lists[this.#deviation]!.length > 0 ? this.#deviation - 1 : this.#deviation;
+    const reached = isOver
+      ? Number.POSITIVE_INFINITY
+      : this.#lists[this.#deviation]!.length > 0
+        ? this.#deviation - 1
+        : this.#deviation;
     return Math.min(reached, this.#dropped - 1);
   }
 }

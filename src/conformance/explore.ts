@@ -7,7 +7,7 @@
 
 import { SeededRandom } from '../base/random.ts';
 import type { Finding } from '../contract/finding.ts';
-import { type Choices, formatChoices, Frontier, ListChooser, parseChoices, RandomChooser } from './choices.ts';
+import { type Choices, Frontier, formatChoices, ListChooser, parseChoices, RandomChooser } from './choices.ts';
 import { type RunResult, runScenario, type Subject } from './run.ts';
 import { SCENARIOS } from './scenarios/index.ts';
 import type { Scenario } from './stage.ts';
@@ -95,7 +95,6 @@ class Explorer {
       left -= report.systematic + report.random;
       reports.push(report);
     });
-    // And once more from the front, for what the last ones left.
     return {
       seed: this.#options.seed,
       interleavings: this.#done,
@@ -215,12 +214,16 @@ export function replay(
   const name = slash < 0 ? text : text.slice(0, slash);
   const scenario = scenarios.find((one) => one.name === name);
   if (scenario === undefined) {
-    throw new ReplayError(`there is no scenario '${name}': expected one of ${scenarios.map((one) => one.name).join(', ')}`);
+    throw new ReplayError(
+      `there is no scenario '${name}': expected one of ${scenarios.map((one) => one.name).join(', ')}`,
+    );
   }
   const choices = parseChoices(slash < 0 ? '-' : text.slice(slash + 1));
-  if (choices === null) throw new ReplayError(`expected choices like '3:1,17:2' or '-', got '${text.slice(slash + 1)}'`);
+  if (choices === null)
+    throw new ReplayError(`expected choices like '3:1,17:2' or '-', got '${text.slice(slash + 1)}'`);
   const chooser = new ListChooser(choices);
   const result = runScenario(subject, scenario, chooser, { seed: options.seed, isNarrated: true });
-  if (chooser.hasDiverged) throw new ReplayError('the run has fewer options than the choices name: another target or version');
+  if (chooser.hasDiverged)
+    throw new ReplayError('the run has fewer options than the choices name: another target or version');
   return result;
 }

@@ -16,6 +16,7 @@ export {
   type Verdict,
 } from './explore.ts';
 export { OWN_RULES, type OwnRule } from './own-rules.ts';
+export { ruleText } from './rule-text.ts';
 export {
   type DriverEnvironment,
   type DriverFactory,

@@ -236,7 +236,11 @@ export class ModelHost implements ProtocolDriver {
       if (list.status !== NdisStatus.SUCCESS) return;
       c.completed += list.tcpOffloadBytesTransferred;
       if (c.completed <= c.peer.received) return;
-      this.#complain(c, `a completion once the peer has acknowledged (${c.peer.received} bytes)`, `${c.completed} bytes`);
+      this.#complain(
+        c,
+        `a completion once the peer has acknowledged (${c.peer.received} bytes)`,
+        `${c.completed} bytes`,
+      );
     });
   }
   tcpOffloadReceiveComplete(_context: unknown, lists: NetBufferList): void {

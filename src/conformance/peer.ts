@@ -5,7 +5,7 @@
  * and sends what a scenario tells it to. Nothing it sends arrives by itself: frames wait until they are delivered, one by one.
  */
 
-import { asSeq, seqAdd, seqDiff, type Seq } from '../base/seq.ts';
+import { asSeq, type Seq, seqAdd, seqDiff } from '../base/seq.ts';
 import type { Link, LinkReceiver } from '../link/link.ts';
 import { decodeEthernet, EthernetFrame, EtherType, encodeEthernet, NO_VLAN } from '../wire/ethernet.ts';
 import { decodeIpv4, encodeIpv4Header, Ipv4Header } from '../wire/ipv4.ts';
@@ -190,13 +190,11 @@ export class ModelWire implements Link {
     if (frame.etherType === EtherType.IPV4) {
       const ip = this.#ipv4;
       if (decodeIpv4(bytes, frame.payloadAt, frame.payloadLength, ip) !== WIRE_OK) return;
-      if (ip.protocol === IpProtocol.TCP)
-        this.#onTcp(bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt);
+      if (ip.protocol === IpProtocol.TCP) this.#onTcp(bytes, ip.payloadAt, ip.payloadLength, 4, ip.srcAt, ip.dstAt);
     } else if (frame.etherType === EtherType.IPV6) {
       const ip = this.#ipv6;
       if (decodeIpv6(bytes, frame.payloadAt, frame.payloadLength, ip) !== WIRE_OK) return;
-      if (ip.nextHeader === IpProtocol.TCP)
-        this.#onTcp(bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt);
+      if (ip.nextHeader === IpProtocol.TCP) this.#onTcp(bytes, ip.payloadAt, ip.payloadLength, 6, ip.srcAt, ip.dstAt);
     }
   }
 
@@ -233,7 +231,14 @@ export class ModelWire implements Link {
     const upper = encodeTcp(bytes, tcpAt, seg) + text.length;
     bytes.set(text, tcpAt + upper - text.length);
     this.#writeIp(bytes, ipAt, tuple, upper);
-    writeTcpChecksum(bytes, tcpAt, upper, tuple.family, ipAt + (tuple.family === 4 ? 12 : 8), ipAt + (tuple.family === 4 ? 16 : 24));
+    writeTcpChecksum(
+      bytes,
+      tcpAt,
+      upper,
+      tuple.family,
+      ipAt + (tuple.family === 4 ? 12 : 8),
+      ipAt + (tuple.family === 4 ? 16 : 24),
+    );
     return bytes;
   }
 

@@ -148,7 +148,17 @@ class Run {
 
   #report(rule: OwnRule, object: string, expected: string, seen: string): void {
     const call = this.#names.at(-1) ?? this.#scenario.name;
-    this.#add({ rule, level: 'must', actor: 'target', adapter: this.#top, call, object, expected, seen, lastCalls: [] });
+    this.#add({
+      rule,
+      level: 'must',
+      actor: 'target',
+      adapter: this.#top,
+      call,
+      object,
+      expected,
+      seen,
+      lastCalls: [],
+    });
   }
 
   /** Runs something of which anything may be thrown. What follows from a finding is not a second one. */
@@ -177,7 +187,8 @@ class Run {
       if (!this.#isOver) this.#guard(() => this.#clearUp());
     }
     for (const verifier of this.#verifiers) {
-      if (!this.#isOver && verifier.failures.length > 0) this.#report('VERIFIER', '-', OWN_RULES.VERIFIER, verifier.failures[0]!);
+      if (!this.#isOver && verifier.failures.length > 0)
+        this.#report('VERIFIER', '-', OWN_RULES.VERIFIER, verifier.failures[0]!);
     }
     return {
       findings: this.#findings,

@@ -140,7 +140,8 @@ export class Stage {
         if (this.isInitiateBarred) return;
         this.askAgain();
         const root = this.#initiateTree(connections, isSpaced);
-        for (const c of connections) for (const object of routeOf(c)) if (object.where === 'host') object.where = 'initiating';
+        for (const c of connections)
+          for (const object of routeOf(c)) if (object.where === 'host') object.where = 'initiating';
         this.host.ndis.initiateOffload(this.host.binding, root);
       },
     };
@@ -183,7 +184,9 @@ export class Stage {
   terminate(objects: readonly ModelObject[]): Step {
     return {
       name: `terminate ${objects.map(({ name }) => name).join(' ')}`,
-      isReady: () => objects.some(({ where, wasDecided }) => where === 'host' && wasDecided) || objects.every((object) => mayGoUp(object, objects)),
+      isReady: () =>
+        objects.some(({ where, wasDecided }) => where === 'host' && wasDecided) ||
+        objects.every((object) => mayGoUp(object, objects)),
       act: () => this.terminateNow(objects),
     };
   }
@@ -202,7 +205,8 @@ export class Stage {
     const blocks = new Map<ModelObject, OffloadBlock>(objects.map((object) => [object, blockOf(object)]));
     const roots: OffloadBlock[] = [];
     for (const [object, block] of blocks) {
-      const parent = object instanceof ModelConnection ? object.path : object instanceof ModelPath ? object.neighbor : null;
+      const parent =
+        object instanceof ModelConnection ? object.path : object instanceof ModelPath ? object.neighbor : null;
       const above = parent === null ? undefined : blocks.get(parent);
       if (above === undefined) roots.push(block);
       else {

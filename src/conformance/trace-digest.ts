@@ -41,7 +41,8 @@ export class TraceDigest extends IdleTap {
   }
   override dataComplete(operation: DataOperation, lists: NetBufferList | null): void {
     this.#mix(4, operation);
-    for (let list = lists; list !== null; list = list.next) this.#mix(5, list.status * 65_536 + list.tcpOffloadBytesTransferred);
+    for (let list = lists; list !== null; list = list.next)
+      this.#mix(5, list.status * 65_536 + list.tcpOffloadBytesTransferred);
   }
   override receiveReturn(lists: NetBufferList): void {
     this.#mix(6, lengthOf(lists));
@@ -49,7 +50,12 @@ export class TraceDigest extends IdleTap {
   override receiveIndicate(handle: NdisOffloadHandle, list: NetBufferList): void {
     this.#mix(7, idOf(handle) * 65_536 + (list.firstNetBuffer?.dataLength ?? 0));
   }
-  override receiveIndicateDone(_handle: NdisOffloadHandle, _list: NetBufferList, answer: number, consumed: number): void {
+  override receiveIndicateDone(
+    _handle: NdisOffloadHandle,
+    _list: NetBufferList,
+    answer: number,
+    consumed: number,
+  ): void {
     this.#mix(8, answer * 65_536 + consumed);
   }
   override tcpEvent(handle: NdisOffloadHandle, eventType: number, information: number): void {

@@ -80,7 +80,10 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       c.answers.push('refuse-and-post', 'accept-and-post');
-      return [[s.initiate([c]), s.terminate([c])], [s.text(c, 100), s.text(c, 90), s.text(c, 80)]];
+      return [
+        [s.initiate([c]), s.terminate([c])],
+        [s.text(c, 100), s.text(c, 90), s.text(c, 80)],
+      ];
     },
   },
   {
@@ -101,7 +104,10 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     about: 'segments that arrive while the connection goes down are forwarded, out of order as it may be',
     build: (s) => {
       const c = s.connection();
-      return [[s.initiate([c]), s.forward(c), s.send(c, 10), s.terminate([c])], [s.text(c, 30), s.text(c, 20)]];
+      return [
+        [s.initiate([c]), s.forward(c), s.send(c, 10), s.terminate([c])],
+        [s.text(c, 30), s.text(c, 20)],
+      ];
     },
   },
   {

@@ -8,7 +8,10 @@ export const ENDING_SCENARIOS: readonly Scenario[] = [
     about: 'data, then a graceful disconnect, acknowledged; the peer goes on',
     build: (s) => {
       const c = s.connection();
-      return [[s.initiate([c]), s.send(c, 30), s.close(c), s.terminate([c])], [s.text(c, 10), s.fin(c)]];
+      return [
+        [s.initiate([c]), s.send(c, 30), s.close(c), s.terminate([c])],
+        [s.text(c, 10), s.fin(c)],
+      ];
     },
   },
   {

@@ -47,7 +47,10 @@ export const STATE_SCENARIOS: readonly Scenario[] = [
     about: 'an invalidated connection is kept until it is terminated, and sends nothing',
     build: (s) => {
       const c = s.connection();
-      return [[s.initiate([c]), s.send(c, 30), s.invalidate([c]), s.send(c, 10)], [s.text(c, 10), s.text(c, 10)]];
+      return [
+        [s.initiate([c]), s.send(c, 30), s.invalidate([c]), s.send(c, 10)],
+        [s.text(c, 10), s.text(c, 10)],
+      ];
     },
   },
   {

@@ -88,7 +88,10 @@ export const TREE_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const path = s.path();
       const [a, b] = [s.connection(path, { sends: [40] }), s.connection(path, { sends: [10, 20] })];
-      return [[s.initiate([a, b]), s.send(a, 10), s.send(b, 10)], [s.text(a, 5), s.text(b, 5)]];
+      return [
+        [s.initiate([a, b]), s.send(a, 10), s.send(b, 10)],
+        [s.text(a, 5), s.text(b, 5)],
+      ];
     },
   },
   {
@@ -97,7 +100,16 @@ export const TREE_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       return [
-        [s.initiate([c]), s.mute(c), s.send(c, 50, 50), s.terminate([c]), s.initiate([c]), s.acks(c), s.send(c, 20), s.terminate([c])],
+        [
+          s.initiate([c]),
+          s.mute(c),
+          s.send(c, 50, 50),
+          s.terminate([c]),
+          s.initiate([c]),
+          s.acks(c),
+          s.send(c, 20),
+          s.terminate([c]),
+        ],
         [s.text(c, 30)],
       ];
     },

@@ -13,6 +13,7 @@ import { decodeTcp } from '../../wire/tcp.ts';
 import { Due, lastOf, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { processSegment } from './segment.ts';
+import { FORWARDED_MAX } from './work.ts';
 
 /** The entry: queued for the turn (FWD-017). */
 export function postForwards(engine: Engine, ctx: TcpContext, lists: NetBufferList): void {
@@ -51,12 +52,13 @@ function process(engine: Engine, ctx: TcpContext, list: NetBufferList, nowUs: nu
   const nb = list.firstNetBuffer!;
   const length = nb.dataLength;
   const mdl = nb.currentMdl;
-  const { segment, forwarded } = engine.work;
+  const { segment } = engine.work;
   engine.work.segmentBytes = 0;
   let status: number;
   if (mdl !== null && length <= mdl.byteCount - nb.currentMdlOffset) {
     status = decodeTcp(mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, length, segment);
-  } else if (length <= forwarded.length) {
+  } else if (length <= FORWARDED_MAX) {
+    const { forwarded } = engine.work;
     copyFromNetBuffer(nb, 0, length, forwarded, 0);
     status = decodeTcp(forwarded, 0, length, segment);
   } else return NdisStatus.INVALID_PARAMETER;

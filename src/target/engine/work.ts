@@ -13,6 +13,9 @@ import { TcpSegment } from '../../wire/tcp-segment.ts';
 /** Ethernet with a tag: what may stand in front of an IP packet. */
 const LINK_HEADER_MAX = 18;
 
+/** Longest segment that is put together, bytes. */
+export const FORWARDED_MAX = 65_535;
+
 /** The work records of one engine. */
 export class Work {
   // Received.
@@ -43,7 +46,7 @@ export class Work {
   }
   /** Where a forwarded segment in several MDLs is put together; made when the first one comes. */
   get forwarded(): Uint8Array {
-    this.#forwarded ??= new Uint8Array(65_535);
+    this.#forwarded ??= new Uint8Array(FORWARDED_MAX);
     return this.#forwarded;
   }
 }

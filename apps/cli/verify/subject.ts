@@ -1,0 +1,121 @@
+/**
+ * What is examined: the project's own drivers by name, or whatever a module exports.
+ *
+ * A module exports a target or an intermediate driver as the factory that `createStack` takes: `export const target`, or
+ * `export const driver`, or a default export that is the target's factory or an object with `target` or `driver`.
+ */
+import { existsSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { EngineAdapter, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
+import type { DriverFactory, Subject, TargetFactory } from 'chimney/conformance';
+import { UsageError } from '../demo/options.ts';
+
+/** A subject and what to call it. */
+export interface NamedSubject {
+  readonly name: string;
+  readonly kind: 'target' | 'driver';
+  readonly subject: Subject;
+}
+
+const engine: TargetFactory = (environment) => new EngineAdapter(environment);
+const plain: TargetFactory = (environment) => new PlainAdapter(environment);
+const passThrough: DriverFactory = (environment, below, name) => new PassThrough(environment, below, { name });
+
+/** What can be named instead of a file. */
+const OWN: Readonly<Record<string, NamedSubject>> = {
+  engine: { name: 'engine', kind: 'target', subject: { target: engine } },
+  plain: { name: 'plain', kind: 'target', subject: { target: plain } },
+  'pass-through': driverSubject('pass-through', passThrough),
+};
+
+function driverSubject(name: string, driver: DriverFactory): NamedSubject {
+  return { name, kind: 'driver', subject: { target: engine, drivers: [driver] } };
+}
+
+/** Finds the subject that was named. Throws {@link UsageError}. */
+export async function findSubject(text: string): Promise<NamedSubject> {
+  return OWN[text] ?? subjectOf(text, await load(text));
+}
+
+async function load(text: string): Promise<Readonly<Record<string, unknown>>> {
+  const path = resolve(text);
+  if (!existsSync(path) || !statSync(path).isFile()) {
+    throw new UsageError(`${text}: there is no such file; expected a module or one of ${Object.keys(OWN).join(', ')}`);
+  }
+  try {
+    return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;
+  } catch (error) {
+    throw new UsageError(`${text}: the module cannot be loaded: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function subjectOf(text: string, module: Readonly<Record<string, unknown>>): NamedSubject {
+  const other = module['default'];
+  const inner = typeof other === 'object' && other !== null ? (other as Readonly<Record<string, unknown>>) : {};
+  const target = module['target'] ?? inner['target'] ?? (typeof other === 'function' ? other : undefined);
+  const driver = module['driver'] ?? inner['driver'];
+  if (target !== undefined && driver !== undefined) {
+    throw new UsageError(`${text}: expected either a target or a driver, got both`);
+  }
+  if (target === undefined && driver === undefined) {
+    const names = Object.keys(module);
+    throw new UsageError(
+      `${text}: expected an export 'target' or 'driver', or a target's factory as default export; ` +
+        `the module exports ${names.length === 0 ? 'nothing' : names.join(', ')}`,
+    );
+  }
+  const [kind, made] = target === undefined ? (['driver', driver] as const) : (['target', target] as const);
+  if (typeof made !== 'function') {
+    const expected = kind === 'target' ? '(environment) => driver' : '(environment, adapterBelow, name) => driver';
+    throw new UsageError(`${text}: ${kind}: expected a function ${expected}, got ${typeof made}`);
+  }
+  if (kind === 'driver') return driverSubject(text, checked(text, made as DriverFactory));
+  return { name: text, kind, subject: { target: checked(text, made as TargetFactory) } };
+}
+
+/** What every miniport driver has. */
+const METHODS: readonly (keyof MiniportDriver)[] = [
+  'initializeEx',
+  'haltEx',
+  'oidRequest',
+  'sendNetBufferLists',
+  'returnNetBufferLists',
+  'initiateOffload',
+  'terminateOffload',
+  'updateOffload',
+  'queryOffload',
+  'invalidateOffload',
+  'tcpOffloadSend',
+  'tcpOffloadReceive',
+  'tcpOffloadDisconnect',
+  'tcpOffloadForward',
+  'tcpOffloadReceiveReturn',
+];
+
+/** A driver of the wrong shape is the fault of a file, not a breach of a rule. */
+export class ShapeError extends UsageError {
+  override readonly name: string = 'ShapeError';
+}
+
+function checked<T extends unknown[]>(
+  text: string,
+  make: (...given: T) => MiniportDriver,
+): (...given: T) => MiniportDriver {
+  return (...given) => {
+    const driver = make(...given) as MiniportDriver | undefined | null;
+    const missing = wantingOf(driver);
+    if (missing.length > 0) {
+      throw new ShapeError(`${text}: the factory must answer a MiniportDriver; this one has no ${missing.join(', ')}`);
+    }
+    return driver as MiniportDriver;
+  };
+}
+
+function wantingOf(driver: MiniportDriver | undefined | null): string[] {
+  if (typeof driver !== 'object' || driver === null) return ['members at all'];
+  const missing: string[] = METHODS.filter((method) => typeof driver[method] !== 'function');
+  if (typeof driver.hasChimney !== 'boolean') missing.push('hasChimney');
+  if (typeof driver.attributes?.name !== 'string') missing.push('attributes with a name');
+  return missing;
+}
