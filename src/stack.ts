@@ -8,7 +8,7 @@
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
 import { Verifier } from './contract/verifier.ts';
-import type { AdapterControl } from './host/adapter-control.ts';
+import { type AdapterControl, addStatistics, type StackStatistics } from './host/adapter-control.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
 import type { IntermediateDriver } from './im/intermediate-driver.ts';
@@ -149,6 +149,19 @@ export class Stack {
       if (driver instanceof type && (name === undefined || name === its)) return driver;
     }
     throw new Error(`there is no ${type.name}${name === undefined ? '' : ` named '${name}'`} in this stack`);
+  }
+
+  /**
+   * IP and TCP statistics of the whole stack: its own path and all targets added up, so that an offload changes nothing in them
+   * (STAT-031). Adapters without statistics add nothing.
+   */
+  async statistics(): Promise<StackStatistics> {
+    const parts = [this.host.statistics()];
+    for (const adapter of this.#adapters.values()) {
+      const part = await adapter.statistics().catch(() => null);
+      if (part !== null) parts.push(part);
+    }
+    return addStatistics(parts);
   }
 
   /** The administrator's view of an adapter, by its name: capabilities, tunables, statistics, sleep and wake. Any target. */

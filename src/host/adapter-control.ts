@@ -29,6 +29,27 @@ export interface StackStatistics {
   readonly tcp6: TcpOffloadStats;
 }
 
+/** The sums of several, member by member. */
+export function addStatistics(parts: readonly StackStatistics[]): StackStatistics {
+  return {
+    ip4: sumOf(parts.map((part) => part.ip4)),
+    ip6: sumOf(parts.map((part) => part.ip6)),
+    tcp4: sumOf(parts.map((part) => part.tcp4)),
+    tcp6: sumOf(parts.map((part) => part.tcp6)),
+  };
+}
+
+function sumOf<Counters extends IpOffloadStats | TcpOffloadStats>(parts: readonly Counters[]): Counters {
+  const sum = { ...parts[0]! } as unknown as Record<string, number | bigint>;
+  for (const part of parts.slice(1)) {
+    for (const [name, value] of Object.entries(part) as [string, number | bigint][]) {
+      const before = sum[name]!;
+      sum[name] = typeof value === 'bigint' ? (before as bigint) + value : (before as number) + value;
+    }
+  }
+  return sum as unknown as Counters;
+}
+
 /** Which families the administrator wants to be offloaded; what is left out stays as it is. */
 export interface OffloadSettings {
   readonly ip4?: boolean;

@@ -9,7 +9,7 @@ import type { Runtime } from '../base/runtime.ts';
 import type { NdisForProtocol, TcpConnectionOffloadParameters } from '../ndis/protocol.ts';
 import type { Trace } from '../trace/trace.ts';
 import { IpProtocol } from '../wire/protocol.ts';
-import { AdapterControl } from './adapter-control.ts';
+import { AdapterControl, type StackStatistics } from './adapter-control.ts';
 import type {
   ConnectOptions,
   Endpoint,
@@ -29,6 +29,7 @@ import type { IpOptions } from './path/context.ts';
 import { IpLayer } from './path/ip-layer.ts';
 import type { Interface, InterfaceConfig } from './path/types.ts';
 import { HostBinding, HostProtocol } from './protocol-driver.ts';
+import { isLive } from './transport/tcp-input.ts';
 import { type TcpOptions, TcpTransport } from './transport/tcp-transport.ts';
 import { UdpTransport } from './transport/udp.ts';
 
@@ -96,6 +97,17 @@ export class HostStack implements Transports {
     binding.iface = iface;
     if (this.#protocol.hasChimney && iface.binding !== null) this.chimney.attach(iface, iface.binding);
     return iface;
+  }
+
+  /** What passed the host's own path, all interfaces together; of offloaded connections only targets know. */
+  statistics(): StackStatistics {
+    const established = { 4: 0, 6: 0 };
+    for (const endpoint of this.tcp.endpoints()) {
+      const isHere = endpoint.location === 'host' && isLive(endpoint.tcp.state);
+      if (isHere) established[endpoint.path.family]++;
+    }
+    const [four, six] = [this.ip.statistics(4), this.ip.statistics(6)];
+    return { ip4: four.ip(), ip6: six.ip(), tcp4: four.tcp(established[4]), tcp6: six.tcp(established[6]) };
   }
 
   /** The control of an interface's adapter. */

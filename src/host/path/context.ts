@@ -5,6 +5,7 @@
  */
 
 import type { Runtime } from '../../base/runtime.ts';
+import { FamilyStatistics } from '../../ndis/protocol.ts';
 import type { Trace } from '../../trace/trace.ts';
 import { Agenda } from './agenda.ts';
 import type { Interface, PathObserver, UpperProtocol } from './types.ts';
@@ -63,11 +64,18 @@ export class IpContext {
   /** By protocol number; null where nobody takes it. */
   readonly uppers: (UpperProtocol | null)[] = new Array<UpperProtocol | null>(256).fill(null);
   observer: PathObserver | null = null;
+  /** What passed the host's own IP and TCP, by family; what targets count of offloaded connections comes on top (STAT-031). */
+  readonly statistics4: FamilyStatistics = new FamilyStatistics();
+  readonly statistics6: FamilyStatistics = new FamilyStatistics();
 
   constructor(runtime: Runtime, trace: Trace, options: Partial<IpOptions>) {
     this.runtime = runtime;
     this.trace = trace;
     this.options = { ...DEFAULT_IP_OPTIONS, ...options };
     this.agenda = new Agenda(runtime);
+  }
+
+  statistics(family: number): FamilyStatistics {
+    return family === 4 ? this.statistics4 : this.statistics6;
   }
 }

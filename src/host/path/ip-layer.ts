@@ -6,7 +6,12 @@
  */
 
 import type { Runtime } from '../../base/runtime.ts';
-import { NDIS_RECEIVE_FLAGS_RESOURCES, type NdisForProtocol, type ProtocolDriver } from '../../ndis/protocol.ts';
+import {
+  type FamilyStatistics,
+  NDIS_RECEIVE_FLAGS_RESOURCES,
+  type NdisForProtocol,
+  type ProtocolDriver,
+} from '../../ndis/protocol.ts';
 import { copyFromNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
 import type { Trace } from '../../trace/trace.ts';
 import { type IpAddress, parseIp } from '../../wire/ip-address.ts';
@@ -44,6 +49,11 @@ export class IpLayer {
       loopedBack: (bytes, at, length) => this.#frames.receivePacket(this.interfaces[0]!, bytes, at, length, 0),
       loopedBackDone: () => this.#upperDone(),
     };
+  }
+
+  /** What passed the host's own IP and TCP of a family. */
+  statistics(family: number): FamilyStatistics {
+    return this.#parts.context.statistics(family);
   }
 
   /** All interfaces; the first is the built-in loopback. */

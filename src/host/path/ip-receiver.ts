@@ -6,6 +6,7 @@
  * others: what a protocol does with it.
  */
 
+import type { FamilyStatistics } from '../../ndis/protocol.ts';
 import { Event } from '../../trace/events.ts';
 import { isLoopbackAt, isMulticastAt, isUnspecifiedAt } from '../../wire/ip-address.ts';
 import { decodeIpv4, Ipv4Flag, Ipv4Header } from '../../wire/ipv4.ts';
@@ -30,6 +31,11 @@ import { type Interface, RxPacket } from './types.ts';
 
 /** A TCP header without options: a first fragment that holds less hides flags or ports. RFC 1858 section 3. */
 const TCP_HEADER_MIN = 20;
+
+function countReceived(statistics: FamilyStatistics, octets: number): void {
+  statistics.inReceives++;
+  statistics.inOctets += octets;
+}
 
 export class IpReceiver {
   readonly #context: IpContext;
@@ -82,6 +88,8 @@ export class IpReceiver {
     const status = decodeIpv4(bytes, at, length, header);
     if (status !== WIRE_OK) {
       this.#context.trace.count(status === WIRE_BAD_CHECKSUM ? Event.IPV4_CHECKSUM_BAD : Event.IPV4_HEADER_BAD);
+      countReceived(this.#context.statistics4, length);
+      this.#context.statistics4.inHeaderErrors++;
       return;
     }
     const rx = this.#rx;
@@ -90,6 +98,7 @@ export class IpReceiver {
     rx.srcAt = header.srcAt;
     rx.dstAt = header.dstAt;
     rx.packetLength = header.totalLength;
+    countReceived(this.#context.statistics4, header.totalLength);
     rx.headerLength = header.headerLength;
     rx.at = header.payloadAt;
     rx.length = header.payloadLength;
@@ -116,6 +125,8 @@ export class IpReceiver {
     const header = this.#ipv6;
     if (decodeIpv6(bytes, at, length, header) !== WIRE_OK || iface.isIpv6Disabled) {
       this.#context.trace.count(Event.IPV6_HEADER_BAD);
+      countReceived(this.#context.statistics6, length);
+      this.#context.statistics6.inHeaderErrors++;
       return;
     }
     const rx = this.#rx;
@@ -124,6 +135,7 @@ export class IpReceiver {
     rx.srcAt = header.srcAt;
     rx.dstAt = header.dstAt;
     rx.packetLength = IPV6_HEADER_LENGTH + header.payloadLength;
+    countReceived(this.#context.statistics6, rx.packetLength);
     rx.ttl = header.hopLimit;
     rx.tos = header.trafficClass;
     rx.flowLabel = header.flowLabel;
@@ -278,6 +290,7 @@ export class IpReceiver {
 
   #deliver(rx: RxPacket): void {
     const { protocol } = rx;
+    this.#context.statistics(rx.family).inDelivers++;
     if (rx.family === 4) {
       if (protocol === IpProtocol.ICMP) {
         this.#icmp.receiveIpv4(rx);

@@ -96,10 +96,16 @@ export class IpSender {
   ): boolean {
     const path = out.path!;
     out.list.largeSendMss = segmentBytes;
-    if (!path.isUp || !path.iface.isUp) return this.#refuse(out, Event.SEND_NO_ROUTE);
+    const statistics = this.#context.statistics(path.family);
+    statistics.outRequests++;
+    if (!path.isUp || !path.iface.isUp) {
+      statistics.outNoRoutes++;
+      return this.#refuse(out, Event.SEND_NO_ROUTE);
+    }
     const hops = ttl > 0 ? ttl : this.#defaultHops(path);
     const isIpv4 = path.family === 4;
     const length = upperLength + (isIpv4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
+    statistics.outOctets += length;
     if (length > path.mtu && segmentBytes === 0) {
       if (dontFragment && !path.mayFragment) return this.#refuse(out, Event.SEND_TOO_BIG);
       const request = this.#request;

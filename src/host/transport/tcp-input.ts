@@ -30,12 +30,16 @@ export function receive(t: TcpTransport, rx: RxPacket, nowUs: number): void {
     t.trace.count(Event.TCP_NOT_UNICAST);
     return;
   }
+  const statistics = t.ip.statistics(rx.family);
+  statistics.inSegments++;
   if (decodeTcp(rx.bytes, rx.at, rx.length, seg) !== WIRE_OK) {
     t.trace.count(Event.TCP_HEADER_BAD);
+    statistics.inErrors++;
     return;
   }
   if (rx.segmentBytes === 0 && !isTcpChecksumGood(rx.bytes, rx.at, rx.length, rx.family, rx.srcAt, rx.dstAt)) {
     t.trace.count(Event.TCP_CHECKSUM_BAD);
+    statistics.inErrors++;
     return;
   }
   const c = t.table.find(rx.family, rx.bytes, rx.dstAt, rx.srcAt, seg.dstPort, seg.srcPort);
@@ -52,6 +56,11 @@ export function receive(t: TcpTransport, rx: RxPacket, nowUs: number): void {
   }
 }
 
+/** ESTABLISHED or CLOSE_WAIT. */
+export function isLive(state: number): boolean {
+  return state === TcpConnectionState.ESTABLISHED || state === TcpConnectionState.CLOSE_WAIT;
+}
+
 /** One step of the engine. `rx` is null for a segment that did not come from IP just now. */
 function step(t: TcpTransport, endpoint: HostEndpoint, rx: RxPacket | null, seg: TcpSegment, nowUs: number): void {
   if ((endpoint.flags & EndpointFlag.CLOSED_DUE) !== 0) {
@@ -59,7 +68,11 @@ function step(t: TcpTransport, endpoint: HostEndpoint, rx: RxPacket | null, seg:
     if (rx !== null) answerReset(t, rx, seg);
     return;
   }
+  const { state } = endpoint.tcp;
   const effects = onSegment(endpoint.tcp, t.parameters, seg, nowUs);
+  if (isLive(state) && endpoint.tcp.state === TcpConnectionState.CLOSED) {
+    t.ip.statistics(endpoint.path.family).resetEstablished++;
+  }
   t.turn.add(endpoint);
   if ((effects & (Effect.REOPEN | Effect.ANSWER_RESET)) !== 0 && rx !== null) {
     if ((effects & Effect.REOPEN) !== 0) reopen(t, endpoint, rx, seg, nowUs);

@@ -13,7 +13,7 @@ import { nextSegment } from '../../tcp/on-send.ts';
 import { Event } from '../../trace/events.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import { encodeTcp, TCP_HEADER_LENGTH, TCP_HEADER_LENGTH_MAX } from '../../wire/tcp.ts';
-import type { TcpSegment } from '../../wire/tcp-segment.ts';
+import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
 import type { OutPacket, PathEntry } from '../path/types.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import { partialPathChecksum, pathChecksum } from './path-checksum.ts';
@@ -42,13 +42,24 @@ export function sendSegments(t: TcpTransport, endpoint: HostEndpoint, nowUs: num
       t.turn.block(endpoint);
       return;
     }
+    const { sndMax } = tcp;
     if (!nextSegment(tcp, t.parameters, seg, nowUs, mostText)) {
       t.ip.abandonPacket(out);
       endpoint.flags &= ~EndpointFlag.SEND_DUE;
       return;
     }
+    countSegment(t, path, tcp, seg, seg.textLength === 0 ? 0 : seqDiff(seg.seq, sndMax));
     emit(t, tcp, path, seg, out);
   }
+}
+
+/** As the chimney counts them: pure repetitions apart, whatever repeats a byte. A super-segment is as many as it is cut into. */
+function countSegment(t: TcpTransport, path: PathEntry, tcp: TcpConnection, seg: TcpSegment, behindMax: number): void {
+  const statistics = t.ip.statistics(path.family);
+  const segments = Math.max(1, Math.ceil(seg.textLength / tcp.effectiveMss));
+  if (behindMax >= 0 || behindMax + seg.textLength > 0) statistics.outSegments += segments;
+  if (behindMax < 0) statistics.retransmittedSegments += segments;
+  if ((seg.flags & TcpFlag.RST) !== 0) statistics.outResets++;
 }
 
 /** Whether more than a segment of text has not been sent, so that a super-segment may come of it. */
@@ -94,6 +105,9 @@ export function sendBare(t: TcpTransport, path: PathEntry, seg: TcpSegment, hops
   }
   const length = encodeTcp(out.bytes, out.at, seg);
   writeChecksum(path, out.bytes, out.at, length);
+  const statistics = t.ip.statistics(path.family);
+  statistics.outSegments++;
+  if ((seg.flags & TcpFlag.RST) !== 0) statistics.outResets++;
   t.ip.sendPacket(out, length, IpProtocol.TCP, hops, tos, 0, true);
   return true;
 }
