@@ -13,6 +13,7 @@ import {
   OffloadParameter,
   type OffloadParameters,
   Oid,
+  type ReceiveScaleParameters,
   type TcpConnectionOffload,
   type TcpConnectionOffloadParameters,
   type TcpOffloadStats,
@@ -125,6 +126,15 @@ export class AdapterControl {
     const parameters = { ...(await this.parameters()), ...changes };
     await this.#set(Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, parameters, 'parameters');
     this.#parts.chimney.parametersChanged(this.#binding, parameters);
+  }
+
+  /**
+   * OID_GEN_RECEIVE_SCALE_PARAMETERS: which receive queue takes which hashes, and the key they are made with. Connections that are
+   * established from now on are hashed with it.
+   */
+  async setReceiveScaling(parameters: ReceiveScaleParameters): Promise<void> {
+    await this.#set(Oid.GEN_RECEIVE_SCALE_PARAMETERS, parameters, 'receive-side scaling');
+    this.#parts.chimney.hashKeyChanged(this.#binding, parameters.hashSecretKey);
   }
 
   /** What the target has counted on offloaded connections: the four statistics OIDs. */

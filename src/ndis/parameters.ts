@@ -136,6 +136,14 @@ export interface OffloadParameters {
   readonly tcpConnectionIPv6: OffloadParameter;
 }
 
+/** NDIS_RECEIVE_SCALE_PARAMETERS. */
+export interface ReceiveScaleParameters {
+  /** Queue (CPU) numbers by the low bits of the hash; 1 to 128 entries, a power of two. */
+  readonly indirectionTable: Uint8Array;
+  /** Key of the Toeplitz hash, 40 bytes. */
+  readonly hashSecretKey: Uint8Array;
+}
+
 /** NDIS_DEVICE_POWER_STATE; D0 is full power. PWR-005. */
 export const NdisDevicePowerState = { D0: 1, D1: 2, D2: 3, D3: 4 } as const;
 export type NdisDevicePowerState = (typeof NdisDevicePowerState)[keyof typeof NdisDevicePowerState];

@@ -43,6 +43,7 @@ export {
   OffloadParameter,
   type OffloadParameters,
   type OidRequest,
+  type ReceiveScaleParameters,
   TCP_CONNECTION_OFFLOAD_PARAMETERS_REVISION_1,
   TCP_CONNECTION_OFFLOAD_PARAMETERS_SIZE,
   type TcpConnectionOffload,

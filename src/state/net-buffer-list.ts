@@ -62,6 +62,8 @@ export class NetBufferList {
    * for by it). 0: the frame is complete. Its meaning is that of `segmentBytes` in link/link.ts.
    */
   largeSendMss = 0;
+  /** NET_BUFFER_LIST_INFO NetBufferListHashValue: the RSS hash of the connection, on received data. RSS-004. */
+  hashValue = 0;
   /** Who made the list; for NDIS. */
   sourceHandle: unknown = null;
   /** For the layer that posted it. ProtocolReserved. */

@@ -134,6 +134,7 @@ export const EVENT_TABLE = {
     text: 'a frame for an offloaded connection on another VLAN than its neighbor, dropped',
   },
   TARGET_ASLEEP: { room: 'target', text: 'a frame that came or was to be sent while the adapter had no power' },
+  TARGET_QUEUE_FULL: { room: 'target', text: 'a frame was lost because its receive queue was full' },
   TARGET_NO_ROOM: { room: 'target', text: 'a segment dropped because the receive pool had no room for its text' },
   TARGET_PASSED_UP: { room: 'target', text: 'a segment for an offloaded connection that is not processed, passed up' },
   TARGET_HELD: { room: 'target', text: 'a segment held back behind urgent data until the connection is terminated' },

@@ -16,6 +16,7 @@ import {
   type TcpConnectionOffloadCapabilities,
   type TcpConnectionOffloadParameters,
 } from '../../ndis/protocol.ts';
+import { Toeplitz } from '../../wire/toeplitz.ts';
 import type { Interface } from '../path/types.ts';
 import type { OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
 
@@ -30,6 +31,8 @@ export class ChimneyAdapter {
   capabilities: TcpConnectionOffloadCapabilities | null = null;
   /** OFFLOAD_PAUSE or UPLOAD_ALL, until OFFLOAD_RESUME: nothing new is offloaded. */
   isPaused = false;
+  /** Of received packets, as receive-side scaling does it. */
+  hash: Toeplitz = new Toeplitz();
   /** Sent to sleep, or about to be: nothing is offloaded. */
   isAsleep = false;
   /** What was offloaded when it was sent to sleep. */

@@ -21,8 +21,10 @@ import {
   type TcpConnectionOffloadParameters,
 } from '../../ndis/protocol.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
+import { TcpWord } from '../../state/tcp.ts';
 import type { TcpParameters } from '../../tcp/parameters.ts';
 import type { Trace } from '../../trace/trace.ts';
+import { Toeplitz } from '../../wire/toeplitz.ts';
 import type { ChimneyHandle, Move, OffloadPolicy } from '../api.ts';
 import type { Interface, NeighborEntry, PathEntry, PathObserver } from '../path/types.ts';
 import { OffloadSwitch } from '../switch.ts';
@@ -123,6 +125,12 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     if (adapter !== undefined) resumeAdapter(this.#context, adapter);
   }
 
+  /** Receive-side scaling hashes with another key from now on. */
+  hashKeyChanged(binding: NdisBindingHandle, key: Uint8Array): void {
+    const adapter = this.#adapters.get(binding);
+    if (adapter !== undefined) adapter.hash = new Toeplitz(key);
+  }
+
   /** The administrator has set other tunables. */
   parametersChanged(binding: NdisBindingHandle, parameters: Readonly<TcpConnectionOffloadParameters>): void {
     const adapter = this.#adapters.get(binding);
@@ -158,7 +166,18 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   }
 
   established(endpoint: HostEndpoint): void {
+    this.#supplyHash(endpoint);
     this.#switch.established(endpoint);
+  }
+
+  /** The RSS hash of the connection, computed once, for its life: what received packets of it hash to. RSS-002. */
+  #supplyHash(endpoint: HostEndpoint): void {
+    const { tcp, path } = endpoint;
+    const hash = this.#byInterface.get(path.iface)?.hash ?? null;
+    if (hash === null) return;
+    const bytes = path.family === 4 ? 4 : 16;
+    hash.begin().add(path.remote.bytes, 0, bytes).add(path.local.bytes, 0, bytes);
+    tcp.words[tcp.base + TcpWord.HASH_VALUE] = hash.addPort(tcp.remotePort).addPort(tcp.localPort).end();
   }
 
   bytesReached(endpoint: HostEndpoint): void {

@@ -127,6 +127,11 @@ export class EngineControl {
     return count;
   }
 
+  /** Frames that each receive queue has processed; empty with one queue. */
+  receiveQueues(): number[] {
+    return this.#engine.scaling?.processed ?? [];
+  }
+
   stats(): EngineStatistics {
     const engine = this.#engine;
     return {

@@ -9,6 +9,7 @@
 import { NEVER } from '../../base/runtime.ts';
 import { NdisStatus } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
+import { TcpWord } from '../../state/tcp.ts';
 import { setReceiveSpace } from '../../tcp/receive-window.ts';
 import { Due, Standing, type TcpContext } from './contexts.ts';
 import { applyEffects } from './effects.ts';
@@ -155,6 +156,7 @@ function indicate(engine: Engine, ctx: TcpContext): void {
   const isCut = preferred > 0 && preferred < ctx.buffered.length;
   const list = pool.detach(ctx.buffered, isCut ? preferred : ctx.buffered.length);
   const length = list.firstNetBuffer!.dataLength;
+  list.hashValue = ctx.tcp.words[ctx.tcp.base + TcpWord.HASH_VALUE]! >>> 0;
   work.consumed.value = 0;
   engine.hasIndicated = true;
   const status = engine.ndis.tcpOffloadReceiveHandler(ctx.handle, list, NdisStatus.SUCCESS, work.consumed);

@@ -34,10 +34,14 @@ import { Engine, type EngineAdapterOptions, OperationKind } from './engine.ts';
 import { postForwards } from './forward.ts';
 import { oidRequest } from './oids.ts';
 import { receiveFrame } from './receive-path.ts';
+import { ReceiveScaling } from './receive-scaling.ts';
 import { postDisconnect, postSends } from './sends.ts';
 import { noteTerminate } from './terminate.ts';
 import { unblock } from './transmit.ts';
 import { done, flush, onReturned, onTimer, runTurn } from './turn.ts';
+
+/** Receive queues at most. */
+const RECEIVE_QUEUES_MAX = 64;
 
 /** A miniport driver over one link, with a TCP chimney. */
 export class EngineAdapter implements MiniportDriver, LinkReceiver {
@@ -61,6 +65,10 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
       (nowUs) => onTimer(engine, nowUs),
     );
     this.#engine = engine;
+    const queues = Math.max(1, Math.min(RECEIVE_QUEUES_MAX, options.receiveQueues ?? 1));
+    if (queues > 1) {
+      engine.scaling = new ReceiveScaling(engine, queues, options.wakeQueue ?? null, () => this.#batchDone());
+    }
     this.control = new EngineControl(engine);
   }
 
@@ -185,12 +193,18 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     const engine = this.#engine;
     if (engine.isHalted) return;
     if (engine.isAsleep) engine.trace.count(Event.TARGET_ASLEEP);
+    else if (engine.scaling !== null) engine.scaling.receive(bytes, at, length, segmentBytes);
     else receiveFrame(engine, bytes, at, length, segmentBytes);
   }
 
   receiveDone(): void {
     const engine = this.#engine;
-    if (engine.isHalted) return;
+    // With several queues the batches are theirs.
+    if (!engine.isHalted && engine.scaling === null) this.#batchDone();
+  }
+
+  #batchDone(): void {
+    const engine = this.#engine;
     flush(engine);
     engine.hasIndicated = false;
     engine.indicator.done();

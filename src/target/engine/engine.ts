@@ -34,6 +34,7 @@ import type { Administration } from './configuration.ts';
 import { type NeighborContext, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import { ReceivePool } from './receive-pool.ts';
 
+import type { ReceiveScaling, WakeQueue } from './receive-scaling.ts';
 import { applyTunables } from './tunables.ts';
 import { Work } from './work.ts';
 
@@ -63,6 +64,10 @@ export interface EngineAdapterOptions {
    * (STAT-026 to STAT-030). Default 'pass-up'.
    */
   readonly badPackets?: 'pass-up' | 'drop';
+  /** Receive queues, each with a processor of its own (RSS); 1 to 64. Default 1: no scaling. */
+  readonly receiveQueues?: number;
+  /** How the processor of a receive queue is woken; default: as a deferred task. For simulations of busy processors. */
+  readonly wakeQueue?: WakeQueue;
   /** A policy asked about each object before it is taken. */
   readonly refuse?: Refuse;
   /** Asked for memory before each send. Default: there is always enough. */
@@ -128,6 +133,8 @@ export class Engine {
   /** UPLOAD_ALL was indicated and OFFLOAD_RESUME was not yet (EVT-044). */
   isUploadingAll = false;
   isHalted = false;
+  /** Null: one queue, and frames are processed as they come. */
+  scaling: ReceiveScaling | null = null;
   powerState: number = NdisDevicePowerState.D0;
   pendingPower: OidRequest | null = null;
 

@@ -38,6 +38,9 @@ export function oidRequest(engine: Engine, request: OidRequest): number {
       return tcpStatistics(engine, request, 4);
     case Oid.TCP6_OFFLOAD_STATS:
       return tcpStatistics(engine, request, 6);
+    case Oid.GEN_RECEIVE_SCALE_PARAMETERS:
+      if (engine.scaling === null || request.kind === 'query') return NdisStatus.NOT_SUPPORTED;
+      return engine.scaling.set(request.information);
     case Oid.PNP_SET_POWER:
       return request.kind === 'set' ? setPower(engine, request) : NdisStatus.NOT_SUPPORTED;
     default:

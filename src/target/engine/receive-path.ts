@@ -22,6 +22,7 @@ import { dropsBadIp, dropsBadPackets, dropsBadTcp } from './bad-packets.ts';
 import { type NeighborContext, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { processSegment, segmentsIn } from './segment.ts';
+import type { FrameLook } from './work.ts';
 
 /** Frames held behind urgent data at most, for one connection; the peer sends again what is dropped (it is not acknowledged). */
 const HELD_FRAMES_MAX = 256;
@@ -63,6 +64,35 @@ function tryChimney(engine: Engine, bytes: Uint8Array, at: number, length: numbe
     return tryIpv6(engine, bytes, frame.payloadAt, frame.payloadLength, at, length);
   }
   return PASS_UP;
+}
+
+/** Looks without processing; the answer is good until the next call. */
+export function lookAtFrame(engine: Engine, bytes: Uint8Array, at: number, length: number): FrameLook {
+  const { ethernet, ipv4, ipv6, segment, look } = engine.work;
+  look.connection = null;
+  look.addressBytes = 0;
+  look.hasPorts = false;
+  let ipAt = at;
+  let ipLength = length;
+  if (engine.attributes.medium !== 'ip') {
+    if (decodeEthernet(bytes, at, length, ethernet) !== WIRE_OK) return look;
+    ipAt = ethernet.payloadAt;
+    ipLength = ethernet.payloadLength;
+  }
+  const version = ipLength > 0 ? bytes[ipAt]! >> 4 : 0;
+  const ip = version === 4 ? ipv4 : ipv6;
+  const status = version === 4 ? decodeIpv4(bytes, ipAt, ipLength, ipv4) : decodeIpv6(bytes, ipAt, ipLength, ipv6);
+  if (status !== WIRE_OK) return look;
+  look.addressesAt = ip.srcAt;
+  look.addressBytes = version === 4 ? 4 : 16;
+  const isTcp =
+    version === 4 ? ipv4.protocol === IpProtocol.TCP && !ipv4.isFragment : ipv6.nextHeader === IpProtocol.TCP;
+  if (!isTcp || decodeTcp(bytes, ip.payloadAt, ip.payloadLength, segment) !== WIRE_OK) return look;
+  look.hasPorts = true;
+  look.srcPort = segment.srcPort;
+  look.dstPort = segment.dstPort;
+  look.connection = find(engine, version, bytes, ip.srcAt, ip.dstAt);
+  return look;
 }
 
 function tryIpv4(

@@ -9,6 +9,18 @@ import { EthernetFrame } from '../../wire/ethernet.ts';
 import { Ipv4Header } from '../../wire/ipv4.ts';
 import { Ipv6Header } from '../../wire/ipv6.ts';
 import { TcpSegment } from '../../wire/tcp-segment.ts';
+import type { TcpContext } from './contexts.ts';
+
+/** What is to be known of a frame before it is queued. */
+export class FrameLook {
+  connection: TcpContext | null = null;
+  /** Where source and destination address stand, one behind the other, and how long each is; 0: no IP. */
+  addressesAt = 0;
+  addressBytes = 0;
+  hasPorts = false;
+  srcPort = 0;
+  dstPort = 0;
+}
 
 /** Ethernet with a tag: what may stand in front of an IP packet. */
 const LINK_HEADER_MAX = 18;
@@ -23,6 +35,7 @@ export class Work {
   readonly ipv4: Ipv4Header = new Ipv4Header();
   readonly ipv6: Ipv6Header = new Ipv6Header();
   readonly segment: TcpSegment = new TcpSegment();
+  readonly look: FrameLook = new FrameLook();
   /** What the frame that is being received leaves to the device; 0: nothing. */
   segmentBytes = 0;
   readonly piece: TextPiece = new TextPiece();

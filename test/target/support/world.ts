@@ -59,6 +59,7 @@ export interface ConnectionSpec {
   readonly retransmitTimeoutDelta?: number;
   readonly retransmitCount?: number;
   readonly remoteMss?: number;
+  readonly hashValue?: number;
   /** Variables by name, over all others. */
   readonly constant?: Partial<Record<VariableOf<TcpConstState>, number>>;
   readonly cached?: Partial<Record<VariableOf<TcpCachedState>, number>>;
@@ -176,6 +177,7 @@ export class World {
     const block = new OffloadBlock(OffloadStateType.TCP, object.handle);
     const constant = new TcpConstState();
     constant.flags = spec.constFlags ?? TcpConstFlag.WINDOW_SCALING_ENABLED | TcpConstFlag.SACK_ENABLED;
+    constant.hashValue = spec.hashValue ?? 0;
     constant.localPort = spec.localPort ?? 80;
     constant.remotePort = spec.remotePort ?? 4711;
     constant.sndWindScale = 2;
