@@ -77,6 +77,7 @@ export class HostStack implements Transports {
       trace,
       parameters: this.tcp.parameters,
       probe: (neighbor) => this.ip.probe(neighbor),
+      resolve: (neighbor) => this.ip.resolve(neighbor),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(options.offloadParameters === undefined ? {} : { offloadParameters: options.offloadParameters }),
       ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),

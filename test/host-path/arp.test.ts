@@ -51,6 +51,7 @@ describe('ARP in', () => {
       const changed: string[] = [];
       station.layer.observer = {
         neighborMacChanged: (neighbor) => changed.push(hex(neighbor.mac)),
+        neighborResolved: () => {},
         neighborUnreachable: () => {},
         neighborDelayOver: () => false,
         nextHopChanged: () => {},
@@ -61,6 +62,26 @@ describe('ARP in', () => {
       expect(changed).toEqual([hex(OTHER_MAC)]);
     },
   );
+
+  test('a neighbor that no packet waits for is asked for, and whoever watches hears of its first address once', () => {
+    const station = new Station();
+    const { neighbor } = station.path(PEER4);
+    const resolved: string[] = [];
+    station.layer.observer = {
+      neighborMacChanged: () => resolved.push('changed'),
+      neighborResolved: (entry) => resolved.push(hex(entry.mac)),
+      neighborUnreachable: () => {},
+      neighborDelayOver: () => false,
+      nextHopChanged: () => {},
+      pathMtuChanged: () => {},
+    };
+    station.layer.resolve(neighbor!);
+    expect(station.sent().length).toBe(1);
+    station.receive(arp(2, PEER_MAC, PEER4, OUR_MAC, OUR4, OUR_MAC));
+    expect(resolved).toEqual([hex(PEER_MAC)]);
+    station.layer.resolve(neighbor!);
+    expect(station.sent().length).toBe(0);
+  });
 
   test.each([
     ['another hardware type', [0, 6, 8, 0, 6, 4, 0, 1]],

@@ -290,6 +290,7 @@ describe('redirects', () => {
       const moved: string[] = [];
       station.layer.observer = {
         neighborMacChanged: () => {},
+        neighborResolved: () => {},
         neighborUnreachable: () => {},
         neighborDelayOver: () => false,
         nextHopChanged: (changed, old) => moved.push(`${changed.remote} ${old?.ip} ${changed.neighbor?.ip}`),

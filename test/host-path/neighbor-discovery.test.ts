@@ -326,6 +326,7 @@ describe('unreachability detection', () => {
     let unreachable = 0;
     station.layer.observer = {
       neighborMacChanged: () => {},
+      neighborResolved: () => {},
       neighborUnreachable: () => {
         unreachable++;
       },

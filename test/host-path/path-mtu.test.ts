@@ -38,6 +38,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
     const seen: PathEntry[] = [];
     station.layer.observer = {
       neighborMacChanged: () => {},
+      neighborResolved: () => {},
       neighborUnreachable: () => {},
       neighborDelayOver: () => false,
       nextHopChanged: () => {},

@@ -52,6 +52,8 @@ export interface ChimneyClientOptions {
   readonly grantsOptionalUploads?: boolean;
   /** Sends a unicast probe to a neighbor. */
   readonly probe: (neighbor: NeighborEntry) => void;
+  /** Asks for the link-layer address of a neighbor. */
+  readonly resolve: (neighbor: NeighborEntry) => void;
   readonly onMove?: MoveListener;
 }
 
@@ -72,6 +74,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
       onMove: options.onMove ?? null,
       grantsOptionalUploads: options.grantsOptionalUploads ?? true,
       probe: options.probe as (neighbor: unknown) => void,
+      resolve: options.resolve as (neighbor: unknown) => void,
       moves: null as unknown as Moves,
       data: null as unknown as DataPath,
       operations: null as unknown as StateOperations,
@@ -264,7 +267,11 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     const neighbor = entry.chimney as OffloadedNeighbor | null;
     if (neighbor === null) return;
     this.#context.operations.neighborMacChanged(neighbor);
-    this.#context.operations.neighborResolved(neighbor);
+  }
+
+  neighborResolved(entry: NeighborEntry): void {
+    const neighbor = entry.chimney as OffloadedNeighbor | null;
+    if (neighbor !== null) this.#context.operations.neighborResolved(neighbor);
   }
 
   neighborUnreachable(entry: NeighborEntry): void {

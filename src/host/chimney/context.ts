@@ -29,6 +29,8 @@ export interface ChimneyContext {
   grantsOptionalUploads: boolean;
   /** Sends a unicast probe to a neighbor: our check after a reachability query (NBR-024). */
   probe: (neighbor: unknown) => void;
+  /** Asks for the link-layer address of a neighbor: a path is to be linked to it (UPD-011). */
+  resolve: (neighbor: unknown) => void;
 }
 
 /** Most moves that are remembered of one connection. */

@@ -207,6 +207,7 @@ export class StateOperations {
 
   /** Probes were not answered: nothing must be sent there any more (INV-017). The connections come back, one by one. */
   neighborUnreachable(neighbor: OffloadedNeighbor): void {
+    if (neighbor.state === ObjectState.NONE && this.#relinks.has(neighbor)) this.#giveUpRelinks(neighbor);
     if (neighbor.state !== ObjectState.OFFLOADED) return;
     this.#invalidate(neighbor, referenceTo(neighbor), IGNORE);
     for (const connection of this.#dependentsOf(neighbor)) {
@@ -227,6 +228,7 @@ export class StateOperations {
     waiting.add(path);
     next.isKept = true;
     if (next.state === ObjectState.NONE && isResolved(next)) this.#offloadNeighbor(next);
+    else if (next.state === ObjectState.NONE) this.#context.resolve(next.entry!);
     else this.#flushRelinks(next);
   }
 

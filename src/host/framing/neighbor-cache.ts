@@ -123,9 +123,11 @@ export class NeighborCache implements NeighborKeeper {
     }
     if (neighbor.state === NeighborState.PERMANENT) return neighbor;
     if (neighbor.state >= NeighborState.REACHABLE && equalMac(neighbor.mac, 0, mac, macAt)) return neighbor;
+    const isFirst = neighbor.state < NeighborState.REACHABLE;
     this.#setMac(neighbor, mac, macAt);
     this.#enter(neighbor, NeighborState.STALE);
     this.#flush(neighbor);
+    if (isFirst) this.#context.observer?.neighborResolved(neighbor);
     return neighbor;
   }
 
@@ -147,6 +149,7 @@ export class NeighborCache implements NeighborKeeper {
       this.#setMac(neighbor, mac, macAt);
       this.#enter(neighbor, isSolicited ? NeighborState.REACHABLE : NeighborState.STALE);
       this.#flush(neighbor);
+      this.#context.observer?.neighborResolved(neighbor);
       return;
     }
     const isOther = macAt >= 0 && !equalMac(neighbor.mac, 0, mac, macAt);
@@ -172,6 +175,11 @@ export class NeighborCache implements NeighborKeeper {
   doubt(neighbor: NeighborEntry, nowUs: number): void {
     if (neighbor.state === NeighborState.REACHABLE || neighbor.state === NeighborState.STALE)
       this.probe(neighbor, nowUs);
+  }
+
+  /** Asks for the address of a neighbor that no packet waits for. */
+  resolve(neighbor: NeighborEntry): void {
+    if (neighbor.state === NeighborState.NONE) this.#resolve(neighbor);
   }
 
   /** Asks the neighbor by unicast whether it is there. */

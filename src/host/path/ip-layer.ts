@@ -211,6 +211,11 @@ export class IpLayer {
     this.#parts.sender.abandon(out);
   }
 
+  /** Asks for the link-layer address of a neighbor that has none. The observer hears of the answer, or that there was none. */
+  resolve(neighbor: NeighborEntry): void {
+    this.#parts.neighbors.resolve(neighbor);
+  }
+
   /** Asks the neighbor by unicast whether it is there (chimney NBR-024). The observer hears if it does not answer. */
   probe(neighbor: NeighborEntry): void {
     this.#parts.neighbors.probe(neighbor, this.#parts.context.runtime.nowUs());

@@ -470,6 +470,8 @@ export interface UpperProtocol {
 export interface PathObserver {
   /** The link-layer address of a neighbor was learned anew. chimney UPD-009. */
   neighborMacChanged(neighbor: NeighborEntry): void;
+  /** A neighbor without link-layer address has one now. chimney UPD-011. */
+  neighborResolved(neighbor: NeighborEntry): void;
   /** Probes were not answered; the entry is without address now. chimney INV-017. */
   neighborUnreachable(neighbor: NeighborEntry): void;
   /**
