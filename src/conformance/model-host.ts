@@ -29,7 +29,7 @@ import { decodeIpv4, Ipv4Header } from '../wire/ipv4.ts';
 import { decodeIpv6, Ipv6Header } from '../wire/ipv6.ts';
 import { IpProtocol } from '../wire/protocol.ts';
 import { WIRE_OK } from '../wire/status.ts';
-import { decodeTcp } from '../wire/tcp.ts';
+import { decodeTcp, isTcpChecksumGood } from '../wire/tcp.ts';
 import { TcpSegment } from '../wire/tcp-segment.ts';
 import { ModelConnection, ModelObject } from './objects.ts';
 import { patternByte } from './pattern.ts';
@@ -355,22 +355,27 @@ const ipv4 = new Ipv4Header();
 const ipv6 = new Ipv6Header();
 const tcp = new TcpSegment();
 
-/** Where the TCP segment of a frame is, and to which port it goes; null: there is none. */
+/** Where the TCP segment of a frame is, and to which port it goes; null: there is none, or a bent one. */
 function segmentOf(bytes: Uint8Array): { at: number; length: number; localPort: number } | null {
   if (decodeEthernet(bytes, 0, bytes.length, ethernet) !== WIRE_OK) return null;
-  let at = 0;
-  let length = 0;
-  if (ethernet.etherType === EtherType.IPV4) {
-    if (decodeIpv4(bytes, ethernet.payloadAt, ethernet.payloadLength, ipv4) !== WIRE_OK) return null;
-    if (ipv4.protocol !== IpProtocol.TCP) return null;
-    at = ipv4.payloadAt;
-    length = ipv4.payloadLength;
-  } else {
-    if (ethernet.etherType !== EtherType.IPV6) return null;
-    if (decodeIpv6(bytes, ethernet.payloadAt, ethernet.payloadLength, ipv6) !== WIRE_OK) return null;
-    if (ipv6.nextHeader !== IpProtocol.TCP) return null;
-    at = ipv6.payloadAt;
-    length = ipv6.payloadLength;
+  const { etherType, payloadAt, payloadLength } = ethernet;
+  if (etherType === EtherType.IPV4) {
+    if (decodeIpv4(bytes, payloadAt, payloadLength, ipv4) !== WIRE_OK || ipv4.protocol !== IpProtocol.TCP) return null;
+    return checkedSegment(bytes, ipv4.payloadAt, ipv4.payloadLength, 4, ipv4);
   }
-  return decodeTcp(bytes, at, length, tcp) === WIRE_OK ? { at, length, localPort: tcp.dstPort } : null;
+  if (etherType !== EtherType.IPV6) return null;
+  if (decodeIpv6(bytes, payloadAt, payloadLength, ipv6) !== WIRE_OK || ipv6.nextHeader !== IpProtocol.TCP) return null;
+  return checkedSegment(bytes, ipv6.payloadAt, ipv6.payloadLength, 6, ipv6);
+}
+
+/** The segment, if its checksum is right: what is forwarded is not checked again by the target. */
+function checkedSegment(
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  family: 4 | 6,
+  { srcAt, dstAt }: { srcAt: number; dstAt: number },
+): { at: number; length: number; localPort: number } | null {
+  if (decodeTcp(bytes, at, length, tcp) !== WIRE_OK) return null;
+  return isTcpChecksumGood(bytes, at, length, family, srcAt, dstAt) ? { at, length, localPort: tcp.dstPort } : null;
 }

@@ -35,6 +35,14 @@ describe('the own drivers pass', () => {
   });
 });
 
+/** A target that bends a byte of what it received. */
+class Bender extends EngineAdapter {
+  override receive(bytes: Uint8Array, at: number, length: number): void {
+    if (length > 70) bytes[at + length - 1]! ^= 1;
+    super.receive(bytes, at, length);
+  }
+}
+
 /** A target that loses sends of one byte. */
 class Loser extends EngineAdapter {
   override tcpOffloadSend(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
@@ -67,6 +75,10 @@ describe('what the suite sees', () => {
     };
     const report = explore({ target }, { seed: 1, interleavings: 100, stopAtFirst: true });
     expect(report.findings.map(({ rule }) => rule)).toEqual(['WIRE']);
+  });
+
+  test('segments that are thrown away for their checksum, as a peer does who is bent', () => {
+    expect(texts({ target: (environment) => new Bender(environment) }, 100)).toEqual([]);
   });
 
   test('a send that is lost is left behind by the terminate (TERM-035)', () => {
