@@ -109,7 +109,9 @@ export class ModelHost implements ProtocolDriver {
   }
 
   statusEx(_context: unknown, { statusCode }: StatusIndication): void {
-    if (statusCode === NdisStatus.OFFLOAD_PAUSE) this.isPaused = true;
+    // A link that goes up or down is a reason to give back what is held, from inside the indication.
+    if (statusCode === NdisStatus.LINK_STATE_UP || statusCode === NdisStatus.LINK_STATE_DOWN) this.returnAll();
+    else if (statusCode === NdisStatus.OFFLOAD_PAUSE) this.isPaused = true;
     else if (statusCode === NdisStatus.UPLOAD_ALL) {
       this.isUploadingAll = true;
       for (const c of this.connections) c.isWanted = true;
@@ -298,6 +300,7 @@ export class ModelHost implements ProtocolDriver {
     const length = dataLengthOf(list);
     const answer = c.answers.shift() ?? 'accept';
     if (answer.endsWith('-and-post')) this.#postInside(c);
+    if (answer.endsWith('-and-return')) this.returnOne();
     if (answer.startsWith('refuse')) {
       bytesConsumed.value = 0;
       return NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED;

@@ -81,7 +81,7 @@ function address(family: 4 | 6, last: number): Uint8Array {
 }
 
 /** What the host answers to a receive indication. */
-export type Answer = 'accept' | 'refuse' | 'half' | 'refuse-and-post' | 'accept-and-post';
+export type Answer = 'accept' | 'refuse' | 'half' | 'refuse-and-post' | 'accept-and-post' | 'accept-and-return';
 
 /** A connection, its streams and its lists. */
 export class ModelConnection extends ModelObject {

@@ -147,6 +147,8 @@ class Run {
   }
 
   #report(rule: OwnRule, object: string, expected: string, seen: string): void {
+    // What follows from a broken rule is not a second finding.
+    if (this.#isOver) return;
     const call = this.#names.at(-1) ?? this.#scenario.name;
     this.#add({
       rule,
@@ -217,6 +219,8 @@ class Run {
       if (options.length === 0) {
         if (actors.every((steps, i) => at[i]! >= steps.length)) return;
         if (!this.#fireTimer()) {
+          for (const verifier of this.#verifiers) verifier.finish();
+          if (this.#isOver) return;
           const waiting = actors.flatMap((steps, i) => (at[i]! < steps.length ? [steps[at[i]!]!.name] : []));
           this.#report('STUCK', '-', OWN_RULES.STUCK, `waiting for ever: ${waiting.join('; ')}`);
           return;
@@ -235,7 +239,8 @@ class Run {
       options.push(act);
       names.push(name);
     };
-    if (this.#runtime.hasTask) add('task', () => this.#runtime.runTask());
+    const { isLazy } = this.#scenario;
+    if (this.#runtime.hasTask && isLazy !== true) add('task', () => this.#runtime.runTask());
     const frames = this.#wire.toTarget.length;
     if (frames > 0) add('frame', () => this.#wire.deliver(0));
     actors.forEach((steps, i) => {
@@ -250,6 +255,10 @@ class Run {
       if (!c.isWanted || !c.isIdle) continue;
       add(`terminate ${c.name}, as asked`, () => this.#stage.terminateNow([c]));
     }
+    for (const c of this.#host.connections) {
+      if (c.late.length > 0 && c.where === 'target') add(`forward ${c.name}`, () => this.#stage.forwardNow(c));
+    }
+    if (this.#runtime.hasTask && isLazy === true) add('task', () => this.#runtime.runTask());
     if (frames > 1 && this.#scenario.reorders) add('next frame', () => this.#wire.deliver(1));
     if (this.#scenario.races && this.#runtime.soonestUs < Number.POSITIVE_INFINITY && this.#timers < TIMERS_MAX) {
       add('timer', () => this.#fireTimer());
@@ -275,7 +284,9 @@ class Run {
     for (const isMeant of rest) {
       const isBack = (): boolean => objects.every((object) => !isMeant(object) || object.where === 'host');
       for (let round = 0; round < ROUNDS_MAX && !this.#isOver && !isBack(); round++) {
-        for (const object of objects) if (isMeant(object) && object.isIdle) this.#stage.terminateNow([object]);
+        for (const object of objects) {
+          if (isMeant(object) && object.isIdle && object.dependents === 0) this.#stage.terminateNow([object]);
+        }
         if (!this.#settle() && !isBack() && !this.#fireTimer()) break;
       }
     }

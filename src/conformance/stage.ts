@@ -51,6 +51,8 @@ export interface Scenario {
   readonly build: (stage: Stage) => Actors;
   /** Frames may overtake each other. */
   readonly reorders?: boolean;
+  /** Drivers are slow: what they have deferred is done last where nobody chooses otherwise. */
+  readonly isLazy?: boolean;
   /** Timers may fire while other things could happen; else only when nothing else can. */
   readonly races?: boolean;
 }
@@ -157,6 +159,22 @@ export class Stage {
     if (!this.host.needsQuery) return;
     this.host.needsQuery = false;
     this.host.ndis.oidRequest(this.host.binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'query', information: null });
+  }
+
+  /** Offloads a connection; beside its tree stands a placeholder on which nothing hangs. */
+  initiateBeside(c: ModelConnection): Step {
+    const step = this.initiate([c]);
+    return {
+      ...step,
+      act: () => {
+        if (this.isInitiateBarred) return;
+        const root = this.#initiateTree([c], false);
+        root.nextBlock = reference(c.path.neighbor, 'all');
+        root.nextBlock.offloadHandle = null;
+        for (const object of routeOf(c)) if (object.where === 'host') object.where = 'initiating';
+        this.host.ndis.initiateOffload(this.host.binding, root);
+      },
+    };
   }
 
   #initiateTree(connections: readonly ModelConnection[], isSpaced: boolean): OffloadBlock {
@@ -327,12 +345,10 @@ export class Stage {
   }
 
   /** Forwards the segments that arrived while the connection went down. */
-  forward(c: ModelConnection): Step {
-    return this.on(c, 'forward', () => {
-      const lists = c.late.splice(0).map((segment) => this.host.lend(c, netBufferListOver(segment)));
-      const chain = chainOf(lists);
-      if (chain !== null) this.host.ndis.offloadTcpForward(c.handle, chain);
-    });
+  forwardNow(c: ModelConnection): void {
+    const lists = c.late.splice(0).map((segment) => this.host.lend(c, netBufferListOver(segment)));
+    const chain = chainOf(lists);
+    if (chain !== null) this.host.ndis.offloadTcpForward(c.handle, chain);
   }
 
   returns(): Step {
@@ -343,9 +359,10 @@ export class Stage {
     return { name: `oid ${oid} ${kind}`, isReady: () => true, act: () => void this.request(oid, kind, information) };
   }
 
-  /** To sleep: only when no connection is offloaded any more. PWR-001. */
+  /** To sleep: only when every connection is terminated, or is being. PWR-001, PWR-002. */
   sleep(state: number): Step {
-    const isAtRest = (): boolean => this.host.connections.every(({ where }) => where === 'host');
+    const isAtRest = (): boolean =>
+      this.host.connections.every(({ where }) => where === 'host' || where === 'terminating');
     return { name: 'power down', isReady: isAtRest, act: () => void this.request(Oid.PNP_SET_POWER, 'set', state) };
   }
 

@@ -25,8 +25,9 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       return [
-        [s.initiate([c]), s.terminate([c])],
+        [s.initiate([c])],
         [s.text(c, 10), s.text(c, 20), s.text(c, 30)],
+        [s.terminate([c])],
         [s.returns(), s.returns()],
       ];
     },
@@ -37,8 +38,9 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       return [
-        [s.initiate([c]), s.post(c, [16, 64]), s.post(c, [0]), s.post(c, [32]), s.terminate([c])],
+        [s.initiate([c]), s.post(c, [16, 64]), s.post(c, [0])],
         [s.text(c, 20), s.text(c, 30), s.text(c, 10)],
+        [s.post(c, [32, 16]), s.terminate([c])],
       ];
     },
   },
@@ -48,8 +50,9 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       return [
-        [s.initiate([c]), s.post(c, [64], { noPush: true }), s.post(c, [16], { noPush: true }), s.terminate([c])],
+        [s.initiate([c]), s.post(c, [64], { noPush: true }), s.post(c, [16], { noPush: true })],
         [s.text(c, 30), s.text(c, 40), s.text(c, 10)],
+        [s.terminate([c])],
       ];
     },
   },
@@ -60,8 +63,9 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
       const c = s.connection();
       c.answers.push('refuse');
       return [
-        [s.initiate([c]), s.post(c, [25]), s.post(c, [100]), s.terminate([c])],
+        [s.initiate([c])],
         [s.text(c, 20), s.text(c, 30)],
+        [s.post(c, [25]), s.post(c, [100]), s.terminate([c])],
       ];
     },
   },
@@ -71,7 +75,12 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       c.answers.push('half');
-      return [[s.initiate([c]), s.post(c, [40]), s.terminate([c])], [s.text(c, 20), s.text(c, 30)], [s.returns()]];
+      return [
+        [s.initiate([c])],
+        [s.text(c, 20), s.text(c, 30)],
+        [s.post(c, [40]), s.terminate([c])],
+        [s.returns()],
+      ];
     },
   },
   {
@@ -84,6 +93,15 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
         [s.initiate([c]), s.terminate([c])],
         [s.text(c, 100), s.text(c, 90), s.text(c, 80)],
       ];
+    },
+  },
+  {
+    name: 'return-inside',
+    about: 'lists are returned from inside an indication, and while others are held',
+    build: (s) => {
+      const c = s.connection();
+      c.answers.push('accept', 'accept-and-return', 'accept-and-return');
+      return [[s.initiate([c])], [s.text(c, 10), s.text(c, 20), s.text(c, 30)], [s.terminate([c])]];
     },
   },
   {
@@ -102,11 +120,13 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
   {
     name: 'late-segments',
     about: 'segments that arrive while the connection goes down are forwarded, out of order as it may be',
+    isLazy: true,
     build: (s) => {
       const c = s.connection();
       return [
-        [s.initiate([c]), s.forward(c), s.send(c, 10), s.terminate([c])],
+        [s.initiate([c])],
         [s.text(c, 30), s.text(c, 20)],
+        [s.send(c, 10), s.terminate([c])],
       ];
     },
   },

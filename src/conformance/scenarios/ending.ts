@@ -37,8 +37,9 @@ export const ENDING_SCENARIOS: readonly Scenario[] = [
       const c = s.connection();
       c.answers.push('accept', 'refuse');
       return [
-        [s.initiate([c]), s.post(c, [50]), s.post(c, [20]), s.send(c, 10), s.terminate([c])],
+        [s.initiate([c]), s.post(c, [50])],
         [s.text(c, 20), s.text(c, 15), s.fin(c)],
+        [s.post(c, [20]), s.send(c, 10), s.terminate([c])],
       ];
     },
   },

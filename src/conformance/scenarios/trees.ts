@@ -43,12 +43,12 @@ export const TREE_SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'linkers',
-    about: 'a second connection is linked to a path that is there, while the first one works',
+    about: 'two more connections are linked to a path that is there, while the first one works',
     build: (s) => {
       const path = s.path();
-      const [first, second] = [s.connection(path), s.connection(path)];
+      const [first, second, third] = [s.connection(path), s.connection(path), s.connection(path)];
       return [
-        [s.initiate([first]), s.initiate([second]), s.terminate([second])],
+        [s.initiate([first]), s.initiate([second, third]), s.terminate([second])],
         [s.send(first, 20), s.send(first, 20)],
         [s.text(first, 20)],
       ];
@@ -64,6 +64,14 @@ export const TREE_SCENARIOS: readonly Scenario[] = [
         [s.initiate([first]), s.initiate([second], true), s.query([first], 'delegated', true)],
         [s.send(second, 10)],
       ];
+    },
+  },
+  {
+    name: 'lone-placeholder',
+    about: 'a placeholder stands beside a tree, and nothing hangs on it',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiateBeside(c), s.send(c, 10), s.terminate([c])]];
     },
   },
   {

@@ -103,23 +103,25 @@ const power: Checker = {
     let connections = 0;
     for (const object of watch.ledger.live) if (object.layer === 2) connections++;
     if (connections === 0) return;
-    let terminating = 0;
-    for (const { operation } of watch.ledger.operations.values())
-      if (operation === StateOperation.TERMINATE) terminating++;
-    if (terminating > 0) return;
+    if (isTerminatingConnections(watch)) return;
     const seen = `${connections} connection(s) offloaded`;
     watch.breach('PWR-001', 'host', null, 'all connections terminated before a power-down', seen);
   },
   oidAnswered(watch, request, status, isLate) {
     if (!isPowerDown(request) || status !== NdisStatus.SUCCESS) return;
-    for (const { operation } of watch.ledger.operations.values()) {
-      if (operation !== StateOperation.TERMINATE) continue;
-      const expected = isLate ? 'an answer after the last terminate' : 'PENDING until the last terminate has completed';
-      watch.breach(isLate ? 'PWR-004' : 'PWR-002', 'target', null, expected, 'SUCCESS before it');
-      return;
-    }
+    if (!isTerminatingConnections(watch)) return;
+    const expected = isLate ? 'an answer after the last terminate' : 'PENDING until the last terminate has completed';
+    watch.breach(isLate ? 'PWR-004' : 'PWR-002', 'target', null, expected, 'SUCCESS before it');
   },
 };
+
+/** Paths and neighbors may be terminated while an adapter goes to sleep. PWR-002 speaks of connections. */
+function isTerminatingConnections(watch: Watch): boolean {
+  for (const { operation, blocks } of watch.ledger.operations.values()) {
+    if (operation === StateOperation.TERMINATE && blocks.some(({ object }) => object?.layer === 2)) return true;
+  }
+  return false;
+}
 
 /** A request for less than full power. */
 function isPowerDown(request: OidRequest): boolean {

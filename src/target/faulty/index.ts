@@ -1,0 +1,47 @@
+/**
+ * Faulty targets: each breaks one rule of the contract, on purpose, and is good in everything else.
+ *
+ * For whoever wants to see that a host, a tool or the verifier notices. A rule that a driver above has to keep is broken by the
+ * drivers in `im/faulty`.
+ */
+
+import type { MiniportDriver } from '../../ndis/miniport.ts';
+import type { EngineAdapterOptions } from '../engine/engine.ts';
+import { EngineAdapter } from '../engine/engine-adapter.ts';
+import { DATA_FAULTS } from './data.ts';
+import { EVENT_FAULTS } from './events.ts';
+import { INITIATE_FAULTS } from './initiate.ts';
+import { OPERATION_FAULTS } from './operations.ts';
+import { RECEIVE_FAULTS } from './receive.ts';
+import { type Fault, Shim } from './shim.ts';
+import { TERMINATE_FAULTS } from './terminate.ts';
+
+/** All faults of targets. */
+export const TARGET_FAULTS: readonly Fault[] = [
+  ...OPERATION_FAULTS,
+  ...INITIATE_FAULTS,
+  ...DATA_FAULTS,
+  ...RECEIVE_FAULTS,
+  ...EVENT_FAULTS,
+  ...TERMINATE_FAULTS,
+];
+
+/** What a faulty target is made from. */
+export interface FaultyOptions extends EngineAdapterOptions {
+  /** The target that is good but for the fault. Default: an engine target with these options. */
+  readonly good?: (options: EngineAdapterOptions) => MiniportDriver;
+}
+
+/** A target that breaks the rule; null: no target can. */
+export function faultyTarget(rule: string, options: FaultyOptions): MiniportDriver | null {
+  const fault = TARGET_FAULTS.find((one) => one.rule === rule);
+  return fault === undefined ? null : withFault(fault, options);
+}
+
+/** A target with a fault. */
+export function withFault(fault: Fault, options: FaultyOptions): MiniportDriver {
+  const { good = (its) => new EngineAdapter(its), ...rest } = options;
+  const shim = new Shim(good(rest), options.runtime);
+  shim.seat = () => fault.seat(shim);
+  return shim;
+}
