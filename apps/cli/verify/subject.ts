@@ -7,7 +7,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { EngineAdapter, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
+import { EngineAdapter, FAULTS, faulty, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
 import type { DriverFactory, Subject, TargetFactory } from 'chimney/conformance';
 import { UsageError } from '../demo/options.ts';
 
@@ -35,13 +35,26 @@ function driverSubject(name: string, driver: DriverFactory): NamedSubject {
 
 /** Finds the subject that was named. Throws {@link UsageError}. */
 export async function findSubject(text: string): Promise<NamedSubject> {
-  return OWN[text] ?? subjectOf(text, await load(text));
+  const own = OWN[text];
+  if (own !== undefined) return own;
+  return text.startsWith(FAULTY) ? faultySubject(text) : subjectOf(text, await load(text));
+}
+
+/** 'faulty:SEND-017' is a driver that breaks that rule. */
+const FAULTY = 'faulty:';
+
+function faultySubject(text: string): NamedSubject {
+  const breaks = text.slice(FAULTY.length);
+  const fault = FAULTS.find(({ rule }) => rule === breaks);
+  if (fault === undefined) throw new UsageError(`${text}: there is no driver that breaks '${breaks}' on purpose`);
+  const { target, intermediates } = faulty({ breaks });
+  return { name: text, kind: fault.seat, subject: { target, drivers: intermediates } };
 }
 
 async function load(text: string): Promise<Readonly<Record<string, unknown>>> {
   const path = resolve(text);
   if (!existsSync(path) || !statSync(path).isFile()) {
-    throw new UsageError(`${text}: there is no such file; expected a module or one of ${Object.keys(OWN).join(', ')}`);
+    throw new UsageError(`${text}: there is no such file; expected a module or one of ${Object.keys(OWN).join(', ')}, faulty:RULE`);
   }
   try {
     return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;

@@ -1,0 +1,215 @@
+/**
+ * The shim of faulty drivers: a pass-through driver whose calls downward, and whose answers upward from below, a fault replaces.
+ *
+ * For the rules that the driver above has to keep: towards the target this driver is the driver above. `ndis` is what it calls, an
+ * object of plain functions; `driver` is what is called by NDIS below it.
+ */
+
+import type { MiniportDriver } from '../../ndis/miniport.ts';
+import {
+  BlockLayer,
+  forEachBlock,
+  layerOf,
+  type NdisBindingHandle,
+  type NdisForProtocol,
+  NdisOffloadHandle,
+  NdisStatus,
+  OffloadBlock,
+  OffloadStateType,
+  type ProtocolDriver,
+  type ProtocolOffloadBlock,
+} from '../../ndis/protocol.ts';
+import { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
+import { PathCachedState, PathConstState, PathDelegatedState } from '../../state/path.ts';
+import { TcpCachedState, TcpConnectionState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
+import type { IntermediateEnvironment } from '../intermediate-driver.ts';
+import { PassThrough } from '../pass-through.ts';
+
+/** How the target below behaves, within its rights, so that there is something to be done wrong. */
+export type Temper = 'pauses' | 'uploads-all' | 'resumes' | 'lends-frames' | 'slow-updates';
+
+/** A way to break a rule towards the driver below. */
+export interface DriverFault {
+  readonly rule: string;
+  /** What it does, as a clause. */
+  readonly how: string;
+  readonly seat: (shim: DriverShim) => void;
+  /** The rule under which the breach is reported, where another one says the same. */
+  readonly as?: string;
+  /** Rules whose breach cannot but be reported with it, or before it. */
+  readonly with?: readonly string[];
+  readonly below?: Temper;
+}
+
+export function fault(
+  rule: string,
+  how: string,
+  seat: (shim: DriverShim) => void,
+  ...others: readonly string[]
+): DriverFault {
+  return { rule, how, seat, with: others };
+}
+
+/** The same over a target of a temper. */
+export function over(below: Temper, one: DriverFault): DriverFault {
+  return { ...one, below };
+}
+
+/** The same fault breaks a rule that is watched with another one. */
+export function alias(rule: string, same: DriverFault): DriverFault {
+  return { ...same, rule, as: same.as ?? same.rule };
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+const NDIS: readonly (keyof NdisForProtocol)[] = [
+  ...(['openAdapterEx', 'closeAdapterEx', 'adapterAttributes', 'oidRequest', 'sendNetBufferLists'] as const),
+  ...(['returnNetBufferLists', 'initiateOffload', 'terminateOffload', 'updateOffload', 'queryOffloadState'] as const),
+  ...(['invalidateOffload', 'offloadTcpSend', 'offloadTcpReceive', 'offloadTcpDisconnect'] as const),
+  ...(['offloadTcpForward', 'offloadTcpReceiveReturn'] as const),
+];
+
+/** A pass-through driver with a fault. */
+export class DriverShim {
+  readonly ndis: Mutable<NdisForProtocol> = {} as Mutable<NdisForProtocol>;
+  readonly driver: PassThrough & Mutable<ProtocolDriver>;
+  readonly environment: IntermediateEnvironment;
+  binding!: NdisBindingHandle;
+  /** What this driver has offloaded: its own handles, oldest first. */
+  readonly neighbors: NdisOffloadHandle[] = [];
+  readonly paths: NdisOffloadHandle[] = [];
+  readonly connections: NdisOffloadHandle[] = [];
+
+  constructor(environment: IntermediateEnvironment, adapterBelow: string, name: string) {
+    this.environment = environment;
+    const [into, functions] = [this.ndis, environment.ndis] as unknown as [
+      Record<string, unknown>,
+      Record<string, (...given: unknown[]) => unknown>,
+    ];
+    for (const method of NDIS) into[method] = (...given: unknown[]): unknown => functions[method]!(...given);
+    this.ndis.openAdapterEx = (protocol, context, its) => {
+      this.binding = environment.ndis.openAdapterEx(protocol, context, its);
+      return this.binding;
+    };
+    this.driver = new PassThrough({ ...environment, ndis: this.ndis }, adapterBelow, { name });
+    this.#keepBooks();
+  }
+
+  #keepBooks(): void {
+    const { driver } = this;
+    const [initiated, terminated] = [driver.initiateOffloadComplete, driver.terminateOffloadComplete];
+    driver.initiateOffloadComplete = (context, root) => {
+      forEachBlock(root, ({ constState, offloadHandle, header }) => {
+        const isTaken = offloadHandle !== null && offloadHandle.miniportOffloadContext !== null;
+        if (constState !== null && isTaken) this.#books(header.type).push(offloadHandle);
+      });
+      initiated.call(driver, context, root);
+    };
+    driver.terminateOffloadComplete = (context, root) => {
+      forEachBlock(root, ({ offloadHandle, header, status }) => {
+        const books = this.#books(header.type);
+        const at = offloadHandle === null ? -1 : books.indexOf(offloadHandle);
+        if (at >= 0 && status === NdisStatus.SUCCESS) books.splice(at, 1);
+      });
+      terminated.call(driver, context, root);
+    };
+  }
+
+  #books(type: number): NdisOffloadHandle[] {
+    const layer = layerOf(type);
+    return layer === BlockLayer.NEIGHBOR ? this.neighbors : layer === BlockLayer.PATH ? this.paths : this.connections;
+  }
+
+  defer(task: () => void): void {
+    this.environment.runtime.defer(task);
+  }
+
+  /** Calls `act` once, with the first connection that is offloaded. */
+  onLive(act: (connection: NdisOffloadHandle) => void): void {
+    const former = this.driver.initiateOffloadComplete;
+    let isDone = false;
+    this.driver.initiateOffloadComplete = (context, root) => {
+      former.call(this.driver, context, root);
+      const [connection] = this.connections;
+      if (isDone || connection === undefined) return;
+      isDone = true;
+      act(connection);
+    };
+  }
+
+  /** Changes trees before the driver below gets them. */
+  onInitiate(change: (root: ProtocolOffloadBlock, pass: (root: ProtocolOffloadBlock) => void) => void): void {
+    const former = this.ndis.initiateOffload;
+    this.ndis.initiateOffload = (binding, root) => change(root, (its) => former(binding, its));
+  }
+}
+
+/** Makes a driver with a fault. */
+export function withDriverFault(
+  one: DriverFault,
+  environment: IntermediateEnvironment,
+  adapterBelow: string,
+  name: string,
+): PassThrough & MiniportDriver {
+  const shim = new DriverShim(environment, adapterBelow, name);
+  one.seat(shim);
+  return shim.driver;
+}
+
+// Blocks of the driver's own making.
+
+const NOBODY = (): NdisOffloadHandle => new NdisOffloadHandle(null);
+
+export function newNeighbor(handle: NdisOffloadHandle = NOBODY()): OffloadBlock {
+  const block = new OffloadBlock(OffloadStateType.NEIGHBOR, handle);
+  block.constState = new NeighborConstState();
+  block.cachedState = new NeighborCachedState();
+  block.delegatedState = new NeighborDelegatedState();
+  return block;
+}
+
+export function newPath(handle: NdisOffloadHandle = NOBODY()): OffloadBlock {
+  const block = new OffloadBlock(OffloadStateType.IP4, handle);
+  block.constState = new PathConstState(Uint8Array.of(10, 9, 0, 1), Uint8Array.of(10, 9, 0, 2));
+  block.cachedState = new PathCachedState(1500);
+  block.delegatedState = new PathDelegatedState();
+  return block;
+}
+
+export function newConnection(handle: NdisOffloadHandle = NOBODY()): OffloadBlock {
+  const block = new OffloadBlock(OffloadStateType.TCP, handle);
+  const delegated = new TcpDelegatedState();
+  delegated.state = TcpConnectionState.ESTABLISHED;
+  block.constState = new TcpConstState();
+  block.cachedState = new TcpCachedState();
+  block.delegatedState = delegated;
+  return block;
+}
+
+export function reference(handle: NdisOffloadHandle, type: OffloadStateType): OffloadBlock {
+  return new OffloadBlock(type, handle);
+}
+
+/** Trees of one connection, for each operation. */
+export function queryTree(handle: NdisOffloadHandle): OffloadBlock {
+  return reference(handle, OffloadStateType.TCP_DELEGATED).withDelegated(new TcpDelegatedState());
+}
+export function updateTree(handle: NdisOffloadHandle): OffloadBlock {
+  const block = reference(handle, OffloadStateType.TCP_CACHED);
+  const cached = new TcpCachedState();
+  cached.initialRcvWnd = 65_535;
+  block.cachedState = cached;
+  return block;
+}
+export function invalidateTree(handle: NdisOffloadHandle): OffloadBlock {
+  return reference(handle, OffloadStateType.TCP);
+}
+
+/** The block of the first connection of a tree; null: there is none. */
+export function connectionOf(root: ProtocolOffloadBlock): ProtocolOffloadBlock | null {
+  let found: ProtocolOffloadBlock | null = null;
+  forEachBlock(root, (block) => {
+    if (found === null && layerOf(block.header.type) === BlockLayer.TCP) found = block;
+  });
+  return found;
+}
