@@ -5,6 +5,7 @@
  *   --json             one JSON object
  *   --missing [AREA]   the rules that nothing has become of, with their texts
  *   --show ID...       what is known of these rules
+ *   --mutate           break the rules one by one: do the checkers and the tests notice? (mutate/run.ts tells its options)
  *   --write            write the pages that are made from the matrix and from the sources
  *
  * Each of these is a function of its own; a new one is a line in COMMANDS.
@@ -12,6 +13,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMain, repositoryRoot } from './files.ts';
+import { mutate } from './mutate/run.ts';
 import { ddiPage } from './rules/ddi.ts';
 import { isMissing, type Matrix, matrixOf } from './rules/matrix.ts';
 import { rulesPage } from './rules/page.ts';
@@ -55,6 +57,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   '--json': printing(matrixJson),
   '--missing': printing((matrix, [area]) => missingText(matrix, area)),
   '--show': printing(showText),
+  '--mutate': mutate,
   '--write': write,
 };
 

@@ -52,7 +52,9 @@ export function faulty(options: { readonly breaks: string }): FaultyParts {
   if (ofTarget !== undefined) return { target: (environment) => withFault(ofTarget, environment), intermediates: [] };
   const ofDriver = DRIVER_FAULTS.find(({ rule }) => rule === options.breaks);
   if (ofDriver === undefined) {
-    throw new RangeError(`faulty: breaks: expected a rule that a driver can break (see FAULTS), got '${options.breaks}'`);
+    throw new RangeError(
+      `faulty: breaks: expected a rule that a driver can break (see FAULTS), got '${options.breaks}'`,
+    );
   }
   const seat = ofDriver.below === undefined ? () => {} : TEMPERS[ofDriver.below]!;
   return {

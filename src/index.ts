@@ -7,7 +7,7 @@ export { NEVER, type RandomSource, type Runtime, type Timer } from './base/runti
 export { VirtualRuntime } from './base/virtual-runtime.ts';
 export { type Finding, findingText } from './contract/finding.ts';
 export { Verifier } from './contract/verifier.ts';
-export { FAULTS, type FaultInfo, faulty, type FaultyParts } from './faulty.ts';
+export { FAULTS, type FaultInfo, type FaultyParts, faulty } from './faulty.ts';
 export { AdapterControl, type OffloadSettings, type StackStatistics } from './host/adapter-control.ts';
 export * from './host/api.ts';
 export { AdapterError } from './host/oid-requests.ts';

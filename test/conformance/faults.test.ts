@@ -1,12 +1,12 @@
 /** Every rule that is checked at run time is broken once, on purpose, and named by the suite. */
 import { describe, expect, test } from 'vitest';
+import { MUTANTS } from '../../scripts/mutate/table.ts';
 import { type ExploreReport, explore } from '../../src/conformance/explore.ts';
 import { SCENARIOS } from '../../src/conformance/scenarios/index.ts';
 import { CHECKERS, checkedRules } from '../../src/contract/checkers.ts';
 import { findingText } from '../../src/contract/finding.ts';
 import { FAULTS, type FaultInfo, faulty } from '../../src/faulty.ts';
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
-import { MUTANTS } from '../../scripts/mutate/table.ts';
 
 /** Interleavings within which each fault shows itself. */
 const ENOUGH = 400;

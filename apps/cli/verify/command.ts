@@ -17,7 +17,10 @@ export function verifyCommand(): Command {
   return new Command('verify')
     .description('examine an offload target or an intermediate driver in all interleavings of small scenarios')
     .summary('examine an offload target or a driver')
-    .argument('[what]', "a module that exports a target or a driver, or 'engine', 'plain', 'pass-through', 'faulty:RULE'")
+    .argument(
+      '[what]',
+      "a module that exports a target or a driver, or 'engine', 'plain', 'pass-through', 'faulty:RULE'",
+    )
     .option(
       '--interleavings <number>',
       `how many (default: ${INTERLEAVINGS_DEFAULT}, with --time as many as there is time for)`,

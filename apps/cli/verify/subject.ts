@@ -54,7 +54,9 @@ function faultySubject(text: string): NamedSubject {
 async function load(text: string): Promise<Readonly<Record<string, unknown>>> {
   const path = resolve(text);
   if (!existsSync(path) || !statSync(path).isFile()) {
-    throw new UsageError(`${text}: there is no such file; expected a module or one of ${Object.keys(OWN).join(', ')}, faulty:RULE`);
+    throw new UsageError(
+      `${text}: there is no such file; expected a module or one of ${Object.keys(OWN).join(', ')}, faulty:RULE`,
+    );
   }
   try {
     return (await import(pathToFileURL(path).href)) as Readonly<Record<string, unknown>>;

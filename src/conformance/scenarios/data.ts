@@ -62,11 +62,7 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       c.answers.push('refuse');
-      return [
-        [s.initiate([c])],
-        [s.text(c, 20), s.text(c, 30)],
-        [s.post(c, [25]), s.post(c, [100]), s.terminate([c])],
-      ];
+      return [[s.initiate([c])], [s.text(c, 20), s.text(c, 30)], [s.post(c, [25]), s.post(c, [100]), s.terminate([c])]];
     },
   },
   {
@@ -75,12 +71,7 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     build: (s) => {
       const c = s.connection();
       c.answers.push('half');
-      return [
-        [s.initiate([c])],
-        [s.text(c, 20), s.text(c, 30)],
-        [s.post(c, [40]), s.terminate([c])],
-        [s.returns()],
-      ];
+      return [[s.initiate([c])], [s.text(c, 20), s.text(c, 30)], [s.post(c, [40]), s.terminate([c])], [s.returns()]];
     },
   },
   {
@@ -123,11 +114,7 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
     isLazy: true,
     build: (s) => {
       const c = s.connection();
-      return [
-        [s.initiate([c])],
-        [s.text(c, 30), s.text(c, 20)],
-        [s.send(c, 10), s.terminate([c])],
-      ];
+      return [[s.initiate([c])], [s.text(c, 30), s.text(c, 20)], [s.send(c, 10), s.terminate([c])]];
     },
   },
   {

@@ -44,14 +44,23 @@ function twice(rule: string, call: DataCall): DriverFault {
 
 function onDisconnect(
   shim: DriverShim,
-  act: (handle: NdisOffloadHandle, list: NetBufferList, flags: number, former: DriverShim['ndis']['offloadTcpDisconnect']) => number,
+  act: (
+    handle: NdisOffloadHandle,
+    list: NetBufferList,
+    flags: number,
+    former: DriverShim['ndis']['offloadTcpDisconnect'],
+  ) => number,
 ): void {
   const former = shim.ndis.offloadTcpDisconnect;
   shim.ndis.offloadTcpDisconnect = (handle, list, flags) => act(handle, list, flags, former);
 }
 
 /** Calls something on a connection that is being terminated. */
-function afterTerminate(rule: string, how: string, act: (shim: DriverShim, handle: NdisOffloadHandle) => void): DriverFault {
+function afterTerminate(
+  rule: string,
+  how: string,
+  act: (shim: DriverShim, handle: NdisOffloadHandle) => void,
+): DriverFault {
   return fault(rule, how, (shim) => {
     const former = shim.ndis.terminateOffload;
     shim.ndis.terminateOffload = (binding, root) => {

@@ -3,8 +3,8 @@
 import { seqAdd } from '../../base/seq.ts';
 import {
   forEachBlock,
-  type NdisForProtocol,
   NdisDevicePowerState,
+  type NdisForProtocol,
   NdisOffloadHandle,
   NdisStatus,
   OffloadBlock,
@@ -98,7 +98,11 @@ function reuses(rule: string, call: StateCall, ...others: string[]): DriverFault
 }
 
 /** Calls something on a connection whose offload is in progress. */
-function during(rule: string, how: string, act: (ndis: NdisForProtocol, handle: NdisOffloadHandle, shim: DriverShim) => void): DriverFault {
+function during(
+  rule: string,
+  how: string,
+  act: (ndis: NdisForProtocol, handle: NdisOffloadHandle, shim: DriverShim) => void,
+): DriverFault {
   return fault(rule, how, (shim) =>
     shim.onInitiate((root, pass) => {
       const handle = connectionOf(root)?.offloadHandle ?? null;
@@ -109,7 +113,12 @@ function during(rule: string, how: string, act: (ndis: NdisForProtocol, handle: 
 }
 
 /** Does something as soon as a connection is offloaded. */
-function once(rule: string, how: string, act: (shim: DriverShim, handle: NdisOffloadHandle) => void, ...others: string[]): DriverFault {
+function once(
+  rule: string,
+  how: string,
+  act: (shim: DriverShim, handle: NdisOffloadHandle) => void,
+  ...others: string[]
+): DriverFault {
   return fault(rule, how, (shim) => shim.onLive((handle) => act(shim, handle)), ...others);
 }
 
@@ -134,8 +143,10 @@ function keepsTerminates(shim: DriverShim, isMeant: (root: ProtocolOffloadBlock)
 const updatesEarly = during('INIT-044', 'updates a connection while its offload is in progress', (ndis, handle, shim) =>
   ndis.updateOffload(shim.binding, updateTree(handle)),
 );
-const invalidatesEarly = during('INIT-046', 'invalidates a connection while its offload is in progress', (ndis, handle, shim) =>
-  ndis.invalidateOffload(shim.binding, invalidateTree(handle)),
+const invalidatesEarly = during(
+  'INIT-046',
+  'invalidates a connection while its offload is in progress',
+  (ndis, handle, shim) => ndis.invalidateOffload(shim.binding, invalidateTree(handle)),
 );
 
 /** Keeps what the target says of pauses to itself. */
@@ -279,14 +290,10 @@ export const MOMENT_FAULTS: readonly DriverFault[] = [
   fault('TERM-066', 'leaves paths and neighbors behind', (shim) =>
     keepsTerminates(shim, (root) => connectionOf(root) === null),
   ),
-  once(
-    'TERM-028',
-    'terminates a connection while a query of it is under way',
-    (shim, handle) => {
-      shim.ndis.queryOffloadState(shim.binding, queryTree(handle));
-      shim.ndis.terminateOffload(shim.binding, queryTree(handle));
-    },
-  ),
+  once('TERM-028', 'terminates a connection while a query of it is under way', (shim, handle) => {
+    shim.ndis.queryOffloadState(shim.binding, queryTree(handle));
+    shim.ndis.terminateOffload(shim.binding, queryTree(handle));
+  }),
   over(
     'slow-updates',
     once(

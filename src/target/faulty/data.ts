@@ -8,7 +8,6 @@ import {
   chained,
   DATA,
   type DataNames,
-  emptyNetBufferList,
   type Fault,
   fault,
   onDataComplete,
@@ -107,7 +106,8 @@ export const DATA_FAULTS: readonly Fault[] = [
     shim.below.terminateOffload = (context, root) => {
       if (!hasKept) return terminate(context, root);
       shim.defer(() => {
-        for (let block: typeof root | null = root; block !== null; block = block.dependentBlockList) block.status = FAILURE;
+        for (let block: typeof root | null = root; block !== null; block = block.dependentBlockList)
+          block.status = FAILURE;
         shim.above.terminateOffloadComplete(shim.handle, root);
       });
     };
@@ -157,7 +157,14 @@ export const DATA_FAULTS: readonly Fault[] = [
   accounts('RECV-067', RECEIVE, 'leaves the data start of a receive where it was', SUCCESS, all, none),
   accounts('DISC-024', DISCONNECT, 'says SUCCESS of a disconnect whose data it sent in part', SUCCESS, half, half),
   accounts('DISC-028', DISCONNECT, 'tells more bytes than a disconnect had', UPLOAD_IN_PROGRESS, more, all),
-  accounts('DISC-029', DISCONNECT, 'leaves the data start of a disconnect where it was', UPLOAD_IN_PROGRESS, half, none),
+  accounts(
+    'DISC-029',
+    DISCONNECT,
+    'leaves the data start of a disconnect where it was',
+    UPLOAD_IN_PROGRESS,
+    half,
+    none,
+  ),
   fault('SEND-019', 'goes on sending behind a send that failed', (shim) => {
     let count = 0;
     onDataComplete(shim, SEND, (lists, former) => {
@@ -191,4 +198,3 @@ export const DATA_FAULTS: readonly Fault[] = [
     };
   }),
 ];
-

@@ -49,8 +49,7 @@ function indicates(rule: string, how: string, code: number, hasBlock: boolean, .
   return fault(
     rule,
     how,
-    (shim) =>
-      shim.onLive(() => shim.above.offloadEventIndicate(shim.handle, hasBlock ? queryBlock(shim) : null, code)),
+    (shim) => shim.onLive(() => shim.above.offloadEventIndicate(shim.handle, hasBlock ? queryBlock(shim) : null, code)),
     ...others,
   );
 }
@@ -111,7 +110,9 @@ export const EVENT_FAULTS: readonly Fault[] = [
       former();
     }),
   ),
-  fault('CTX-011', 'raises an Abort of a path', (shim) => shim.onLive(() => shim.event(shim.paths[0]!, INDICATE_ABORT))),
+  fault('CTX-011', 'raises an Abort of a path', (shim) =>
+    shim.onLive(() => shim.event(shim.paths[0]!, INDICATE_ABORT)),
+  ),
   fault('TERM-006', 'raises a Retrieve of a neighbor', (shim) =>
     shim.onLive(() => shim.event(shim.neighbors[0]!, INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED)),
   ),

@@ -35,12 +35,17 @@ function blocksOf(root: MiniportOffloadBlock): MiniportOffloadBlock[] {
 }
 
 /** Writes statuses in the order of the walk; slots of what is not taken are emptied, unless `slots` keeps them. */
-function write(blocks: readonly MiniportOffloadBlock[], statuses: readonly number[], slots: readonly boolean[] = []): void {
+function write(
+  blocks: readonly MiniportOffloadBlock[],
+  statuses: readonly number[],
+  slots: readonly boolean[] = [],
+): void {
   blocks.forEach((block, i) => {
     const status = statuses[Math.min(i, statuses.length - 1)]!;
     block.status = status;
     const isTaken = slots[i] ?? (status === SUCCESS || status === PARTIAL);
-    if (!isTaken && kindOfBlock(block) === BlockKind.NEW_OFFLOAD) block.miniportOffloadContext!.miniportOffloadContext = null;
+    if (!isTaken && kindOfBlock(block) === BlockKind.NEW_OFFLOAD)
+      block.miniportOffloadContext!.miniportOffloadContext = null;
   });
 }
 
@@ -51,7 +56,13 @@ function answers(
   statuses: readonly number[],
   slots: readonly boolean[] = [],
 ): Fault {
-  return fault(rule, how, (shim) => changing(shim, (root) => isOfKind(root, kind), (blocks) => write(blocks, statuses, slots)));
+  return fault(rule, how, (shim) =>
+    changing(
+      shim,
+      (root) => isOfKind(root, kind),
+      (blocks) => write(blocks, statuses, slots),
+    ),
+  );
 }
 
 /** Changes the answers of trees that are meant. */
@@ -100,24 +111,37 @@ function refusesSends(shim: Shim, then: (block: MiniportOffloadBlock) => void): 
   );
 }
 
-const levelsDeep = answers('INIT-008', 'says SUCCESS over a dependent that was not taken', 'fresh', [SUCCESS, FAILURE, FAILURE]);
+const levelsDeep = answers('INIT-008', 'says SUCCESS over a dependent that was not taken', 'fresh', [
+  SUCCESS,
+  FAILURE,
+  FAILURE,
+]);
 
 export const INITIATE_FAULTS: readonly Fault[] = [
-  fault('INIT-007', 'leaves a connection without a status', (shim) =>
-    changing(
-      shim,
-      () => true,
-      (blocks) => {
-        for (const block of blocks) if (isConnection(block)) block.status = PENDING;
-      },
-    ),
+  fault(
+    'INIT-007',
+    'leaves a connection without a status',
+    (shim) =>
+      changing(
+        shim,
+        () => true,
+        (blocks) => {
+          for (const block of blocks) if (isConnection(block)) block.status = PENDING;
+        },
+      ),
     'INIT-008',
   ),
   levelsDeep,
   alias('INIT-009', answers('INIT-011', 'counts a grandchild that was lost', 'fresh', [PARTIAL, PARTIAL, FAILURE])),
   answers('INIT-010', 'says PARTIAL over nothing lost', 'fresh', [PARTIAL, SUCCESS]),
   answers('INIT-011', 'says PARTIAL over a dependent that is PARTIAL', 'fresh', [PARTIAL, PARTIAL, FAILURE]),
-  answers('INIT-012', 'says FAILURE though its own state was taken', 'fresh', [PARTIAL, FAILURE, RESOURCES], [true, true]),
+  answers(
+    'INIT-012',
+    'says FAILURE though its own state was taken',
+    'fresh',
+    [PARTIAL, FAILURE, RESOURCES],
+    [true, true],
+  ),
   answers('INIT-013', 'reports a status of no initiate', 'fresh', [NdisStatus.REQUEST_ABORTED, FAILURE]),
   misplaced('INIT-015', NdisStatus.OFFLOAD_TCP_ENTRIES, 'neighbor'),
   misplaced('INIT-016', NdisStatus.OFFLOAD_PATH_ENTRIES, 'neighbor'),
@@ -146,7 +170,13 @@ export const INITIATE_FAULTS: readonly Fault[] = [
     }),
   ),
   answers('INIT-035', 'says SUCCESS without a PVOID', 'fresh', [SUCCESS], [true, true, false]),
-  answers('INIT-036', 'writes a PVOID for what it does not take', 'fresh', [RESOURCES, FAILURE, FAILURE], [true, false, false]),
+  answers(
+    'INIT-036',
+    'writes a PVOID for what it does not take',
+    'fresh',
+    [RESOURCES, FAILURE, FAILURE],
+    [true, false, false],
+  ),
   linked('INIT-081', 'says PARTIAL in a linker over nothing lost', [PARTIAL, SUCCESS]),
   linked('INIT-082', 'says SUCCESS in a linker over something lost', [SUCCESS, SUCCESS, SUCCESS, RESOURCES]),
   linked('INIT-083', 'says PARTIAL in a linker over everything lost', [SUCCESS, PARTIAL, RESOURCES, RESOURCES]),

@@ -53,14 +53,11 @@ export const OPERATION_FAULTS: readonly Fault[] = [
         shim.above[names.complete](shim.handle, root);
       }),
   ),
-  ...ofEach(
-    ['INIT-003', 'TERM-012', 'UPD-002', 'QRY-002', 'INV-002'],
-    'completes each * twice',
-    (shim, names) =>
-      onStateComplete(shim, names, (_root, former) => {
-        former();
-        former();
-      }),
+  ...ofEach(['INIT-003', 'TERM-012', 'UPD-002', 'QRY-002', 'INV-002'], 'completes each * twice', (shim, names) =>
+    onStateComplete(shim, names, (_root, former) => {
+      former();
+      former();
+    }),
   ),
   fault('INIT-002', 'never completes an initiate', (shim) => onStateEntry(shim, INITIATE, () => {})),
   fault('IM-031', 'completes queries as updates', (shim) => {

@@ -10,11 +10,10 @@ import {
   emptyNetBufferList,
   type Fault,
   fault,
-  netBufferListOver,
+  once,
   onDataEntry,
   onStateComplete,
   onStateEntry,
-  once,
   type Shim,
   STATE,
   takeApart,
@@ -174,19 +173,27 @@ export const RECEIVE_FAULTS: readonly Fault[] = [
     }
     shim.indicate(shim.connections[0]!);
   }),
-  fault('RECV-053', 'completes a nonpush receive that is not full, with more to come', (shim) =>
-    onDataEntry(shim, RECEIVE, (list, former) => {
-      if (!list.tcpReceiveNoPush) return former();
-      shim.defer(() => {
-        account(list, SUCCESS, 4, 4);
-        shim.above.tcpOffloadReceiveComplete(shim.handle, list);
-        shim.indicate(shim.connections[0]!);
-      });
-      return PENDING;
-    }),
+  fault(
+    'RECV-053',
+    'completes a nonpush receive that is not full, with more to come',
+    (shim) =>
+      onDataEntry(shim, RECEIVE, (list, former) => {
+        if (!list.tcpReceiveNoPush) return former();
+        shim.defer(() => {
+          account(list, SUCCESS, 4, 4);
+          shim.above.tcpOffloadReceiveComplete(shim.handle, list);
+          shim.indicate(shim.connections[0]!);
+        });
+        return PENDING;
+      }),
     'BYTES',
   ),
   inside('RECV-015', 'indicates while another indication is inside the host', 'tcpOffloadReceiveReturn'),
-  inside('RECV-017', 'indicates while the indication is inside in which a receive was posted', 'tcpOffloadReceive', 'RECV-013', 'RECV-010'),
+  inside(
+    'RECV-017',
+    'indicates while the indication is inside in which a receive was posted',
+    'tcpOffloadReceive',
+    'RECV-013',
+    'RECV-010',
+  ),
 ];
-

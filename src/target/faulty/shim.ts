@@ -18,7 +18,12 @@ import {
   NdisStatus,
   type TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
-import { dataLengthOf, emptyNetBufferList, type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
+import {
+  dataLengthOf,
+  emptyNetBufferList,
+  type NetBufferList,
+  netBufferListOver,
+} from '../../state/net-buffer-list.ts';
 
 /** What the target calls: both structures in one. */
 export type Above = { -readonly [K in keyof (NdisM & TcpOffloadEventHandlers)]: (NdisM & TcpOffloadEventHandlers)[K] };

@@ -57,7 +57,11 @@ function brings(
 }
 
 /** The same where there is a send chain. */
-function chains(rule: string, how: string, change: (block: MiniportOffloadBlock, delegated: TcpDelegatedState) => void): Fault {
+function chains(
+  rule: string,
+  how: string,
+  change: (block: MiniportOffloadBlock, delegated: TcpDelegatedState) => void,
+): Fault {
   return brings(rule, how, (block, delegated) => {
     if (block.netBufferListChain !== null) change(block, delegated);
   });
@@ -81,22 +85,26 @@ function corrupt(shim: Shim, then: () => void): void {
 }
 
 /** Holds the terminate back, and completes it while an indication of its own is inside the host. */
-const insideIndication = fault('TERM-036', 'completes a terminate while a status indication is inside the host', (shim) => {
-  let finish: (() => void) | null = null;
-  const returned = shim.below.tcpOffloadReceiveReturn;
-  shim.below.tcpOffloadReceiveReturn = (context, lists) => {
-    const answer = returned(context, lists);
-    finish?.();
-    finish = null;
-    return answer;
-  };
-  onStateComplete(shim, TERMINATE, (_root, former) => {
-    finish = former;
-    shim.above.indicateStatusEx(shim.handle, { statusCode: NdisStatus.LINK_STATE_UP });
-    finish?.();
-    finish = null;
-  });
-});
+const insideIndication = fault(
+  'TERM-036',
+  'completes a terminate while a status indication is inside the host',
+  (shim) => {
+    let finish: (() => void) | null = null;
+    const returned = shim.below.tcpOffloadReceiveReturn;
+    shim.below.tcpOffloadReceiveReturn = (context, lists) => {
+      const answer = returned(context, lists);
+      finish?.();
+      finish = null;
+      return answer;
+    };
+    onStateComplete(shim, TERMINATE, (_root, former) => {
+      finish = former;
+      shim.above.indicateStatusEx(shim.handle, { statusCode: NdisStatus.LINK_STATE_UP });
+      finish?.();
+      finish = null;
+    });
+  },
+);
 
 const leavesForward = keeps('TERM-034', FORWARD);
 const abortsFirst = fault('TERM-023', 'raises the Abort of a corrupt connection without a Retrieve', (shim) =>
@@ -165,4 +173,3 @@ export const TERMINATE_FAULTS: readonly Fault[] = [
   alias('QRY-016', goesOn),
   alias('INV-021', goesOn),
 ];
-

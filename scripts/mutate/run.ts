@@ -1,0 +1,85 @@
+/**
+ * `npm run rules -- --mutate`: every checked rule is broken by a faulty driver, tested ones by changes of the source.
+ *
+ *   --json            the report as one JSON object
+ *   --area AREA       only rules of that area
+ *   --rule ID         only that rule
+ *   --faults          only the faulty drivers (seconds)
+ *   --quick           of the source one mutant an area
+ *
+ * Ends with 1 when fewer than 95 % are killed, or a faulty driver goes unnoticed.
+ */
+import { type Outcome, runFaults } from './faults.ts';
+import { runMutants } from './source.ts';
+import { areaOf, MUTANTS, type Mutant } from './table.ts';
+
+/** Of all mutants so many must be killed. */
+const ENOUGH = 0.95;
+
+export interface MutationReport {
+  readonly total: number;
+  readonly killed: number;
+  readonly faults: number;
+  readonly areas: Readonly<Record<string, { readonly total: number; readonly killed: number }>>;
+  readonly survived: readonly { readonly rule: string; readonly what: string; readonly reason: string }[];
+}
+
+export function reportOf(outcomes: readonly Outcome[]): MutationReport {
+  const areas: Record<string, { total: number; killed: number }> = {};
+  for (const { rule, isKilled } of outcomes) {
+    const area = areas[areaOf(rule)] ?? { total: 0, killed: 0 };
+    areas[areaOf(rule)] = { total: area.total + 1, killed: area.killed + (isKilled ? 1 : 0) };
+  }
+  return {
+    total: outcomes.length,
+    killed: outcomes.filter(({ isKilled }) => isKilled).length,
+    faults: outcomes.filter(({ kind }) => kind === 'fault').length,
+    areas,
+    survived: outcomes.filter(({ isKilled }) => !isKilled).map(({ rule, what, reason }) => ({ rule, what, reason })),
+  };
+}
+
+/** Which source mutants a command line asks for. */
+export function chosen(args: readonly string[]): readonly Mutant[] {
+  if (args.includes('--faults')) return [];
+  const [area, rule] = [valueGiven(args, '--area'), valueGiven(args, '--rule')];
+  const meant = MUTANTS.filter(
+    (one) => (area === null || areaOf(one.rule) === area) && (rule === null || one.rule === rule),
+  );
+  if (!args.includes('--quick')) return meant;
+  return meant.filter((one, i) => meant.findIndex((other) => areaOf(other.rule) === areaOf(one.rule)) === i);
+}
+
+function valueGiven(args: readonly string[], name: string): string | null {
+  const at = args.indexOf(name);
+  return at < 0 ? null : (args[at + 1] ?? null);
+}
+
+/** The command. Answers the exit status. */
+export function mutate(root: string, args: readonly string[]): number {
+  const startedMs = performance.now();
+  const rule = valueGiven(args, '--rule');
+  const faults = runFaults(valueGiven(args, '--area')).filter((one) => rule === null || one.rule === rule);
+  console.error(`${faults.length} faulty drivers: ${faults.filter(({ isKilled }) => isKilled).length} named`);
+  const mutants = chosen(args);
+  let done = 0;
+  const outcomes = runMutants(root, mutants, (outcome) => {
+    console.error(
+      `${++done}/${mutants.length} ${outcome.rule} ${outcome.isKilled ? 'killed' : `SURVIVED: ${outcome.reason}`}`,
+    );
+  });
+  const report = reportOf([...faults, ...outcomes]);
+  console.log(args.includes('--json') ? JSON.stringify(report) : textOf(report, performance.now() - startedMs));
+  const isGood = report.killed >= ENOUGH * report.total && faults.every(({ isKilled }) => isKilled);
+  return isGood ? 0 : 1;
+}
+
+function textOf(report: MutationReport, elapsedMs: number): string {
+  const lines = Object.entries(report.areas).map(([area, { total, killed }]) => `${area.padEnd(6)} ${killed}/${total}`);
+  const share = report.total === 0 ? 100 : (100 * report.killed) / report.total;
+  lines.push(
+    `${report.killed} of ${report.total} mutants killed (${share.toFixed(1)} %), ${report.faults} of them faulty drivers; ${Math.round(elapsedMs / 1000)} s`,
+  );
+  for (const { rule, what, reason } of report.survived) lines.push(`survived: ${rule}: ${what}: ${reason}`);
+  return lines.join('\n');
+}

@@ -1,0 +1,118 @@
+/**
+ * The second half of a mutation run: a change in the source, in a copy of the tree, and the tests that must notice.
+ *
+ * The tree itself is never touched. First the tests run on the copy as it is: a test that fails without a mutant would kill them all.
+ */
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { citationsUnder } from '../rules/citations.ts';
+import type { Outcome } from './faults.ts';
+import type { Mutant } from './table.ts';
+
+/** What is not copied: nobody changes it, so the copy shares it. */
+const SHARED: readonly string[] = ['node_modules', 'dist'];
+const LEFT_OUT: readonly string[] = ['.git', ...SHARED];
+
+/** The tests that must notice a mutant. */
+export function testsOf(mutant: Mutant, citing: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  return mutant.tests ?? citing.get(mutant.rule) ?? [];
+}
+
+/** By rule: the test files that cite it. Tables of breaches, which test checkers and not the implementation, do not count. */
+export function citingTests(root: string): ReadonlyMap<string, readonly string[]> {
+  const files = new Map<string, string[]>();
+  for (const { rule, file } of citationsUnder(root)) {
+    if (!file.endsWith('.test.ts') || /^test\/(?:system|alloc|contract|conformance|project)\//.test(file)) continue;
+    const known = files.get(rule) ?? [];
+    if (!known.includes(file)) known.push(file);
+    files.set(rule, known);
+  }
+  return files;
+}
+
+/** A copy in which mutants are tried. */
+class Copy {
+  readonly folder: string = mkdtempSync(join(tmpdir(), 'chimney-mutants-'));
+
+  constructor(root: string) {
+    for (const name of readdirSync(root)) {
+      if (!LEFT_OUT.includes(name)) cpSync(join(root, name), join(this.folder, name), { recursive: true });
+    }
+    for (const name of SHARED) if (existsSync(join(root, name))) symlinkSync(join(root, name), join(this.folder, name));
+  }
+
+  /** Whether these tests pass; the last lines they wrote. */
+  passes(tests: readonly string[]): { isGood: boolean; text: string } {
+    const program = join(this.folder, 'node_modules/vitest/vitest.mjs');
+    const given = [program, 'run', '--project', 'unit', '--bail', '1', '--reporter', 'dot', ...tests];
+    const { status, stdout, stderr } = spawnSync(process.execPath, given, {
+      cwd: this.folder,
+      encoding: 'utf8',
+      timeout: 300_000,
+    });
+    return { isGood: status === 0, text: `${stdout}\n${stderr}`.split('\n').slice(-30).join('\n') };
+  }
+
+  remove(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Tries mutants, one by one. Throws where the tests fail without any. */
+export function runMutants(root: string, mutants: readonly Mutant[], onDone: (outcome: Outcome) => void): Outcome[] {
+  if (mutants.length === 0) return [];
+  const citing = citingTests(root);
+  const copy = new Copy(root);
+  try {
+    const all = [...new Set(mutants.flatMap((mutant) => testsOf(mutant, citing)))];
+    const before = copy.passes(all);
+    if (!before.isGood) throw new Error(`the tests fail without any mutant:\n${before.text}`);
+    return mutants.map((mutant) => {
+      const outcome = tryMutant(copy, mutant, testsOf(mutant, citing));
+      onDone(outcome);
+      return outcome;
+    });
+  } finally {
+    copy.remove();
+  }
+}
+
+function tryMutant(copy: Copy, mutant: Mutant, tests: readonly string[]): Outcome {
+  const path = join(copy.folder, mutant.file);
+  const text = readFileSync(path, 'utf8');
+  const outcome = {
+    rule: mutant.rule,
+    what: `${mutant.file}: ${oneLine(mutant.from)} -> ${oneLine(mutant.to)}`,
+    kind: 'source',
+  } as const;
+  if (text.split(mutant.from).length !== 2) {
+    return { ...outcome, isKilled: false, reason: 'its text does not stand exactly once in the file' };
+  }
+  if (tests.length === 0) return { ...outcome, isKilled: false, reason: 'no test cites the rule' };
+  writeFileSync(
+    path,
+    text.replace(mutant.from, () => mutant.to),
+  );
+  try {
+    const isKilled = !copy.passes(tests).isGood;
+    return { ...outcome, isKilled, reason: isKilled ? '' : (mutant.survives ?? `${tests.join(', ')} did not notice`) };
+  } finally {
+    writeFileSync(path, text);
+  }
+}
+
+function oneLine(text: string): string {
+  const line = text.trim().replace(/\s+/g, ' ');
+  return line === '' ? 'nothing' : `'${line.length > 60 ? `${line.slice(0, 57)}...` : line}'`;
+}
