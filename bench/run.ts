@@ -2,6 +2,7 @@
  * `npm run bench`: every comparison in one run, variants in turn (A B C A B C), medians and spreads, a machine line; JSON with
  * `--json FILE`. `npm run bench -- goodput` runs one group. Figures inform; only allocations are a test (test/alloc).
  */
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { type Figure, machineLine, median, runCase } from './measure.ts';
@@ -21,6 +22,8 @@ interface Group {
   readonly rounds: number;
   /** Left out, and said so, where the process is not root. */
   readonly needsRoot?: boolean;
+  /** Left out, and said so, where this program is not installed. */
+  readonly needsProgram?: string;
   readonly variants: readonly Variant[];
 }
 
@@ -61,6 +64,16 @@ const GROUPS: readonly Group[] = [
       { file: './cases/device.js', args: ['host-plain', 'out', '512'] },
       { file: './cases/device.js', args: ['target-plain', 'out', '512'] },
     ],
+  },
+  {
+    name: 'http',
+    what: "node:http, short requests of wrk, 64 connections kept alive or one a request: Node's own net over loopback, stack.net over TUN",
+    rounds: 3,
+    needsRoot: true,
+    needsProgram: 'wrk',
+    variants: ['kept', 'fresh'].flatMap((mode) =>
+      ['node', 'host', 'target'].map((variant) => ({ file: './cases/http.js', args: [variant, mode, '3'] })),
+    ),
   },
   {
     name: 'step',
@@ -137,6 +150,14 @@ function shown(value: number): string {
   return value.toPrecision(3);
 }
 
+/** What a group needs and is not there; null: nothing. */
+function lackOf(group: Group): string | null {
+  if (group.needsRoot === true && process.getuid?.() !== 0) return 'root';
+  const { needsProgram } = group;
+  if (needsProgram === undefined) return null;
+  return spawnSync('which', [needsProgram]).status === 0 ? null : needsProgram;
+}
+
 function main(args: readonly string[]): number {
   const { values, positionals: wanted } = parseArgs({
     args: [...args],
@@ -154,8 +175,9 @@ function main(args: readonly string[]): number {
   for (const group of GROUPS) {
     if (wanted.length > 0 && !wanted.includes(group.name)) continue;
     console.log(`\n${group.name}: ${group.what} (${group.rounds} rounds)`);
-    if (group.needsRoot === true && process.getuid?.() !== 0) {
-      console.log('  left out: needs root');
+    const lack = lackOf(group);
+    if (lack !== null) {
+      console.log(`  left out: needs ${lack}`);
       continue;
     }
     for (const result of runGroup(group)) {
