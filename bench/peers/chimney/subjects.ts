@@ -1,0 +1,28 @@
+/** This package over a TUN device, MTU 1500: connections on the host path or offloaded, with and without the device's offloads. */
+import { compiled, DEVICE, KERNEL_ADDRESS, removeDevice, SERVER_ADDRESS } from '../places.ts';
+import { Program } from '../shell.ts';
+import type { Running, Subject } from '../subject.ts';
+
+function subject(name: string, what: string, place: 'host' | 'target', offloads: boolean): Subject {
+  const start = async (): Promise<Running> => {
+    removeDevice();
+    const args = [DEVICE, KERNEL_ADDRESS, SERVER_ADDRESS, place, offloads ? 'all' : 'none'];
+    const program = await new Program(process.execPath, [compiled('chimney/server.js'), ...args]).ready();
+    return { pid: program.pid, address: SERVER_ADDRESS, said: () => program.said, stop: () => program.stop() };
+  };
+  return {
+    name,
+    what,
+    modes: ['in', 'back', 'out', 'echo'],
+    kind: 'ours',
+    offloads,
+    missing: () => (process.getuid?.() === 0 ? null : 'making a device needs root'),
+    start,
+  };
+}
+
+export const chimneySubjects: readonly Subject[] = [
+  subject('chimney', 'stack.net over TUN, in the application’s thread, virtio-net header, TSO', 'host', true),
+  subject('chimney engine', 'the same, each connection offloaded to the engine target in that thread', 'target', true),
+  subject('chimney plain', 'stack.net over TUN, nothing left to the device', 'host', false),
+];

@@ -1,0 +1,59 @@
+/**
+ * Where the peers live: compiled programs, devices, namespaces, addresses. Names and networks that nothing else here uses.
+ */
+import { mkdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { attempt, run } from './shell.ts';
+
+/** The repository, seen from the compiled file (dist/bench/peers). */
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+
+/** A source file of a peer. */
+export function source(path: string): string {
+  return `${ROOT}bench/peers/${path}`;
+}
+
+/** Where compiled peers go; made when it is not there. */
+export function built(name: string): string {
+  const folder = `${ROOT}dist/bench/built`;
+  mkdirSync(folder, { recursive: true });
+  return `${folder}/${name}`;
+}
+
+/** The compiled form of a TypeScript file of this folder. */
+export function compiled(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
+/** The TUN device of the server that runs: one at a time. */
+export const DEVICE = 'chbench0';
+export const KERNEL_ADDRESS = '10.204.7.1';
+export const SERVER_ADDRESS = '10.204.7.2';
+export const MTU = '1500';
+
+/** Makes the device for a program that attaches to it. A queue long enough that no packet is dropped in front of a slow reader. */
+export function makeDevice(): void {
+  removeDevice();
+  run('ip', 'tuntap', 'add', 'dev', DEVICE, 'mode', 'tun', 'vnet_hdr');
+  run('ip', 'addr', 'add', `${KERNEL_ADDRESS}/24`, 'dev', DEVICE);
+  run('ip', 'link', 'set', DEVICE, 'mtu', MTU, 'txqueuelen', '5000', 'up');
+}
+
+export function removeDevice(): void {
+  attempt('ip', 'link', 'del', DEVICE);
+}
+
+/** A namespace for a peer that needs one. */
+export const NAMESPACE = 'chbench';
+
+export function makeNamespace(): void {
+  removeNamespace();
+  run('ip', 'netns', 'add', NAMESPACE);
+  run('ip', '-n', NAMESPACE, 'link', 'set', 'lo', 'up');
+}
+
+export function removeNamespace(): void {
+  attempt('ip', 'netns', 'del', NAMESPACE);
+}
+
+export const IN_NAMESPACE: readonly string[] = ['ip', 'netns', 'exec', NAMESPACE];

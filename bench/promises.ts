@@ -1,0 +1,88 @@
+/** What the project promises of its speed, as ratios of medians within one run; and what became of it. */
+import type { Result } from './results.ts';
+
+/** A ratio that was wanted and the one that was seen. */
+export interface Verdict {
+  readonly what: string;
+  readonly ratio: number;
+  readonly wanted: string;
+  readonly isKept: boolean;
+}
+
+interface Promise {
+  readonly what: string;
+  readonly group: string;
+  readonly of: string;
+  /** Names of rows; the largest counts. A pattern stands for the rows that it matches. */
+  readonly to: string | RegExp;
+  readonly least?: number;
+  readonly most?: number;
+}
+
+/** User-space stacks that are not ours and have nothing left to the device. */
+const PLAIN_PEERS = '(lwIP .*plain|lwIP Debian|gVisor plain|slirp4netns|passt)';
+
+const PROMISES: readonly Promise[] = [
+  { what: 'kernel to application, safe copies', group: 'peers', of: 'chimney in', to: 'node net in', least: 0.4 },
+  {
+    what: "kernel to application, the application's own buffer",
+    group: 'peers',
+    of: 'chimney back',
+    to: 'node net in',
+    least: 0.8,
+  },
+  { what: 'application to kernel', group: 'peers', of: 'chimney out', to: 'node net out', least: 0.5 },
+  { what: 'in, against slirp4netns', group: 'peers', of: 'chimney in', to: 'slirp4netns in', least: 5 },
+  { what: 'out, against slirp4netns', group: 'peers', of: 'chimney out', to: 'slirp4netns out', least: 5 },
+  { what: 'in, against gVisor', group: 'peers', of: 'chimney in', to: 'gVisor in', least: 2 },
+  { what: 'out, against gVisor', group: 'peers', of: 'chimney out', to: 'gVisor out', least: 2 },
+  {
+    what: 'without TSO in, against the best other',
+    group: 'peers',
+    of: 'chimney plain in',
+    to: new RegExp(`^${PLAIN_PEERS} in$`),
+    least: 1,
+  },
+  {
+    what: 'without TSO out, against the best other',
+    group: 'peers',
+    of: 'chimney plain out',
+    to: new RegExp(`^${PLAIN_PEERS} out$`),
+    least: 1,
+  },
+  { what: 'echo of one byte, p50', group: 'peers', of: 'chimney echo p50', to: 'node net echo p50', most: 1.2 },
+  { what: 'echo of one byte, p99', group: 'peers', of: 'chimney echo p99', to: 'node net echo p99', most: 2 },
+  { what: 'short HTTP answers, connections kept', group: 'http', of: 'host kept', to: 'node kept', least: 0.5 },
+  { what: 'short HTTP answers, a connection each', group: 'http', of: 'host fresh', to: 'node fresh', least: 0.5 },
+];
+
+/** Those promises whose figures are there. */
+export function verdicts(results: readonly Result[]): Verdict[] {
+  const found: Verdict[] = [];
+  for (const promise of PROMISES) {
+    const own = results.find(({ group, name }) => group === promise.group && name === promise.of);
+    const others = results.filter(({ group, name }) => group === promise.group && matches(promise.to, name));
+    if (own === undefined || others.length === 0) continue;
+    const ratio = own.median / Math.max(...others.map(({ median }) => median));
+    const { least = 0, most = Number.POSITIVE_INFINITY } = promise;
+    const wanted = promise.least === undefined ? `at most ${most}` : `at least ${least}`;
+    found.push({ what: promise.what, ratio, wanted, isKept: ratio >= least && ratio <= most });
+  }
+  return [...found, ...scaling(results)];
+}
+
+function matches(wanted: string | RegExp, name: string): boolean {
+  return typeof wanted === 'string' ? name === wanted : wanted.test(name);
+}
+
+/** However many connections: at least so much of the best. */
+function scaling(results: readonly Result[]): Verdict[] {
+  return (['in', 'out'] as const).flatMap((direction) => {
+    const rows = results.filter(({ group, name }) => group === 'scaling' && name.startsWith(`chimney ${direction} x`));
+    if (rows.length === 0) return [];
+    const medians = rows.map(({ median }) => median);
+    const ratio = Math.min(...medians) / Math.max(...medians);
+    const what = `aggregate of 1 to 10,000 connections ${direction}, worst against best`;
+    return [{ what, ratio, wanted: 'at least 0.7', isKept: ratio >= 0.7 }];
+  });
+}
