@@ -7,7 +7,7 @@
 
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
-import type { OffloadPolicy } from './host/api.ts';
+import type { OffloadPolicy, TakeBackPolicy } from './host/api.ts';
 import type { InterfaceConfig } from './host/path/types.ts';
 import type { TcpOptions } from './host/transport/tcp-transport.ts';
 import type { Link } from './link/link.ts';
@@ -65,6 +65,8 @@ export interface StackOptions {
   readonly policy?: OffloadPolicy;
   /** Whether a target's wish to be rid of a connection for a discretionary reason is granted. Default true. */
   readonly grantsOptionalUploads?: boolean;
+  /** When connections are taken back for reasons of the host's own; default: for none. */
+  readonly takeBack?: TakeBackPolicy;
   /** Seats the verifier between every two layers. `true`: findings are collected in `stack.findings`. Default false. */
   readonly verify?: boolean | ((finding: Finding) => void);
   /** Tunables, limits and buffers of the host's TCP. */
@@ -99,6 +101,7 @@ const STACK_KEYS: readonly string[] = [
   'runtime',
   'policy',
   'grantsOptionalUploads',
+  'takeBack',
   'verify',
   'tcp',
   'offloadParameters',
@@ -122,6 +125,7 @@ const LINK_KEYS: readonly string[] = [
   'onConflict',
 ];
 const POLICY_KEYS: readonly string[] = ['afterBytes', 'afterSeconds', 'match'];
+const TAKE_BACK_KEYS: readonly string[] = ['onLinkDown', 'onPause', 'afterIdleSeconds', 'byPriority'];
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -154,6 +158,7 @@ export function checkStackOptions(options: StackOptions): void {
     throw new StackOptionError('targets', `at most one a link (${options.links.length})`, options.targets);
   }
   checkPolicy(options.policy);
+  checkTakeBack(options.takeBack);
   if (options.verify !== undefined && typeof options.verify !== 'boolean' && typeof options.verify !== 'function') {
     throw new StackOptionError('verify', 'true, false or a function that takes findings', options.verify);
   }
@@ -242,6 +247,23 @@ function checkPolicy(policy: unknown): void {
   }
   if (policy['match'] !== undefined && typeof policy['match'] !== 'function') {
     throw new StackOptionError('policy.match', 'a function of a connection', policy['match']);
+  }
+}
+
+function checkTakeBack(takeBack: unknown): void {
+  if (takeBack === undefined) return;
+  const expected = 'an object with onLinkDown, onPause, afterIdleSeconds or byPriority';
+  if (!isObject(takeBack)) throw new StackOptionError('takeBack', expected, takeBack);
+  checkKeys(takeBack, TAKE_BACK_KEYS, 'takeBack.');
+  for (const key of ['onLinkDown', 'onPause', 'byPriority']) {
+    const value = takeBack[key];
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw new StackOptionError(`takeBack.${key}`, 'true or false', value);
+    }
+  }
+  const idle = takeBack['afterIdleSeconds'];
+  if (idle !== undefined && !(typeof idle === 'number' && idle > 0)) {
+    throw new StackOptionError('takeBack.afterIdleSeconds', 'a number greater than 0', idle);
   }
 }
 

@@ -66,6 +66,7 @@ export class Stack {
       ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),
+      ...(options.takeBack === undefined ? {} : { takeBack: options.takeBack }),
       offloadParameters: { ...DEFAULT_OFFLOAD_PARAMETERS, ...options.offloadParameters },
       onMove: (connection, move) => {
         for (const listener of this.#moveListeners) listener(move, connection.endpoint.chimney);
@@ -101,7 +102,15 @@ export class Stack {
     if (packetTap !== null) ndis.attachTap(adapters[0]!, new OperationTrace(packetTap, () => runtime.nowUs()));
     this.#topAdapters.push(adapters);
     const { link: _link, name: _name, target: _target, intermediates: _drivers, capture: _tap, ...config } = entry;
-    this.#adapters.set(name, this.host.adapterControl(this.host.attachInterface(adapters[0]!, config)));
+    const iface = this.host.attachInterface(adapters[0]!, config);
+    const bottom = adapters.at(-1)!;
+    const life = {
+      pause: () => ndis.pauseAdapter(bottom),
+      restart: () => ndis.restartAdapter(bottom),
+      reset: () => ndis.resetAdapter(bottom),
+      remove: () => ndis.removeAdapter(bottom),
+    };
+    this.#adapters.set(name, this.host.adapterControl(iface, life));
   }
 
   #verifier(verify: true | ((finding: Finding) => void)): Verifier {
@@ -199,7 +208,10 @@ export class Stack {
   async #close(): Promise<void> {
     this.net.closeAll();
     await this.host.close();
-    for (const adapters of this.#topAdapters) for (const adapter of adapters) await this.ndis.haltAdapter(adapter);
+    for (const adapter of this.#topAdapters.flat()) {
+      // One whose device has gone was halted when that happened.
+      if (this.ndis.adapterNames.includes(adapter)) await this.ndis.haltAdapter(adapter);
+    }
     if (this.#isHeld && this.runtime instanceof SystemRuntime) this.runtime.unref();
   }
 

@@ -80,7 +80,7 @@ function doorsIn(file: string, text: string): { readonly ddi: readonly string[];
       isInside = !line.includes('*/');
       continue;
     }
-    const member = /^ {2}(?:readonly )?(\w+)[(:]/.exec(line)?.[1];
+    const member = /^ {2}(?:readonly )?(\w+)\??[(:]/.exec(line)?.[1];
     if (member !== undefined && comment !== '') {
       const ddi = comment.match(/\b(?:Ndis|Miniport|Protocol)[A-Z]\w+/g) ?? [];
       found.push({ ddi, door: { file, interfaceName, member } });

@@ -10,6 +10,7 @@ import {
   type IpOffloadStats,
   type NdisBindingHandle,
   NdisDevicePowerState,
+  NdisStatus,
   OffloadParameter,
   type OffloadParameters,
   Oid,
@@ -19,7 +20,7 @@ import {
   type TcpOffloadStats,
 } from '../ndis/protocol.ts';
 import type { ChimneyClient } from './chimney/client.ts';
-import type { OidRequests } from './oid-requests.ts';
+import { AdapterError, type OidRequests } from './oid-requests.ts';
 import type { Interface } from './path/types.ts';
 
 /** Counters of both families. */
@@ -63,15 +64,26 @@ export interface AdapterParts {
   readonly oids: OidRequests;
 }
 
+/** What happens to an adapter below its bindings: the part of NDIS that no protocol calls. */
+export interface AdapterLife {
+  pause(): Promise<void>;
+  restart(): Promise<void>;
+  reset(): Promise<void>;
+  remove(): Promise<void>;
+}
+
 /** The control of one adapter. */
 export class AdapterControl {
   readonly #parts: AdapterParts;
   readonly #iface: Interface;
+  readonly #life: AdapterLife;
   #isAsleep = false;
+  #isPaused = false;
 
-  constructor(parts: AdapterParts, iface: Interface) {
+  constructor(parts: AdapterParts, iface: Interface, life: AdapterLife) {
     this.#parts = parts;
     this.#iface = iface;
+    this.#life = life;
   }
 
   /** The adapter's name. */
@@ -80,7 +92,14 @@ export class AdapterControl {
   }
 
   get #binding(): NdisBindingHandle {
-    return this.#iface.binding!;
+    const { binding } = this.#iface;
+    if (binding === null) throw new AdapterError(this.name, 'it is not there any more', NdisStatus.ADAPTER_REMOVED);
+    return binding;
+  }
+
+  /** Whether it was removed, or the stack was closed. */
+  get isRemoved(): boolean {
+    return this.#iface.binding === null;
   }
 
   #query(oid: number, what: string): Promise<unknown> {
@@ -167,12 +186,12 @@ export class AdapterControl {
     if (this.#isAsleep) return;
     this.#isAsleep = true;
     const { chimney } = this.#parts;
-    await chimney.suspend(this.#binding);
+    await chimney.suspend(this.#binding, 'power');
     try {
       await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D3, 'sleep');
     } catch (error) {
       this.#isAsleep = false;
-      chimney.resume(this.#binding);
+      chimney.resume(this.#binding, 'power');
       throw error;
     }
   }
@@ -182,7 +201,51 @@ export class AdapterControl {
     if (!this.#isAsleep) return;
     await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D0, 'wake');
     this.#isAsleep = false;
-    this.#parts.chimney.resume(this.#binding);
+    this.#parts.chimney.resume(this.#binding, 'power');
+  }
+
+  /** Whether it was paused by {@link pause}. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /**
+   * Takes everything back that is offloaded, then lets the adapter stand still (MiniportPause) until {@link restart}: nothing is sent or
+   * received. Connections live on, as in {@link sleep}.
+   */
+  async pause(): Promise<void> {
+    if (this.#isPaused) return;
+    this.#need();
+    this.#isPaused = true;
+    await this.#life.pause();
+  }
+
+  /** The adapter works again (MiniportRestart), and what was offloaded before goes down once more. */
+  async restart(): Promise<void> {
+    if (!this.#isPaused) return;
+    this.#need();
+    await this.#life.restart();
+    this.#isPaused = false;
+  }
+
+  /** Takes everything back, has the hardware begin anew (MiniportResetEx), and offloads again what was. */
+  async reset(): Promise<void> {
+    this.#need();
+    await this.#life.reset();
+  }
+
+  /**
+   * Removes the adapter in good order (MiniportHaltEx): what is offloaded comes back, connections from addresses of the interface are
+   * reset and end with ENETDOWN, and the device is closed. For good.
+   */
+  async halt(): Promise<void> {
+    if (this.isRemoved) return;
+    await this.#life.remove();
+  }
+
+  /** Throws where there is no adapter any more. */
+  #need(): void {
+    void this.#binding;
   }
 }
 

@@ -113,11 +113,31 @@ export interface TcpListener {
 /** Where a connection is run. */
 export type ChimneyLocation = 'host' | 'initiating' | 'target' | 'terminating' | 'closed';
 
+/**
+ * Why a connection moves: the application or a policy, the target (and why), the administrator, the life of the adapter, or a reason of
+ * the host's own (TERM-068): lost media, no traffic, a connection of higher priority.
+ */
+export type MoveCause =
+  | 'manual'
+  | 'policy'
+  | 'retrieve'
+  | 'upload-all'
+  | 'close'
+  | 'failure'
+  | 'configuration'
+  | 'power'
+  | 'pause'
+  | 'reset'
+  | 'removal'
+  | 'media'
+  | 'idle'
+  | 'priority';
+
 /** One move of a connection, finished. */
 export interface Move {
   readonly kind: 'initiate' | 'terminate';
-  /** Who asked: the application or policy, the target (and why), the administrator, or the power management. */
-  readonly cause: 'manual' | 'policy' | 'retrieve' | 'upload-all' | 'close' | 'failure' | 'configuration' | 'power';
+  /** Who asked, or what happened. */
+  readonly cause: MoveCause;
   /** TCP_UPLOAD_REASON name for cause 'retrieve'. */
   readonly reason: string | null;
   /** From the moment the connection stopped being served to the moment it is served again, microseconds. */
@@ -167,6 +187,18 @@ export interface OffloadPolicy {
   readonly afterSeconds?: number;
   /** Only connections for which it answers true. */
   readonly match?: (connection: { readonly local: Endpoint; readonly remote: Endpoint }) => boolean;
+}
+
+/** When the host takes connections back for reasons of its own. TERM-068, TERM-088. Without: for none of these. */
+export interface TakeBackPolicy {
+  /** When the link of their adapter goes down (ProtocolNetPnPEvent). Otherwise they wait for it where they are. */
+  readonly onLinkDown?: boolean;
+  /** When their target asks for a pause (NDIS_STATUS_OFFLOAD_PAUSE). */
+  readonly onPause?: boolean;
+  /** After so many seconds without a byte in either direction. */
+  readonly afterIdleSeconds?: number;
+  /** When a connection of higher priority (setUserPriority) finds the target full: the one of least priority makes room. */
+  readonly byPriority?: boolean;
 }
 
 /** A UDP port. */

@@ -6,15 +6,22 @@
  */
 
 import type { Runtime } from '../base/runtime.ts';
-import type { NdisForProtocol, TcpConnectionOffloadParameters } from '../ndis/protocol.ts';
+import {
+  type NdisBindingHandle,
+  type NdisForProtocol,
+  NdisStatus,
+  type NetPnpEvent,
+  type TcpConnectionOffloadParameters,
+} from '../ndis/protocol.ts';
 import type { Trace } from '../trace/trace.ts';
 import { IpProtocol } from '../wire/protocol.ts';
-import { AdapterControl, type StackStatistics } from './adapter-control.ts';
+import { AdapterControl, type AdapterLife, type StackStatistics } from './adapter-control.ts';
 import type {
   ConnectOptions,
   Endpoint,
   ListenOptions,
   OffloadPolicy,
+  TakeBackPolicy,
   TcpEndpoint,
   TcpHandler,
   TcpListener,
@@ -47,6 +54,8 @@ export interface HostOptions {
   readonly offloadParameters?: Readonly<TcpConnectionOffloadParameters>;
   /** Whether a target may give connections back for a discretionary reason. Default true. */
   readonly grantsOptionalUploads?: boolean;
+  /** When connections are taken back for reasons of the host's own. Default: never. */
+  readonly takeBack?: TakeBackPolicy;
   /** Sees every finished move. */
   readonly onMove?: MoveListener;
 }
@@ -62,11 +71,13 @@ export class HostStack implements Transports {
   readonly chimney: ChimneyClient;
   readonly oids: OidRequests;
   readonly #protocol: HostProtocol;
+  readonly #ndis: NdisForProtocol;
   #isClosed = false;
 
   constructor(runtime: Runtime, trace: Trace, ndis: NdisForProtocol, options: HostOptions = {}) {
     this.name = options.name ?? 'host';
     this.runtime = runtime;
+    this.#ndis = ndis;
     this.trace = trace;
     this.ip = new IpLayer(runtime, trace, ndis, options.ip ?? {});
     this.tcp = new TcpTransport(runtime, trace, this.ip, options.tcp);
@@ -81,6 +92,7 @@ export class HostStack implements Transports {
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(options.offloadParameters === undefined ? {} : { offloadParameters: options.offloadParameters }),
       ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),
+      ...(options.takeBack === undefined ? {} : { takeBack: options.takeBack }),
       ...(options.onMove === undefined ? {} : { onMove: options.onMove }),
     });
     this.tcp.chimney = this.chimney;
@@ -100,6 +112,23 @@ export class HostStack implements Transports {
     return iface;
   }
 
+  /**
+   * The interface goes away (ProtocolUnbindAdapterEx): what is offloaded comes back, its addresses are lost, connections from them
+   * end with ENETDOWN, the adapter is let go.
+   */
+  async detachInterface(iface: Interface): Promise<void> {
+    const { binding } = iface;
+    if (binding === null) return;
+    await this.chimney.detach(iface, binding);
+    // Unless the whole stack was closed meanwhile.
+    if (iface.binding === binding) this.ip.detach(iface);
+  }
+
+  /** NdisCompleteNetPnPEvent of a pause. */
+  completeNetPnpEvent(binding: NdisBindingHandle, event: NetPnpEvent): void {
+    this.#ndis.completeNetPnpEvent(binding, event, NdisStatus.SUCCESS);
+  }
+
   /** What passed the host's own path, all interfaces together; of offloaded connections only targets know. */
   statistics(): StackStatistics {
     const established = { 4: 0, 6: 0 };
@@ -111,9 +140,9 @@ export class HostStack implements Transports {
     return { ip4: four.ip(), ip6: six.ip(), tcp4: four.tcp(established[4]), tcp6: six.tcp(established[6]) };
   }
 
-  /** The control of an interface's adapter. */
-  adapterControl(iface: Interface): AdapterControl {
-    return new AdapterControl(this, iface);
+  /** The control of an interface's adapter; `life`: what only the owner of the adapters can do. */
+  adapterControl(iface: Interface, life: AdapterLife): AdapterControl {
+    return new AdapterControl(this, iface, life);
   }
 
   connect(options: ConnectOptions, handler: TcpHandler): TcpEndpoint {

@@ -14,6 +14,8 @@ import {
   type NdisOffloadHandle,
   type NdisRegistration,
   NdisStatus,
+  type NetPnpEvent,
+  NetPnpEventCode,
   type OidRequest,
   type ProtocolDriver,
   type ProtocolOffloadBlock,
@@ -42,6 +44,9 @@ export interface HostProtocolParts {
   readonly tcp: TcpTransport;
   readonly chimney: ChimneyClient;
   readonly oids: OidRequests;
+  /** Gives an interface up. */
+  detachInterface(iface: Interface): Promise<void>;
+  completeNetPnpEvent(binding: NdisBindingHandle, event: NetPnpEvent): void;
 }
 
 /** ProtocolXxx of the host stack, for all its bindings. */
@@ -52,11 +57,13 @@ export class HostProtocol implements ProtocolDriver {
   readonly #tcp: TcpTransport;
   readonly #chimney: ChimneyClient;
   readonly #oids: OidRequests;
+  readonly #parts: HostProtocolParts;
 
   /** `hasChimney` false: the stack never offloads, and drivers below see a protocol without chimney. */
   constructor(name: string, parts: HostProtocolParts, hasChimney = true) {
     this.name = name;
     this.hasChimney = hasChimney;
+    this.#parts = parts;
     this.#ip = parts.ip;
     this.#tcp = parts.tcp;
     this.#chimney = parts.chimney;
@@ -95,6 +102,33 @@ export class HostProtocol implements ProtocolDriver {
     if (statusCode === NdisStatus.LINK_STATE_UP) this.#ip.linkState(iface, true);
     else if (statusCode === NdisStatus.LINK_STATE_DOWN) this.#ip.linkState(iface, false);
     this.#chimney.statusEx(iface.binding!, indication);
+  }
+
+  /** ProtocolNetPnPEvent: a pause is answered when everything has come back. */
+  netPnpEvent(context: unknown, event: NetPnpEvent): number {
+    const { iface } = context as HostBinding;
+    const binding = iface?.binding ?? null;
+    if (binding === null) return NdisStatus.SUCCESS;
+    switch (event.code) {
+      case NetPnpEventCode.MEDIA_DISCONNECT:
+        this.#chimney.mediaLost(binding);
+        return NdisStatus.SUCCESS;
+      case NetPnpEventCode.PAUSE:
+        void this.#chimney
+          .suspend(binding, event.reason ?? 'pause')
+          .then(() => this.#parts.completeNetPnpEvent(binding, event));
+        return NdisStatus.PENDING;
+      case NetPnpEventCode.RESTART:
+        this.#chimney.resume(binding, 'pause');
+        this.#chimney.resume(binding, 'reset');
+        return NdisStatus.SUCCESS;
+    }
+  }
+
+  /** ProtocolUnbindAdapterEx: the binding is closed once everything has come back. */
+  unbindAdapterEx(context: unknown, _isGone: boolean): void {
+    const { iface } = context as HostBinding;
+    if (iface !== null) void this.#parts.detachInterface(iface);
   }
 
   oidRequestComplete(context: unknown, request: OidRequest, status: number): void {

@@ -24,6 +24,7 @@ import type {
   NdisForProtocol,
   NdisOffloadHandle,
   NdisRegistration,
+  NetPnpEvent,
   OffloadBlock,
   OidRequest,
   ProtocolDriver,
@@ -37,6 +38,7 @@ import {
   NDIS_RECEIVE_FLAGS_RESOURCES,
   NdisChimneyOffloadType,
   NdisStatus,
+  NetPnpEventCode,
   Oid,
   StateOperation,
   TcpDisconnectFlag,
@@ -172,6 +174,20 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
     return new Promise<void>((resolve) => {
       this.ndis.closeAdapterEx(this.below, resolve);
     });
+  }
+
+  /**
+   * ProtocolNetPnPEvent: passed on to whoever is above, who answers. A lost link is not: its status goes up, and NDIS makes an event
+   * of that at each adapter.
+   */
+  netPnpEvent(_context: unknown, event: NetPnpEvent): number {
+    if (event.code === NetPnpEventCode.MEDIA_DISCONNECT || this.#ndisM === null) return NdisStatus.SUCCESS;
+    return this.ndisM.imNotifyPnpEvent(this.miniportHandle, event);
+  }
+
+  /** ProtocolUnbindAdapterEx: this driver's own adapter goes first; its MiniportHaltEx lets go of the one below. */
+  unbindAdapterEx(_context: unknown, isGone: boolean): void {
+    this.ndisM.imDeinitializeDeviceInstance(this.miniportHandle, isGone);
   }
 
   /** MiniportOidRequest: passed down. IM-054, IM-057, IM-058. */

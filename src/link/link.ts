@@ -65,6 +65,8 @@ export interface LinkReceiver {
   linkState(isUp: boolean): void;
   /** There is room again after `transmit` answered false. */
   writable(): void;
+  /** The device is gone for good: nothing leaves or arrives any more. The link is still to be closed. */
+  removed?(): void;
 }
 
 /** A way for frames to leave and to arrive. */

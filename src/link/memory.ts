@@ -84,6 +84,7 @@ export class MemoryLink implements Link {
   #peer: MemoryLink | null = null;
   #receiver: LinkReceiver | null = null;
   #isUp = true;
+  #isRemoved = false;
   #isClosed = false;
 
   constructor(name: string, options: MemoryLinkOptions, mtu: number, impairment: Impairment, random: SeededRandom) {
@@ -134,15 +135,31 @@ export class MemoryLink implements Link {
 
   /** Cuts or mends the wire, both directions; both ends are told. Frames on their way are lost when it is cut. */
   setUp(isUp: boolean): void {
-    if (isUp === this.#isUp) return;
+    if (isUp === this.#isUp || this.#isRemoved || this.#peer!.#isRemoved) return;
     this.#isUp = isUp;
     if (!isUp) this.#line.clear();
     this.#receiver?.linkState(isUp);
     this.#peer!.setUp(isUp);
   }
 
+  /** This end is pulled out, as a NIC from its slot: its owner is told so, the other end loses its link. */
+  remove(): void {
+    if (this.#isRemoved || this.#isClosed) return;
+    this.#isRemoved = true;
+    this.#line.clear();
+    this.#peer!.#cut();
+    this.#receiver?.removed?.();
+  }
+
+  #cut(): void {
+    if (!this.#isUp) return;
+    this.#isUp = false;
+    this.#line.clear();
+    this.#receiver?.linkState(false);
+  }
+
   transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): boolean {
-    if (this.#isClosed || !this.#isUp) return true; // taken and lost, as on a dead wire
+    if (this.#isClosed || this.#isRemoved || !this.#isUp) return true; // taken and lost, as on a dead wire
     if (length > (segmentBytes > 0 ? this.#frameBytes : this.mtu + ETHERNET_HEADER_MAX)) {
       this.#trace?.count(Event.LINK_FRAME_LOST);
       return true; // a giant: no wire carries it

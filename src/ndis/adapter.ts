@@ -12,9 +12,13 @@ import type {
   ProviderTcpHandlers,
 } from './characteristics.ts';
 import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
-import type { NdisBindingHandle, ProtocolDriver } from './protocol.ts';
+import type { NdisBindingHandle, NetPnpEvent, ProtocolDriver } from './protocol.ts';
 import type { MiniportRegistration, ProtocolRegistration } from './registration.ts';
 import type { BindingTap } from './tap.ts';
+
+/** How an adapter is: NDIS passes frames down only while it runs. */
+export const AdapterState = { RUNNING: 0, PAUSED: 1, REMOVED: 2 } as const;
+export type AdapterState = (typeof AdapterState)[keyof typeof AdapterState];
 
 /** An adapter: a miniport driver's instance. Its handle in all NdisM calls. */
 export class Adapter implements NdisMiniportHandle {
@@ -31,6 +35,9 @@ export class Adapter implements NdisMiniportHandle {
   tap: BindingTap | null = null;
   /** Called when the binding above is gone; set while MiniportHaltEx waits for that. */
   onUnbound: (() => void) | null = null;
+  state: AdapterState = AdapterState.RUNNING;
+  /** A pause, restart or reset that the driver answered with PENDING. */
+  onLifeComplete: ((status: number) => void) | null = null;
 
   constructor(adapterName: string, driver: MiniportDriver, registration: MiniportRegistration) {
     this.adapterName = adapterName;
@@ -66,6 +73,8 @@ export class Binding implements NdisBindingHandle {
   /** False from NdisCloseAdapterEx on. */
   isOpen = true;
   onClosed: (() => void) | null = null;
+  /** PnP events that the protocol answered with PENDING. */
+  readonly pnpEvents: Map<NetPnpEvent, (status: number) => void> = new Map();
 
   constructor(adapter: Adapter, protocol: ProtocolDriver, registration: ProtocolRegistration, context: unknown) {
     this.adapterName = adapter.adapterName;

@@ -9,7 +9,7 @@
 import { assert } from '../base/assert.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import { Event } from '../trace/events.ts';
-import type { Adapter, Binding } from './adapter.ts';
+import { type Adapter, AdapterState, type Binding } from './adapter.ts';
 import type { NdisObjectHeader } from './characteristics.ts';
 import { releaseTerminated, toProtocolFace } from './faces.ts';
 import {
@@ -21,8 +21,13 @@ import {
 } from './miniport.ts';
 import type { MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
-import { type BytesConsumed, NDIS_RECEIVE_FLAGS_RESOURCES, type StatusIndication } from './protocol.ts';
-import { NdisChimneyOffloadType, NdisStatus } from './status.ts';
+import {
+  type BytesConsumed,
+  NDIS_RECEIVE_FLAGS_RESOURCES,
+  type NetPnpEvent,
+  type StatusIndication,
+} from './protocol.ts';
+import { NdisChimneyOffloadType, NdisStatus, NetPnpEventCode } from './status.ts';
 import { DataOperation, StateOperation } from './tap.ts';
 import { countLists, UpperFunctions } from './upper-functions.ts';
 
@@ -103,6 +108,30 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     if (tap !== null) tap.status(indication);
     binding.protocol.statusEx(binding.context, indication);
     if (tap !== null) tap.statusDone(indication);
+    // TERM-070: a lost link is told as an event, too.
+    if (indication.statusCode === NdisStatus.LINK_STATE_DOWN) {
+      this.tellProtocol(binding, { code: NetPnpEventCode.MEDIA_DISCONNECT }, () => undefined);
+    }
+  }
+
+  /** ProtocolNetPnPEvent; `done` follows with the final status, inside the call unless that was PENDING. */
+  protected tellProtocol(binding: Binding, event: NetPnpEvent, done: (status: number) => void): void {
+    const { protocol, adapter } = binding;
+    if (adapter.tap !== null) adapter.tap.netPnpEvent(event);
+    if (protocol.netPnpEvent === undefined) {
+      done(NdisStatus.SUCCESS);
+      return;
+    }
+    binding.pnpEvents.set(event, done);
+    const status = protocol.netPnpEvent(binding.context, event);
+    if (status === NdisStatus.PENDING || !binding.pnpEvents.delete(event)) return;
+    done(status);
+  }
+
+  protected refuseFrames(adapter: Adapter, lists: NetBufferList): void {
+    const status = adapter.state === AdapterState.REMOVED ? NdisStatus.ADAPTER_REMOVED : NdisStatus.PAUSED;
+    for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
+    this.sendNetBufferListsComplete(adapter, lists);
   }
 
   /** NdisMOidRequestComplete. */
@@ -112,6 +141,48 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     if (tap !== null) tap.oidRequestComplete(request, status);
     binding.protocol.oidRequestComplete(binding.context, request, status);
     if (tap !== null) tap.oidRequestCompleteDone(request, status);
+  }
+
+  /** NdisMPauseComplete. */
+  pauseComplete(handle: NdisMiniportHandle): void {
+    lifeComplete(handle as Adapter, NdisStatus.SUCCESS);
+  }
+
+  /** NdisMRestartComplete. */
+  restartComplete(handle: NdisMiniportHandle, status: number): void {
+    lifeComplete(handle as Adapter, status);
+  }
+
+  /** NdisMResetComplete. */
+  resetComplete(handle: NdisMiniportHandle, status: number): void {
+    lifeComplete(handle as Adapter, status);
+  }
+
+  /** NdisMRemoveMiniport. */
+  abstract removeMiniport(handle: NdisMiniportHandle): void;
+
+  /** NdisIMDeInitializeDeviceInstance. */
+  abstract imDeinitializeDeviceInstance(handle: NdisMiniportHandle, isGone: boolean): void;
+
+  /** NdisIMNotifyPnPEvent: PENDING as long as the protocol above has not answered; who was asked below then hears of it. */
+  imNotifyPnpEvent(handle: NdisMiniportHandle, event: NetPnpEvent): number {
+    const binding = (handle as Adapter).upper;
+    if (binding === null) return NdisStatus.SUCCESS;
+    let answer: number = NdisStatus.PENDING;
+    let isInside = true;
+    this.tellProtocol(binding, event, (status) => {
+      answer = status;
+      if (!isInside) this.#answerBelow(event, status);
+    });
+    isInside = false;
+    return answer;
+  }
+
+  /** The binding at which the event that was passed on is still pending. */
+  #answerBelow(event: NetPnpEvent, status: number): void {
+    for (const adapter of this.adapters.values()) {
+      if (adapter.upper?.pnpEvents.has(event)) this.completeNetPnpEvent(adapter.upper, event, status);
+    }
   }
 
   /** NdisMInitiateOffloadComplete. */
@@ -247,6 +318,13 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     binding.tcp!.tcpOffloadForwardComplete(binding.context, lists);
     if (tap !== null) tap.dataCompleteDone(DataOperation.FORWARD);
   }
+}
+
+function lifeComplete(adapter: Adapter, status: number): void {
+  const done = adapter.onLifeComplete;
+  assert(done !== null, 'a pause, restart or reset is completed once, if it was pending');
+  adapter.onLifeComplete = null;
+  done(status);
 }
 
 function bindingAbove(handle: NdisMiniportHandle): Binding {

@@ -17,7 +17,7 @@ import type {
 } from './characteristics.ts';
 import type { MiniportOffloadBlock, NdisOffloadHandle } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
-import type { AdapterAttributes, StatusIndication } from './protocol.ts';
+import type { AdapterAttributes, NetPnpEvent, StatusIndication } from './protocol.ts';
 import { NdisChimneyOffloadType } from './status.ts';
 
 export {
@@ -58,9 +58,12 @@ export {
   type AdapterAttributes,
   type BytesConsumed,
   NDIS_RECEIVE_FLAGS_RESOURCES,
+  type NetPnpEvent,
   type StatusIndication,
 } from './protocol.ts';
 export {
+  DevicePnpEvent,
+  HaltAction,
   IndicateOffloadEvent,
   NdisChimneyOffloadType,
   NdisStatus,
@@ -98,8 +101,25 @@ export interface MiniportDriver extends ProviderGenericHandlers, ProviderTcpHand
    * chimney, `ndisM.getOffloadHandlers`. Answers a status.
    */
   initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number;
-  /** MiniportHaltEx: after it nothing more is called or indicated. Not before every indicated list is back. */
-  haltEx(context: unknown): void | Promise<void>;
+  /**
+   * MiniportHaltEx: after it nothing more is called or indicated. Not before every indicated list is back. `action` is a HaltAction,
+   * DISABLED where it is left out.
+   */
+  haltEx(context: unknown, action?: number): void | Promise<void>;
+  /**
+   * MiniportPause: sends are completed, receiving stops, indicated lists are waited for. SUCCESS, or PENDING and then
+   * `ndisM.pauseComplete`. What is sent meanwhile NDIS gives back as PAUSED. A driver without the function is paused by that alone.
+   */
+  pause?(context: unknown): number;
+  /** MiniportRestart: SUCCESS, or PENDING and then `ndisM.restartComplete`. */
+  restart?(context: unknown): number;
+  /**
+   * MiniportResetEx, called of a paused adapter without offloaded state: the hardware starts anew, disabled until the host enables
+   * it again. SUCCESS, or PENDING and then `ndisM.resetComplete`.
+   */
+  resetEx?(context: unknown): number;
+  /** MiniportDevicePnPEventNotifyEx, a DevicePnpEvent: nothing touches the device from here on. */
+  devicePnpEventNotifyEx?(context: unknown, event: number): void;
   /** MiniportOidRequest: a status, or PENDING and then `ndisM.oidRequestComplete`. */
   oidRequest(context: unknown, request: OidRequest): number;
 
@@ -176,6 +196,18 @@ export interface NdisM {
   indicateStatusEx(handle: NdisMiniportHandle, indication: StatusIndication): void;
   /** NdisMOidRequestComplete. */
   oidRequestComplete(handle: NdisMiniportHandle, request: OidRequest, status: number): void;
+  /** NdisMPauseComplete. */
+  pauseComplete(handle: NdisMiniportHandle): void;
+  /** NdisMRestartComplete. */
+  restartComplete(handle: NdisMiniportHandle, status: number): void;
+  /** NdisMResetComplete. */
+  resetComplete(handle: NdisMiniportHandle, status: number): void;
+  /** NdisMRemoveMiniport: the device is gone. Protocols are unbound, then the driver is halted; all of it later. */
+  removeMiniport(handle: NdisMiniportHandle): void;
+  /** NdisIMNotifyPnPEvent: an intermediate driver passes on what it was told; the answer is that of the protocol above. */
+  imNotifyPnpEvent(handle: NdisMiniportHandle, event: NetPnpEvent): number;
+  /** NdisIMDeInitializeDeviceInstance: an intermediate driver's adapter goes away, with the one below it. */
+  imDeinitializeDeviceInstance(handle: NdisMiniportHandle, isGone: boolean): void;
 
   /** NdisMInitiateOffloadComplete: with the very root that came in, like the four that follow. */
   initiateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void;

@@ -6,9 +6,10 @@
  * never queues. Its two halves are `upper-functions.ts` (called by protocols) and `lower-functions.ts` (called by miniports).
  */
 
-import { Adapter } from './adapter.ts';
+import { Adapter, AdapterState } from './adapter.ts';
+import { type LifeLibrary, pauseAdapter, removeAdapter, resetAdapter, restartAdapter } from './adapter-life.ts';
 import { LowerFunctions } from './lower-functions.ts';
-import type { MiniportDriver } from './miniport.ts';
+import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
 import { registerMiniport } from './registration.ts';
 import { NdisStatus, ndisStatusName } from './status.ts';
 import type { BindingTap } from './tap.ts';
@@ -44,6 +45,8 @@ export class NdisLibrary extends LowerFunctions {
    */
   async haltAdapter(adapterName: string): Promise<void> {
     const adapter = this.#adapter(adapterName);
+    const removal = this.#removals.get(adapter);
+    if (removal !== undefined) return removal;
     if (adapter.upper !== null) {
       await new Promise<void>((resolve) => {
         adapter.onUnbound = resolve;
@@ -51,6 +54,80 @@ export class NdisLibrary extends LowerFunctions {
     }
     this.adapters.delete(adapterName);
     await adapter.driver.haltEx(adapter.context);
+  }
+
+  /** What the steps of an adapter's life call. */
+  readonly #life: LifeLibrary = {
+    tell: (adapter, event) =>
+      new Promise((resolve) => {
+        if (adapter.upper === null) resolve(NdisStatus.SUCCESS);
+        else this.tellProtocol(adapter.upper, event, resolve);
+      }),
+    status: (adapter, statusCode) => this.indicateStatusEx(adapter, { statusCode }),
+    unbind: (adapter, isGone) => this.#unbind(adapter, isGone),
+    forget: (adapter) => this.adapters.delete(adapter.adapterName),
+  };
+
+  #unbind(adapter: Adapter, isGone: boolean): Promise<void> {
+    const binding = adapter.upper;
+    if (binding === null) return Promise.resolve();
+    return new Promise((resolve) => {
+      adapter.onUnbound = resolve;
+      if (!binding.isOpen) return;
+      if (adapter.tap !== null) adapter.tap.unbinding(isGone);
+      binding.protocol.unbindAdapterEx?.(binding.context, isGone);
+    });
+  }
+
+  /** Takes everything back and lets the adapter stand still; what is sent to it comes back as PAUSED. */
+  pauseAdapter(adapterName: string): Promise<void> {
+    return pauseAdapter(this.#life, this.#adapter(adapterName));
+  }
+
+  /** A paused adapter works again. */
+  restartAdapter(adapterName: string): Promise<void> {
+    return restartAdapter(this.#life, this.#adapter(adapterName));
+  }
+
+  /** Takes everything back, resets the hardware, and lets it work again. */
+  resetAdapter(adapterName: string): Promise<void> {
+    return resetAdapter(this.#life, this.#adapter(adapterName));
+  }
+
+  /** Removes an adapter in good order: protocols give everything back and unbind, then the driver is halted. */
+  removeAdapter(adapterName: string): Promise<void> {
+    const adapter = this.#adapter(adapterName);
+    return this.#removing(adapter, () => removeAdapter(this.#life, adapter, false));
+  }
+
+  /** NdisMRemoveMiniport. Removing what is being removed changes nothing. */
+  override removeMiniport(handle: NdisMiniportHandle): void {
+    this.#removeLater(handle as Adapter, true);
+  }
+
+  /** NdisIMDeInitializeDeviceInstance. */
+  override imDeinitializeDeviceInstance(handle: NdisMiniportHandle, isGone: boolean): void {
+    this.#removeLater(handle as Adapter, isGone);
+  }
+
+  #removeLater(adapter: Adapter, isGone: boolean): void {
+    if (isGone) adapter.state = AdapterState.REMOVED;
+    this.runtime.defer(() => {
+      if (this.adapters.get(adapter.adapterName) !== adapter || this.#removals.has(adapter)) return;
+      void this.#removing(adapter, () => removeAdapter(this.#life, adapter, isGone));
+    });
+  }
+
+  /** Removals under way; a second one is the first. */
+  readonly #removals: Map<Adapter, Promise<void>> = new Map();
+
+  #removing(adapter: Adapter, remove: () => Promise<void>): Promise<void> {
+    let removal = this.#removals.get(adapter);
+    if (removal === undefined) {
+      removal = remove().finally(() => this.#removals.delete(adapter));
+      this.#removals.set(adapter, removal);
+    }
+    return removal;
   }
 
   /**

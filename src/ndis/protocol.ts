@@ -15,6 +15,7 @@ import type {
 } from './characteristics.ts';
 import type { NdisOffloadHandle, ProtocolOffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
+import type { NetPnpEventCode } from './status.ts';
 
 export {
   type BytesConsumed,
@@ -56,6 +57,7 @@ export {
   isMandatoryUploadReason,
   NdisChimneyOffloadType,
   NdisStatus,
+  NetPnpEventCode,
   ndisStatusName,
   OffloadStateType,
   Oid,
@@ -102,6 +104,13 @@ export interface StatusIndication {
   readonly statusBuffer?: unknown;
 }
 
+/** NET_PNP_EVENT_NOTIFICATION. Who answered PENDING completes with the very same one. */
+export interface NetPnpEvent {
+  readonly code: NetPnpEventCode;
+  /** Of a PAUSE: why. */
+  readonly reason?: 'pause' | 'reset';
+}
+
 /** Receive flag NDIS_RECEIVE_FLAGS_RESOURCES: the lists are borrowed for the call and are not returned. */
 export const NDIS_RECEIVE_FLAGS_RESOURCES = 1;
 
@@ -112,6 +121,8 @@ export interface NdisForProtocol {
   /** NdisCloseAdapterEx. Answers only once every accepted receive list has been returned (RECV-086): PENDING until then. */
   closeAdapterEx(binding: NdisBindingHandle, onClosed: () => void): void;
   adapterAttributes(binding: NdisBindingHandle): AdapterAttributes;
+  /** NdisCompleteNetPnPEvent: of an event that was answered PENDING. */
+  completeNetPnpEvent(binding: NdisBindingHandle, event: NetPnpEvent, status: number): void;
   /** NdisOidRequest: a status, or PENDING and then ProtocolOidRequestComplete. */
   oidRequest(binding: NdisBindingHandle, request: OidRequest): number;
 
@@ -168,4 +179,15 @@ export interface ProtocolDriver extends ClientGenericHandlers, ClientTcpHandlers
   statusEx(context: unknown, indication: StatusIndication): void;
   /** ProtocolOidRequestComplete. */
   oidRequestComplete(context: unknown, request: OidRequest, status: number): void;
+  /**
+   * ProtocolNetPnPEvent: SUCCESS, or PENDING and then `ndis.completeNetPnpEvent`. While the answer to a PAUSE is pending the adapter
+   * works as before. A protocol without the function takes note of nothing.
+   */
+  netPnpEvent?(context: unknown, event: NetPnpEvent): number;
+  /**
+   * ProtocolUnbindAdapterEx: the adapter goes away. The protocol takes everything back, then closes the binding, now or later; the
+   * adapter is not halted before. `isGone`: the device is gone already, nothing that is sent will leave. A protocol without the
+   * function closes when it likes.
+   */
+  unbindAdapterEx?(context: unknown, isGone: boolean): void;
 }

@@ -45,6 +45,8 @@ export const NdisStatus = {
   LINK_STATE_DOWN: 68,
   TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG: 69,
   TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES: 70,
+  RESET_START: 71,
+  RESET_END: 72,
 } as const;
 export type NdisStatus = (typeof NdisStatus)[keyof typeof NdisStatus];
 
@@ -114,6 +116,20 @@ export const IndicateOffloadEvent = {
   NEIGHBOR_REACHABILITY_QUERY: 1,
   NEIGHBOR_REACHABILITY_IN_DOUBT: 2,
 } as const;
+
+/**
+ * NET_PNP_EVENT_CODE, those that NDIS raises here. MEDIA_DISCONNECT follows the status of a lost link (TERM-070); before PAUSE is
+ * answered the protocol has taken everything back and sends nothing any more; RESTART ends that.
+ */
+export const NetPnpEventCode = { PAUSE: 1, RESTART: 2, MEDIA_DISCONNECT: 3 } as const;
+export type NetPnpEventCode = (typeof NetPnpEventCode)[keyof typeof NetPnpEventCode];
+
+/** NDIS_DEVICE_PNP_EVENT: what MiniportDevicePnPEventNotifyEx is told. */
+export const DevicePnpEvent = { SURPRISE_REMOVED: 1 } as const;
+
+/** NDIS_HALT_ACTION: why MiniportHaltEx is called. */
+export const HaltAction = { DISABLED: 0, SURPRISE_REMOVED: 1 } as const;
+export type HaltAction = (typeof HaltAction)[keyof typeof HaltAction];
 
 /** NDIS_CHIMNEY_OFFLOAD_TYPE: one usable value. */
 export const NdisChimneyOffloadType = { TCP: 1 } as const;

@@ -7,7 +7,7 @@
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import type { NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
-import type { StatusIndication } from './protocol.ts';
+import type { NetPnpEvent, StatusIndication } from './protocol.ts';
 import type { BindingTap, DataOperation, StateOperation } from './tap.ts';
 
 /** The tap that a binding carries when it has more than one. */
@@ -100,6 +100,14 @@ export class TapFanOut implements BindingTap {
 
   statusDone(indication: StatusIndication): void {
     for (const tap of this.taps) tap.statusDone(indication);
+  }
+
+  netPnpEvent(event: NetPnpEvent): void {
+    for (const tap of this.taps) tap.netPnpEvent(event);
+  }
+
+  unbinding(isGone: boolean): void {
+    for (const tap of this.taps) tap.unbinding(isGone);
   }
 
   oidRequest(request: OidRequest): void {

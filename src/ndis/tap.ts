@@ -10,7 +10,7 @@
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import type { NdisOffloadHandle, OffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
-import type { StatusIndication } from './protocol.ts';
+import type { NetPnpEvent, StatusIndication } from './protocol.ts';
 
 /** The five operations on state trees. */
 export const StateOperation = { INITIATE: 0, TERMINATE: 1, UPDATE: 2, QUERY: 3, INVALIDATE: 4 } as const;
@@ -90,6 +90,11 @@ export interface BindingTap {
   status(indication: StatusIndication): void;
   statusDone(indication: StatusIndication): void;
 
+  /** ProtocolNetPnPEvent is about to be called. */
+  netPnpEvent(event: NetPnpEvent): void;
+  /** Likewise ProtocolUnbindAdapterEx. */
+  unbinding(isGone: boolean): void;
+
   oidRequest(request: OidRequest): void;
   oidRequestDone(request: OidRequest, status: number): void;
   oidRequestComplete(request: OidRequest, status: number): void;
@@ -125,6 +130,8 @@ export class IdleTap implements BindingTap {
   offloadEventDone(_block: OffloadBlock | null, _indicationCode: number): void {}
   status(_indication: StatusIndication): void {}
   statusDone(_indication: StatusIndication): void {}
+  netPnpEvent(_event: NetPnpEvent): void {}
+  unbinding(_isGone: boolean): void {}
   oidRequest(_request: OidRequest): void {}
   oidRequestDone(_request: OidRequest, _status: number): void {}
   oidRequestComplete(_request: OidRequest, _status: number): void {}

@@ -10,12 +10,12 @@ import { assert } from '../base/assert.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import type { Trace } from '../trace/trace.ts';
-import { type Adapter, Binding } from './adapter.ts';
+import { type Adapter, AdapterState, Binding } from './adapter.ts';
 import type { NdisDriverHandle, NdisRegistration, OptionalHandlers } from './characteristics.ts';
 import { refuseInitiate, toMiniportFace } from './faces.ts';
 import type { NdisOffloadHandle, OffloadBlock, ProtocolOffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
-import type { AdapterAttributes, NdisBindingHandle, NdisForProtocol, ProtocolDriver } from './protocol.ts';
+import type { AdapterAttributes, NdisBindingHandle, NdisForProtocol, NetPnpEvent, ProtocolDriver } from './protocol.ts';
 import { type ProtocolRegistration, registerProtocol, setOptionalHandlers } from './registration.ts';
 import { NdisStatus } from './status.ts';
 import { DataOperation, StateOperation } from './tap.ts';
@@ -109,7 +109,23 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
     const adapter = openAdapterOf(handle);
     (handle as Binding).sendLists += countLists(lists);
     if (adapter.tap !== null) adapter.tap.sendFrames(lists);
+    if (adapter.state !== AdapterState.RUNNING) {
+      this.refuseFrames(adapter, lists);
+      return;
+    }
     adapter.driver.sendNetBufferLists(adapter.context, lists, portNumber);
+  }
+
+  /** Frames for an adapter that takes none now come back at once. */
+  protected abstract refuseFrames(adapter: Adapter, lists: NetBufferList): void;
+
+  /** NdisCompleteNetPnPEvent. */
+  completeNetPnpEvent(handle: NdisBindingHandle, event: NetPnpEvent, status: number): void {
+    const { pnpEvents } = handle as Binding;
+    const done = pnpEvents.get(event);
+    assert(done !== undefined, 'a PnP event is completed once, by whom it was pending at');
+    pnpEvents.delete(event);
+    done(status);
   }
 
   /** NdisReturnNetBufferLists. */

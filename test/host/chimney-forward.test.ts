@@ -120,7 +120,7 @@ describe('forwarded', () => {
 });
 
 describe('not forwarded', () => {
-  test('what the target passes up because the connection is on its way back: the host keeps it and processes it then (FWD-022, FWD-010, FWD-020)', () => {
+  test('what the target passes up because the connection is on its way back: the host keeps it and processes it then (FWD-022, FWD-010, FWD-020, TERM-062)', () => {
     const s = new ChimneyScene().offload();
     // Stopped by a mandatory reason, the target passes everything up; the terminate follows.
     s.target.control.retrieve(null, TcpUploadReason.UPLOAD_REQUESTED);

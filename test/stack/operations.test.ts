@@ -391,3 +391,33 @@ test('RECV-078: an application that took a little and then asks for all once get
   expect([server.received, server.wrongBytes, server.closedWith]).toEqual([3_000_000, 0, null]);
   await expectNothingHeld(hosts);
 });
+
+test('a connection of higher priority displaces one of lower from a full target, one of the same does not [TERM-068]', async () => {
+  const { hosts, server, client, chimney } = stage(
+    {
+      server: { target: { kind: 'engine', capacity: { tcpEntries: 1 } } },
+      serverStack: { takeBack: { byPriority: true } },
+    },
+    OPEN,
+    OPEN,
+  );
+  const second = connectPeers(hosts, OPEN, OPEN, 4, 81);
+  hosts.runtime.runUntil(() => second.server.isConnected, 5_000_000);
+  const other = second.server.endpoint.chimney;
+  await settled(hosts, chimney().offload());
+  await expect(settled(hosts, other.offload())).rejects.toMatchObject({ status: 'OFFLOAD_TCP_ENTRIES' });
+  second.server.endpoint.setUserPriority(5);
+  const move = await settled(hosts, other.offload());
+  expect(move).toMatchObject({ kind: 'initiate', status: 'SUCCESS' });
+  expect([chimney().location, other.location]).toEqual(['host', 'target']);
+  expect(chimney().moves.at(-1)).toMatchObject({ kind: 'terminate', cause: 'priority', reason: null });
+  const before = [server, client, second.server, second.client].map((peer) => peer.received);
+  hosts.runtime.advance(200_000);
+  for (const [i, peer] of [server, client, second.server, second.client].entries()) {
+    expect(peer.received).toBeGreaterThan(before[i]!);
+    expect(peer.wrongBytes).toBe(0);
+  }
+  server.endpoint.abort();
+  second.server.endpoint.abort();
+  await expectNothingHeld(hosts);
+});

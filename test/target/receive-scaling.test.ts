@@ -36,7 +36,7 @@ function setTable(w: World, ...entries: number[]): number {
 }
 
 describe('queues', () => {
-  test('all frames of a connection go where its HashValue says, whatever its packets hash to [RSS-001, RSS-003, RSS-004]', () => {
+  test('all frames of a connection go where its HashValue says, whatever its packets hash to [RSS-001, RSS-003, RSS-004, STATE-028]', () => {
     for (const [hashValue, queue] of [
       [0, 0],
       [1, 1],

@@ -1,15 +1,16 @@
 /**
- * What happens to the connections of an adapter when the adapter changes: its configuration, its power.
+ * What happens to the connections of an adapter when the adapter changes: its configuration, its power, its life.
  *
- * Promises: before a power-down everything that is offloaded has come back, connections before paths before neighbors (PWR-001);
- * what was offloaded then goes down again after the wake. Sources: chimney-sequences 18 and 26, CAP-036.
+ * Promises: before a power-down, a pause, a reset or a removal everything that is offloaded has come back, connections before paths
+ * before neighbors (PWR-001); what was offloaded then goes down again when the adapter works again. An adapter may stand still
+ * for several reasons at once. Sources: chimney-sequences 18 and 26, CAP-036, NDIS 6.0 ProtocolNetPnPEvent.
  */
 
 import type { Later } from '../../base/later.ts';
 import type { TcpConnectionOffload } from '../../ndis/protocol.ts';
-import type { ChimneyAdapter } from './adapter.ts';
+import type { ChimneyAdapter, StandingStill } from './adapter.ts';
 import type { ChimneyContext } from './context.ts';
-import type { OffloadedConnection } from './objects.ts';
+import { ObjectState, type OffloadedConnection } from './objects.ts';
 
 /** How often it is looked whether everything has come back, microseconds. */
 const LOOK_US = 1000;
@@ -26,10 +27,17 @@ export function configurationChanged(context: ChimneyContext, adapter: ChimneyAd
 }
 
 /** Takes everything back and offloads nothing more until {@link resumeAdapter}. Resolves when nothing is below any more. */
-export async function suspendAdapter(context: ChimneyContext, adapter: ChimneyAdapter, later: Later): Promise<void> {
-  adapter.isAsleep = true;
-  adapter.sleepers = [...adapter.connections];
-  await Promise.all(adapter.sleepers.map((connection) => takeBack(context, connection)));
+export async function suspendAdapter(
+  context: ChimneyContext,
+  adapter: ChimneyAdapter,
+  later: Later,
+  why: StandingStill,
+): Promise<void> {
+  adapter.stillBecause.add(why);
+  // Those that wait to be offloaded are refused when their turn comes.
+  const here = [...adapter.connections];
+  for (const connection of here) adapter.sleepers.add(connection);
+  await Promise.all(here.map((connection) => takeBack(context, connection, why)));
   await new Promise<void>((resolve) => {
     const look = (): void => {
       if (adapter.connections.size + adapter.paths.size + adapter.neighbors.size === 0) resolve();
@@ -39,20 +47,22 @@ export async function suspendAdapter(context: ChimneyContext, adapter: ChimneyAd
   });
 }
 
-function takeBack(context: ChimneyContext, connection: OffloadedConnection): Promise<void> {
+function takeBack(context: ChimneyContext, connection: OffloadedConnection, why: StandingStill): Promise<void> {
   return new Promise((resolve) => {
     const waiter = { resolve: () => resolve(), reject: () => resolve() };
-    context.moves.requestTakeBack(connection, 'power', null, waiter);
+    // Nothing that was asked for before is to bring it down again behind the sleeper's back.
+    if (connection.state === ObjectState.TERMINATING) connection.wantsOffload = false;
+    context.moves.requestTakeBack(connection, why, null, waiter);
   });
 }
 
-/** Asks for the capabilities anew and sends down again what had to come back. */
-export function resumeAdapter(context: ChimneyContext, adapter: ChimneyAdapter): void {
-  adapter.isAsleep = false;
+/** Asks for the capabilities anew and sends down again what had to come back, if nothing else keeps the adapter still. */
+export function resumeAdapter(context: ChimneyContext, adapter: ChimneyAdapter, why: StandingStill): void {
+  if (!adapter.stillBecause.delete(why) || adapter.stillBecause.size > 0) return;
   adapter.queryCapabilities(context.ndis);
-  const sleepers = adapter.sleepers;
-  adapter.sleepers = [];
+  const sleepers = [...adapter.sleepers];
+  adapter.sleepers.clear();
   for (const connection of sleepers) {
-    if (!connection.isReleased) context.moves.requestOffload(connection, 'power', null);
+    if (!connection.isReleased) context.moves.requestOffload(connection, why, null);
   }
 }

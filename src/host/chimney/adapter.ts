@@ -20,6 +20,9 @@ import { Toeplitz } from '../../wire/toeplitz.ts';
 import type { Interface } from '../path/types.ts';
 import type { OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
 
+/** Why an adapter stands still, which is also the cause of the moves that follow from it. */
+export type StandingStill = 'power' | 'pause' | 'reset' | 'removal';
+
 /** An adapter that connections can be offloaded to (or could, were it not paused). */
 export class ChimneyAdapter {
   readonly name: string;
@@ -33,10 +36,10 @@ export class ChimneyAdapter {
   isPaused = false;
   /** Of received packets, as receive-side scaling does it. */
   hash: Toeplitz = new Toeplitz();
-  /** Sent to sleep, or about to be: nothing is offloaded. */
-  isAsleep = false;
-  /** What was offloaded when it was sent to sleep. */
-  sleepers: OffloadedConnection[] = [];
+  /** It stands still, or is about to: nothing is offloaded. */
+  readonly stillBecause: Set<StandingStill> = new Set();
+  /** What was offloaded when it came to that. */
+  readonly sleepers: Set<OffloadedConnection> = new Set();
   /** The one neighbor of a link without link-layer addresses. */
   linkNeighbor: OffloadedNeighbor | null = null;
   /** Connections that are offloaded or on their way. */

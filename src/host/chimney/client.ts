@@ -25,12 +25,12 @@ import { TcpWord } from '../../state/tcp.ts';
 import type { TcpParameters } from '../../tcp/parameters.ts';
 import type { Trace } from '../../trace/trace.ts';
 import { Toeplitz } from '../../wire/toeplitz.ts';
-import type { ChimneyHandle, Move, OffloadPolicy } from '../api.ts';
+import type { ChimneyHandle, Move, OffloadPolicy, TakeBackPolicy } from '../api.ts';
 import type { Interface, NeighborEntry, PathEntry, PathObserver } from '../path/types.ts';
 import { OffloadSwitch } from '../switch.ts';
 import type { ChimneyPort } from '../transport/chimney-port.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
-import { ChimneyAdapter } from './adapter.ts';
+import { ChimneyAdapter, type StandingStill } from './adapter.ts';
 import { configurationChanged, resumeAdapter, suspendAdapter } from './adapter-life.ts';
 import type { ChimneyContext, MoveListener } from './context.ts';
 import { DataPath } from './data-path.ts';
@@ -38,6 +38,7 @@ import { ConnectionHandle } from './handle.ts';
 import { Moves } from './moves.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
 import { StateOperations } from './operations.ts';
+import { OwnReasons } from './own-reasons.ts';
 
 /** What the client is made of. */
 export interface ChimneyClientOptions {
@@ -50,6 +51,8 @@ export interface ChimneyClientOptions {
   readonly policy?: OffloadPolicy;
   /** Whether a target's wish to be rid of a connection for a discretionary reason is granted. Default true. */
   readonly grantsOptionalUploads?: boolean;
+  /** When connections are taken back for reasons of the host's own. Default: never. */
+  readonly takeBack?: TakeBackPolicy;
   /** Sends a unicast probe to a neighbor. */
   readonly probe: (neighbor: NeighborEntry) => void;
   /** Asks for the link-layer address of a neighbor. */
@@ -73,15 +76,18 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
       parameters: options.parameters,
       onMove: options.onMove ?? null,
       grantsOptionalUploads: options.grantsOptionalUploads ?? true,
+      takeBack: options.takeBack ?? {},
       probe: options.probe as (neighbor: unknown) => void,
       resolve: options.resolve as (neighbor: unknown) => void,
       moves: null as unknown as Moves,
       data: null as unknown as DataPath,
       operations: null as unknown as StateOperations,
+      own: null as unknown as OwnReasons,
     };
     context.moves = new Moves(context);
     context.data = new DataPath(context);
     context.operations = new StateOperations(context);
+    context.own = new OwnReasons(context);
     this.#context = context;
     this.#later = new Later(options.runtime);
     this.#offloadParameters = options.offloadParameters;
@@ -117,15 +123,28 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   }
 
   /** Everything of one adapter comes back, and nothing goes down before {@link resume}. PWR-001. */
-  suspend(binding: NdisBindingHandle): Promise<void> {
+  suspend(binding: NdisBindingHandle, why: StandingStill): Promise<void> {
     const adapter = this.#adapters.get(binding);
-    return adapter === undefined ? Promise.resolve() : suspendAdapter(this.#context, adapter, this.#later);
+    return adapter === undefined ? Promise.resolve() : suspendAdapter(this.#context, adapter, this.#later, why);
   }
 
   /** The adapter is there again. */
-  resume(binding: NdisBindingHandle): void {
+  resume(binding: NdisBindingHandle, why: StandingStill): void {
     const adapter = this.#adapters.get(binding);
-    if (adapter !== undefined) resumeAdapter(this.#context, adapter);
+    if (adapter !== undefined) resumeAdapter(this.#context, adapter, why);
+  }
+
+  /** The adapter goes away: everything comes back, then it is forgotten. */
+  async detach(iface: Interface, binding: NdisBindingHandle): Promise<void> {
+    await this.suspend(binding, 'removal');
+    this.#adapters.delete(binding);
+    if (this.#byInterface.get(iface)?.binding === binding) this.#byInterface.delete(iface);
+  }
+
+  /** The link of the adapter is down. TERM-088. */
+  mediaLost(binding: NdisBindingHandle): void {
+    const adapter = this.#adapters.get(binding);
+    if (adapter !== undefined) this.#context.own.mediaLost(adapter);
   }
 
   /** Receive-side scaling hashes with another key from now on. */
@@ -384,6 +403,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     switch (indication.statusCode) {
       case NdisStatus.OFFLOAD_PAUSE:
         adapter.isPaused = true;
+        this.#context.own.paused(adapter);
         break;
       case NdisStatus.OFFLOAD_RESUME:
         adapter.isPaused = false;

@@ -6,11 +6,12 @@ import type { Runtime } from '../../base/runtime.ts';
 import type { NdisForProtocol } from '../../ndis/protocol.ts';
 import type { TcpParameters } from '../../tcp/parameters.ts';
 import type { Trace } from '../../trace/trace.ts';
-import type { Move } from '../api.ts';
+import type { Move, TakeBackPolicy } from '../api.ts';
 import type { DataPath } from './data-path.ts';
 import type { Moves } from './moves.ts';
 import type { OffloadedConnection } from './objects.ts';
 import type { StateOperations } from './operations.ts';
+import type { OwnReasons } from './own-reasons.ts';
 
 /** Sees every finished move: for tables, benches and the application. */
 export type MoveListener = (connection: OffloadedConnection, move: Move) => void;
@@ -24,6 +25,9 @@ export interface ChimneyContext {
   moves: Moves;
   data: DataPath;
   operations: StateOperations;
+  own: OwnReasons;
+  /** When connections are taken back for reasons of the host's own. */
+  readonly takeBack: TakeBackPolicy;
   onMove: MoveListener | null;
   /** Whether the wish of a target for a discretionary reason is granted (EVT-022). */
   grantsOptionalUploads: boolean;

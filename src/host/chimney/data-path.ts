@@ -24,7 +24,7 @@ import { Event } from '../../trace/events.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import type { ChimneyAdapter } from './adapter.ts';
 import { type ChimneyContext, HELD_SEGMENT_BYTES_MAX, HELD_SEGMENTS_MAX, uploadReasonName } from './context.ts';
-import { ObjectState, type OffloadedConnection } from './objects.ts';
+import type { OffloadedConnection } from './objects.ts';
 
 /** Largest receive posted, bytes; more refused data is taken in several. */
 const POSTED_RECEIVE_MAX = 1 << 18;
@@ -47,7 +47,7 @@ export class DataPath {
 
   /** A write of a connection that is not on the host path. */
   send(connection: OffloadedConnection, list: NetBufferList): void {
-    if (connection.state === ObjectState.OFFLOADED && connection.held.isEmpty && this.#hasBacklogRoom(connection)) {
+    if (connection.isOffloaded && connection.held.isEmpty && this.#hasBacklogRoom(connection)) {
       this.#post(connection, list);
     } else connection.held.push(list);
   }
@@ -66,7 +66,7 @@ export class DataPath {
 
   /** Hands down what was held, as far as the target wants it, then the close behind it. */
   #flushHeld(connection: OffloadedConnection): void {
-    if (connection.state !== ObjectState.OFFLOADED) return;
+    if (!connection.isOffloaded) return;
     while (!connection.held.isEmpty && this.#hasBacklogRoom(connection))
       this.#post(connection, connection.held.shift()!);
     this.#flushDisconnect(connection);
@@ -119,7 +119,7 @@ export class DataPath {
 
   #flushDisconnect(connection: OffloadedConnection): void {
     const wanted = connection.disconnectWanted;
-    if (wanted === 'none' || connection.state !== ObjectState.OFFLOADED || connection.wantsTerminate) return;
+    if (wanted === 'none' || !connection.isOffloaded || connection.wantsTerminate) return;
     if (wanted === 'graceful' && !connection.held.isEmpty) return;
     connection.disconnectWanted = 'none';
     connection.isDisconnecting = wanted === 'graceful';
@@ -201,7 +201,7 @@ export class DataPath {
 
   /** The application takes data again: what the target holds is asked for with a receive of its size. */
   readable(connection: OffloadedConnection): void {
-    if (connection.state !== ObjectState.OFFLOADED || connection.isReleased || !connection.endpoint.isReadable) return;
+    if (!connection.isOffloaded || connection.isReleased || !connection.endpoint.isReadable) return;
     while (connection.refusedBytes > 0) {
       const bytes = Math.min(connection.refusedBytes, POSTED_RECEIVE_MAX);
       connection.refusedBytes -= bytes;
@@ -237,7 +237,7 @@ export class DataPath {
 
   /** Keeps, forwards or leaves to the host a segment of a connection that is not on the host path. */
   segment(connection: OffloadedConnection, bytes: Uint8Array, at: number, length: number): void {
-    if (connection.state === ObjectState.OFFLOADED && !connection.wantsTerminate) {
+    if (connection.isOffloaded && !connection.wantsTerminate) {
       const list = netBufferListOver(bytes.slice(at, at + length));
       list.protocolReserved2 = connection;
       this.#context.trace.count(Event.CHIMNEY_SEGMENT_FORWARDED);

@@ -159,6 +159,7 @@ export class Initiates {
     finishMove(this.#context, connection, 'initiate', NdisStatus.SUCCESS);
     this.#context.data.afterInitiate(connection);
     this.#context.operations.afterInitiate(connection);
+    this.#context.own.wentDown(connection);
     if (connection.wantsTerminate) connection.adapter.terminates.add(connection);
   }
 
@@ -177,7 +178,8 @@ export class Initiates {
       endpoint.unreadTaken(buffered);
     }
     giveBackToHost(this.#context, connection, nowUs);
-    this.refuse(connection, refusal(ndisStatusName(status)));
+    const isFull = status === NdisStatus.OFFLOAD_TCP_ENTRIES;
+    if (!isFull || !this.#context.own.makeRoom(connection)) this.refuse(connection, refusal(ndisStatusName(status)));
     for (const waiter of connection.takeBackWaiters.splice(0))
       waiter.resolve(lastMove(connection, 'terminate', 'manual'));
   }

@@ -1,9 +1,10 @@
 /**
- * Whether a connection may be offloaded now, and if not, why. INIT-072, CAP-022, EVT-031 and the published capabilities.
+ * Whether a connection may be offloaded now, and if not, why. INIT-072, INIT-073, CAP-022, EVT-031 and the published capabilities.
  */
 
 import { TcpConnectionState } from '../../state/tcp.ts';
 import { NeighborState } from '../path/types.ts';
+import { EndpointFlag } from '../transport/endpoint-flags.ts';
 import { ChimneyError } from './error.ts';
 import type { OffloadedConnection } from './objects.ts';
 
@@ -17,6 +18,8 @@ const OFFLOADABLE_STATES: ReadonlySet<number> = new Set([
   TcpConnectionState.LAST_ACK,
 ]);
 
+const STILL = { power: 'asleep', pause: 'paused', reset: 'being reset', removal: 'being removed' } as const;
+
 /** Null: it may. */
 export function whyNotOffloadable(connection: OffloadedConnection): ChimneyError | null {
   const { adapter, endpoint } = connection;
@@ -24,9 +27,11 @@ export function whyNotOffloadable(connection: OffloadedConnection): ChimneyError
   if (connection.isReleased || endpoint.location === 'closed') return no('the connection is closed');
   if (adapter.capabilities === null) return no(`adapter ${adapter.name} has no chimney, or a driver above it has none`);
   if (adapter.isPaused) return no(`the target of ${adapter.name} has asked for a pause`);
-  if (adapter.isAsleep) return no(`adapter ${adapter.name} is asleep`);
+  const [why] = adapter.stillBecause;
+  if (why !== undefined) return no(`adapter ${adapter.name} is ${STILL[why]}`);
   if (!adapter.iface.isUp) return no(`the link of ${adapter.name} is down`);
   if (!OFFLOADABLE_STATES.has(endpoint.tcp.state)) return no('the connection is not established');
+  if ((endpoint.flags & EndpointFlag.IP_OPTIONS) !== 0) return no('its packets have IPv4 options');
   const { capabilities } = adapter;
   if (endpoint.path.family === 4 ? !capabilities.ip4 : !capabilities.ip6) {
     return no(`the target does not offload IPv${endpoint.path.family}`);

@@ -83,6 +83,15 @@ export class IpLayer {
     }
   }
 
+  /** Gives an interface up and lets its adapter go. Whoever has connections from its addresses is told first. */
+  detach(iface: Interface): void {
+    const { binding } = iface;
+    if (binding === null) return;
+    this.#parts.detach(iface);
+    iface.binding = null;
+    this.#ndis.closeAdapterEx(binding, () => {});
+  }
+
   /** Ends everything and releases the adapters; resolves once all of their buffers are back. */
   async close(): Promise<void> {
     this.#parts.close();

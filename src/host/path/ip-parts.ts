@@ -149,6 +149,21 @@ export class IpParts {
     this.paths.redetermineSoon();
   }
 
+  /** The interface is given up: its addresses are lost, and with them the connections; its routes and neighbors are forgotten. */
+  detach(iface: Interface): void {
+    for (const entry of [...iface.addresses]) {
+      this.tester.stop(entry);
+      this.#routers.drop(entry);
+      this.addresses.remove(entry);
+      this.#tellLost(entry.address);
+    }
+    iface.isUp = false;
+    this.#routers.stop(iface);
+    this.routes.removeWhere((route) => route.iface === iface);
+    this.neighbors.forget(iface);
+    this.paths.redetermineSoon();
+  }
+
   setUpper(protocol: number, upper: UpperProtocol): void {
     this.context.uppers[protocol] = upper;
     if (!this.uppers.includes(upper)) this.uppers.push(upper);

@@ -42,4 +42,6 @@ export const EndpointFlag = {
   BYTES_TOLD: 131072,
   /** Finished writes are to be given back. */
   SENDS_DONE_DUE: 262144,
+  /** An acceptable segment of it came with IPv4 options: only the host can process them (INIT-073). */
+  IP_OPTIONS: 524288,
 } as const;

@@ -74,6 +74,7 @@ function step(t: TcpTransport, endpoint: HostEndpoint, rx: RxPacket | null, seg:
     t.ip.statistics(endpoint.path.family).resetEstablished++;
   }
   t.turn.add(endpoint);
+  if (rx?.hadOptions && rx.family === 4 && (effects & Effect.DROPPED) === 0) endpoint.flags |= EndpointFlag.IP_OPTIONS;
   if ((effects & (Effect.REOPEN | Effect.ANSWER_RESET)) !== 0 && rx !== null) {
     if ((effects & Effect.REOPEN) !== 0) reopen(t, endpoint, rx, seg, nowUs);
     else answerReset(t, rx, seg);

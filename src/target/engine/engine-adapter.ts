@@ -12,6 +12,7 @@ import type { LinkReceiver } from '../../link/link.ts';
 import {
   type AdapterAttributes,
   copyOffloadHandlers,
+  DevicePnpEvent,
   type MiniportDriver,
   type MiniportOffloadBlock,
   NdisChimneyOffloadType,
@@ -107,6 +108,38 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     return Promise.all([closed, returned]).then(() => undefined);
   }
 
+  /** MiniportPause: everything offloaded has been taken back; what is left are lists that the host still holds. */
+  pause(_context: unknown): number {
+    const engine = this.#engine;
+    engine.isStill = true;
+    engine.outlet.flush(NdisStatus.PAUSED);
+    if (engine.pool.listsOut === 0) return NdisStatus.SUCCESS;
+    engine.onAllReturned = () => engine.ndisM.pauseComplete(engine.handle);
+    return NdisStatus.PENDING;
+  }
+
+  /** MiniportRestart. */
+  restart(_context: unknown): number {
+    this.#engine.isStill = false;
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportResetEx: as after initialisation; the host enables the chimney anew (CAP-020). */
+  resetEx(_context: unknown): number {
+    const engine = this.#engine;
+    assert(engine.connectionCount + engine.paths.size + engine.neighbors.size === 0, 'a reset finds nothing offloaded');
+    engine.isEnabled = false;
+    engine.isPaused = false;
+    engine.isUploadingAll = false;
+    engine.outlet.dropKept();
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportDevicePnPEventNotifyEx: what is sent from here on is lost; what is offloaded waits for its terminate. */
+  devicePnpEventNotifyEx(_context: unknown, event: number): void {
+    if (event === DevicePnpEvent.SURPRISE_REMOVED) this.#engine.outlet.gone();
+  }
+
   /** MiniportOidRequest. */
   oidRequest(_context: unknown, request: OidRequest): number {
     return this.#isPlain ? NdisStatus.NOT_SUPPORTED : oidRequest(this.#engine, request);
@@ -191,7 +224,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
     const engine = this.#engine;
-    if (engine.isHalted) return;
+    if (engine.isHalted || engine.isStill) return;
     if (engine.isAsleep) engine.trace.count(Event.TARGET_ASLEEP);
     else if (engine.scaling !== null) engine.scaling.receive(bytes, at, length, segmentBytes);
     else receiveFrame(engine, bytes, at, length, segmentBytes);
@@ -224,6 +257,11 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     unblock(engine);
     flush(engine);
     done(engine);
+  }
+
+  removed(): void {
+    const engine = this.#engine;
+    if (!engine.isHalted) engine.ndisM.removeMiniport(engine.handle);
   }
 }
 

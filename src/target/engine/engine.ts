@@ -68,6 +68,11 @@ export interface EngineAdapterOptions {
   readonly receiveQueues?: number;
   /** How the processor of a receive queue is woken; default: as a deferred task. For simulations of busy processors. */
   readonly wakeQueue?: WakeQueue;
+  /**
+   * What an invalidated object means: nothing is sent on top of it any more and uploads are asked for, or everything goes on until
+   * the host terminates (INV-012). Default 'halt'.
+   */
+  readonly invalidated?: 'halt' | 'continue';
   /** A policy asked about each object before it is taken. */
   readonly refuse?: Refuse;
   /** Asked for memory before each send. Default: there is always enough. */
@@ -110,6 +115,7 @@ export class Engine {
   readonly allowSourceMac: boolean;
   readonly supports8021p: boolean;
   readonly dropsBad: boolean;
+  readonly isLenient: boolean;
   readonly vlanIds: readonly number[];
   readonly multicastAddresses: readonly Uint8Array[];
   readonly refuse: Refuse | null;
@@ -133,6 +139,8 @@ export class Engine {
   /** UPLOAD_ALL was indicated and OFFLOAD_RESUME was not yet (EVT-044). */
   isUploadingAll = false;
   isHalted = false;
+  /** Between MiniportPause and MiniportRestart: what arrives is lost. */
+  isStill = false;
   /** Null: one queue, and frames are processed as they come. */
   scaling: ReceiveScaling | null = null;
   powerState: number = NdisDevicePowerState.D0;
@@ -191,6 +199,7 @@ export class Engine {
     this.allowSourceMac = options.allowSourceMac ?? true;
     this.supports8021p = options.supports8021p ?? true;
     this.dropsBad = options.badPackets === 'drop';
+    this.isLenient = options.invalidated === 'continue';
     this.vlanIds = (options.vlanIds ?? []).filter((id) => id !== 0);
     this.multicastAddresses = options.multicastAddresses ?? [];
     this.refuse = options.refuse ?? null;

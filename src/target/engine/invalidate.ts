@@ -3,7 +3,7 @@
  *
  * Resources stay until the terminate (INV-010). A connection, and those on an invalidated path, are asked back at once; those on
  * an invalidated neighbor when they would send, as their paths may be moved to another neighbor meanwhile (INV-008, INV-009,
- * INV-015). Source: chimney-sequences 11.
+ * INV-015). A lenient target goes on as before until the terminate comes (INV-012). Source: chimney-sequences 11.
  */
 
 import { BlockWalk, type MiniportOffloadBlock, NdisStatus, TcpUploadReason } from '../../ndis/miniport.ts';
@@ -35,17 +35,19 @@ function invalidateObject(engine: Engine, context: unknown, affected: TcpContext
       corrupt.push(context);
       return NdisStatus.FAILURE;
     }
+    if (engine.isLenient) return NdisStatus.SUCCESS;
     context.isInvalid = true;
     affected.push(context);
     return NdisStatus.SUCCESS;
   }
   if (context instanceof PathContext && engine.paths.has(context)) {
+    if (engine.isLenient) return NdisStatus.SUCCESS;
     context.isInvalid = true;
     for (let ctx = context.firstConnection; ctx !== null; ctx = ctx.nextOfPath) affected.push(ctx);
     return NdisStatus.SUCCESS;
   }
   if (context instanceof NeighborContext && engine.neighbors.has(context)) {
-    context.isInvalid = true;
+    context.isInvalid = !engine.isLenient;
     return NdisStatus.SUCCESS;
   }
   return NdisStatus.FAILURE;

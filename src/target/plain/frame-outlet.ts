@@ -40,6 +40,7 @@ export class FrameOutlet {
   #ndisM: NdisM | null = null;
   #handle: NdisMiniportHandle | null = null;
   #isFull = false;
+  #isGone = false;
   readonly #kept = new FrameRing(KEPT_FRAMES);
   #firstList: NetBufferList | null = null;
   #lastList: NetBufferList | null = null;
@@ -145,6 +146,19 @@ export class FrameOutlet {
     if (lists !== null) this.giveBack(lists, status);
   }
 
+  /** Chimney frames that wait are forgotten: the hardware starts anew. */
+  dropKept(): void {
+    while (this.#kept.count > 0) this.#kept.shift();
+    this.#isFull = false;
+  }
+
+  /** The device is gone: what waits comes back, and whatever is sent from here on is lost. */
+  gone(): void {
+    this.#isGone = true;
+    this.dropKept();
+    this.flush(NdisStatus.ADAPTER_REMOVED);
+  }
+
   /** Completes lists that are not sent at all. */
   giveBack(lists: NetBufferList, status: number): void {
     for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
@@ -196,6 +210,7 @@ export class FrameOutlet {
     segmentBytes: number,
     text: Gather | null,
   ): boolean {
+    if (this.#isGone) return true;
     if (!this.#link.transmit(bytes, at, length, segmentBytes, text)) {
       this.#isFull = true;
       return false;

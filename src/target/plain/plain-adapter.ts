@@ -10,6 +10,7 @@ import type { Runtime } from '../../base/runtime.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
 import {
   type AdapterAttributes,
+  DevicePnpEvent,
   type MiniportDriver,
   type MiniportOffloadBlock,
   NdisDevicePowerState,
@@ -52,6 +53,8 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
   #handle: NdisMiniportHandle | null = null;
   #isHalted = false;
   #isAsleep = false;
+  /** Between MiniportPause and MiniportRestart. */
+  #isStill = false;
 
   constructor(options: PlainAdapterOptions) {
     this.attributes = attributesOf(options);
@@ -85,6 +88,30 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
     return this.#link.close();
   }
 
+  /** MiniportPause: all indications are borrowed, so nothing is waited for. */
+  pause(_context: unknown): number {
+    this.#isStill = true;
+    this.#outlet.flush(NdisStatus.PAUSED);
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportRestart. */
+  restart(_context: unknown): number {
+    this.#isStill = false;
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportResetEx. */
+  resetEx(_context: unknown): number {
+    this.#outlet.dropKept();
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportDevicePnPEventNotifyEx. */
+  devicePnpEventNotifyEx(_context: unknown, event: number): void {
+    if (event === DevicePnpEvent.SURPRISE_REMOVED) this.#outlet.gone();
+  }
+
   /** MiniportOidRequest: no chimney, so no capabilities (CAP-018); any power state will do. */
   oidRequest(_context: unknown, request: OidRequest): number {
     if (request.oid !== Oid.PNP_SET_POWER || request.kind !== 'set') return NdisStatus.NOT_SUPPORTED;
@@ -104,7 +131,7 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
   // The link's side.
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
-    if (this.#isHalted || this.#isAsleep) return;
+    if (this.#isHalted || this.#isAsleep || this.#isStill) return;
     if (this.#tap !== null) this.#tap.packet(0, HandledBy.HOST, bytes, at, length, this.#runtime.nowUs());
     this.#indicator.indicate(bytes, at, length, segmentBytes);
   }
@@ -121,6 +148,10 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
 
   writable(): void {
     if (!this.#isHalted) this.#outlet.writable();
+  }
+
+  removed(): void {
+    if (!this.#isHalted) this.#ndisM!.removeMiniport(this.#handle!);
   }
 
   // NDIS never calls these on a driver that registered no chimney (IM-056).
