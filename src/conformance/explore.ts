@@ -16,8 +16,8 @@ export interface ExploreOptions {
   readonly seed: number;
   /** Interleavings in all. */
   readonly interleavings: number;
-  /** Asked before each run whether there is time for one more. Default: there is. */
-  readonly hasTime?: () => boolean;
+  /** How much of the time there is has been used, from 0 to 1; each scenario is given its share of the rest. Default: 0. */
+  readonly timeUsed?: () => number;
   /** Default: all there are. */
   readonly scenarios?: readonly Scenario[];
   /** Scenarios are left at their first finding; `true`: so is everything. Default false. */
@@ -63,6 +63,8 @@ export interface ExploreReport {
 
 /** Of a scenario's share so much is systematic; the rest is by lot. */
 const SYSTEMATIC_SHARE = 0.75;
+/** Choice lists that wait to be run; without a bound of interleavings they would fill the memory. */
+const WAITING_MAX = 200_000;
 /** A scenario is left after so many different findings. */
 const VERDICTS_MAX = 20;
 const PROGRESS_EVERY = 500;
@@ -91,7 +93,8 @@ class Explorer {
     scenarios.forEach((scenario, i) => {
       // What small scenarios leave over goes to those that follow.
       const share = Math.ceil(left / (scenarios.length - i));
-      const report = this.#explore(scenario, Math.min(share, left));
+      const used = this.#timeUsed();
+      const report = this.#explore(scenario, Math.min(share, left), used + (1 - used) / (scenarios.length - i));
       left -= report.systematic + report.random;
       reports.push(report);
     });
@@ -105,16 +108,25 @@ class Explorer {
     };
   }
 
-  #explore(scenario: Scenario, share: number): ScenarioReport {
+  #timeUsed(): number {
+    return this.#options.timeUsed?.() ?? 0;
+  }
+
+  /** Runs at most `share` interleavings, as long as no more than `until` of the time is used. */
+  #explore(scenario: Scenario, share: number, until: number): ScenarioReport {
     const digests = new Set<number>();
     const seen = new Set<string>();
     const before = this.#verdicts.size;
+    const begunAt = this.#timeUsed();
+    const mostOfIt = begunAt + SYSTEMATIC_SHARE * (until - begunAt);
+    let limit = mostOfIt;
     const goesOn = (): boolean =>
-      (this.#options.hasTime?.() ?? true) &&
+      this.#timeUsed() < limit &&
       !(this.#options.stopAtFirst === true && this.#verdicts.size > 0) &&
       this.#verdicts.size - before < VERDICTS_MAX;
-    const frontier = new Frontier(share);
+    const frontier = new Frontier(Math.min(share, WAITING_MAX));
     const { systematic, isExhausted } = this.#systematic(scenario, share, frontier, digests, seen, goesOn);
+    limit = until;
     const random = isExhausted ? 0 : this.#byLot(scenario, share - systematic, digests, seen, goesOn);
     const { completeTo } = frontier;
     return {

@@ -152,6 +152,8 @@ export class ModelWire implements Link {
   /** Frames that wait to be delivered. */
   readonly toTarget: Uint8Array[] = [];
   readonly complain: Complain;
+  /** Sees every frame as it arrives. */
+  onFrame: ((isToTarget: boolean, bytes: Uint8Array) => void) | null = null;
   #receiver: LinkReceiver | null = null;
   readonly #ethernet = new EthernetFrame();
   readonly #ipv4 = new Ipv4Header();
@@ -172,7 +174,9 @@ export class ModelWire implements Link {
   }
 
   transmit(bytes: Uint8Array, at: number, length: number): boolean {
-    this.#onFrame(bytes.slice(at, at + length));
+    const frame = bytes.slice(at, at + length);
+    this.onFrame?.(false, frame);
+    this.#onFrame(frame);
     return true;
   }
 
@@ -180,6 +184,7 @@ export class ModelWire implements Link {
   deliver(index = 0): void {
     const frame = this.toTarget.splice(index, 1)[0];
     if (frame === undefined || this.#receiver === null) return;
+    this.onFrame?.(true, frame);
     this.#receiver.receive(frame, 0, frame.length);
     this.#receiver.receiveDone();
   }

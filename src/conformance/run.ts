@@ -51,7 +51,7 @@ export interface RunResult {
   readonly findings: readonly Finding[];
   /** Steps taken. */
   readonly steps: number;
-  /** A digest of everything that passed between the drivers, in its order. */
+  /** A digest of everything that passed at the upper door and on the wire, in its order. */
   readonly digest: number;
   /** The steps by name, where they were asked for. */
   readonly names: readonly string[];
@@ -110,6 +110,7 @@ class Run {
     this.#wire = new ModelWire('nic', (peer, expected, seen) =>
       this.#report('WIRE', `the peer at port ${peer.tuple.remotePort}`, expected, seen),
     );
+    this.#wire.onFrame = (isToTarget, bytes) => this.#digest.frame(isToTarget, bytes);
     this.#host = new ModelHost(this.#ndis, (c, expected, seen) => this.#report('BYTES', c.name, expected, seen));
     this.#stage = new Stage({ host: this.#host, wire: this.#wire, findings: this.#findings });
     this.#guard(() => this.#seat(subject, trace));

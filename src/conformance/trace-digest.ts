@@ -1,4 +1,7 @@
-/** A digest of what passes a binding, in its order: two runs with one digest were the same at the door. */
+/**
+ * A digest of what passes a binding and the wire, in its order: two runs with one digest were the same to everybody outside the
+ * drivers.
+ */
 
 import {
   type DataOperation,
@@ -14,6 +17,9 @@ import { ModelObject } from './objects.ts';
 /** Multipliers of two independent hashes (FNV's and another odd one). */
 const PRIMES = [0x01000193, 0x85ebca6b] as const;
 
+/** Bytes of a frame that are looked at: Ethernet, IPv6 and TCP. */
+const HEADERS = 76;
+
 /** A tap that keeps nothing but a number. */
 export class TraceDigest extends IdleTap {
   #a = 0x811c9dc5 | 0;
@@ -28,6 +34,15 @@ export class TraceDigest extends IdleTap {
     const word = (what << 24) ^ value;
     this.#a = Math.imul(this.#a ^ word, PRIMES[0]);
     this.#b = Math.imul(this.#b ^ word ^ (this.#b >>> 15), PRIMES[1]);
+  }
+
+  /** A frame on the wire, as far as its headers tell it from others. */
+  frame(isToTarget: boolean, bytes: Uint8Array): void {
+    this.#mix(isToTarget ? 13 : 14, bytes.length);
+    const end = Math.min(bytes.length, HEADERS);
+    for (let i = 0; i + 3 < end; i += 4) {
+      this.#mix(15, (bytes[i]! << 24) | (bytes[i + 1]! << 16) | (bytes[i + 2]! << 8) | bytes[i + 3]!);
+    }
   }
 
   override stateCall(operation: StateOperation, root: OffloadBlock): void {

@@ -54,12 +54,11 @@ async function verify(what: string, options: VerifyOptions): Promise<number> {
   probe(named);
   if (options.replay !== null) return repeat(named, options.replay, options.seed);
   const startedMs = performance.now();
-  const endMs = startedMs + options.timeS * 1000;
   const isTty = process.stderr.isTTY;
   const report = explore(named.subject, {
     seed: options.seed,
     interleavings: options.interleavings,
-    hasTime: () => performance.now() < endMs,
+    timeUsed: () => (performance.now() - startedMs) / (options.timeS * 1000),
     stopAtFirst: options.stopAtFirst,
     shoulds: options.shoulds,
     ...(options.rules === null ? {} : { rules: options.rules }),
