@@ -35,6 +35,7 @@ export interface Indication {
   /** Bytes indicated. */
   readonly bytes: number;
   readonly status: number;
+  readonly number: number;
 }
 
 /** One checker. All moments are optional. */

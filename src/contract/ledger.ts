@@ -15,8 +15,9 @@ import {
 } from '../ndis/protocol.ts';
 import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
 import { TcpConnectionState, TcpDelegatedState } from '../state/tcp.ts';
+import { CallRing } from './calls.ts';
 import { listsOf, readTree } from './read-tree.ts';
-import { type BlockRecord, CallRing, ListRecord, ObjectRecord, type OperationRecord, Phase, Role } from './records.ts';
+import { type BlockRecord, ListRecord, ObjectRecord, type OperationRecord, Phase, Role } from './records.ts';
 
 /** What became last of a list that is nobody's concern now: for telling a second return from a first. */
 export type Fate = 'completed' | 'returned' | 'refused' | 'handed up' | 'not taken' | 'frame';

@@ -7,33 +7,7 @@
 
 import { DataOperation, type NdisOffloadHandle, type OffloadBlock, type StateOperation } from '../ndis/protocol.ts';
 import type { NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
-
-/** Calls remembered of each object. */
-const CALLS_KEPT = 20;
-
-/** The last calls on something. */
-export class CallRing {
-  readonly #names: string[] = [];
-  readonly #numbers: number[] = [];
-  #next = 0;
-
-  /** `number` is the call's number on the binding: it tells the order across objects. */
-  note(name: string, number: number): void {
-    this.#names[this.#next] = name;
-    this.#numbers[this.#next] = number;
-    this.#next = (this.#next + 1) % CALLS_KEPT;
-  }
-
-  /** Oldest first. */
-  list(): string[] {
-    const out: string[] = [];
-    for (let i = 0; i < this.#names.length; i++) {
-      const at = this.#names.length < CALLS_KEPT ? i : (this.#next + i) % CALLS_KEPT;
-      out.push(`#${this.#numbers[at]} ${this.#names[at]}`);
-    }
-    return out;
-  }
-}
+import { CallRing } from './calls.ts';
 
 /** Where an object is in its life at the target. */
 export const Phase = {

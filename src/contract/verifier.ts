@@ -27,6 +27,7 @@ import {
   TcpUploadReason,
 } from '../ndis/protocol.ts';
 import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
+import { Told, toldOfPosting } from './calls.ts';
 import type { Checker, DataCall, Indication, Watch } from './checker.ts';
 import { CHECKERS } from './checkers.ts';
 import type { Actor, Finding, RuleLevel } from './finding.ts';
@@ -193,10 +194,10 @@ export class Verifier extends IdleTap implements Watch {
   }
 
   /** Runs what the verifier itself does in an event. */
-  #guard(name: string, act: (number: number) => void): void {
+  #guard(name: string, act: (number: number) => void, told: Told = Told.NOTHING, first = 0): void {
     this.#call = name;
     const number = this.ledger.nextNumber();
-    this.ledger.calls.note(name, number);
+    this.ledger.calls.note(name, number, told, first);
     try {
       act(number);
     } catch (error) {
@@ -217,7 +218,8 @@ export class Verifier extends IdleTap implements Watch {
   override stateCall(operation: StateOperation, root: OffloadBlock): void {
     this.#guard(STATE_CALL_NAMES[operation]!, (number) => {
       const record = this.ledger.read(operation, root, number);
-      for (const { object } of record.blocks) object?.calls.note(this.#call, number);
+      const count = record.blocks.length;
+      for (const { object } of record.blocks) object?.calls.note(this.#call, number, Told.BLOCKS, count);
       this.#each('stateCall', (checker) => checker.stateCall?.(this, record));
       this.ledger.begin(record);
     });
@@ -237,7 +239,9 @@ export class Verifier extends IdleTap implements Watch {
           this.#each('stateCompleteStray', (checker) => checker.stateCompleteStray?.(this, operation, root));
         return;
       }
-      for (const { object } of record.blocks) object?.calls.note(this.#call, number);
+      for (const { object, block } of record.blocks) {
+        object?.calls.note(this.#call, number, Told.STATUS, block.status);
+      }
       this.#each('stateComplete', (checker) => checker.stateComplete?.(this, record, operation));
       this.ledger.complete(record);
     });
@@ -251,9 +255,11 @@ export class Verifier extends IdleTap implements Watch {
   override dataCall(operation: DataOperation, handle: NdisOffloadHandle, lists: NetBufferList, flags: number): void {
     this.#guard(DATA_CALL_NAMES[operation]!, (number) => {
       const object = this.ledger.learn(handle);
-      object.calls.note(this.#call, number);
       const all: NetBufferList[] = [];
       listsOf(lists, all);
+      const told = toldOfPosting(operation);
+      const first = told === Told.LISTS ? all.length : flags;
+      object.calls.note(this.#call, number, told, first, bytesOf(all));
       const call: DataCall = { operation, object, lists: all, flags, number };
       this.#dataCalls.push(call);
       this.#each('dataCall', (checker) => checker.dataCall?.(this, call));
@@ -287,7 +293,7 @@ export class Verifier extends IdleTap implements Watch {
       for (const list of all) {
         const record = this.ledger.lists.get(list);
         if (record === undefined && !this.ledger.isWhole) continue;
-        if (record !== undefined) record.object.calls.note(this.#call, number);
+        record?.object.calls.note(this.#call, number, Told.RESULT, list.status, list.tcpOffloadBytesTransferred);
         this.#each('listCompleted', (checker) => checker.listCompleted?.(this, operation, list, record));
         if (record === undefined) continue;
         this.#bookCompletion(operation, list, record.object, record.flags);
@@ -331,7 +337,7 @@ export class Verifier extends IdleTap implements Watch {
       for (const list of all) {
         const held = this.ledger.held.get(list);
         if (held === undefined && !this.ledger.isWhole) continue;
-        held?.object.calls.note(this.#call, number);
+        held?.object.calls.note(this.#call, number, Told.LISTS, 1, dataLengthOf(list));
         this.#each('listReturned', (checker) => checker.listReturned?.(this, list, held));
         if (held === undefined) continue;
         this.ledger.held.delete(list);
@@ -348,8 +354,9 @@ export class Verifier extends IdleTap implements Watch {
   override receiveIndicate(handle: NdisOffloadHandle, list: NetBufferList, status: number): void {
     this.#guard('NdisTcpOffloadReceiveHandler', (number) => {
       const object = this.ledger.learn(handle);
-      object.calls.note(this.#call, number);
-      const indication: Indication = { object, list, bytes: dataLengthOf(list), status };
+      const bytes = dataLengthOf(list);
+      object.calls.note(this.#call, number, Told.INDICATION, bytes);
+      const indication: Indication = { object, list, bytes, status, number };
       this.#indications.push(indication);
       this.#each('receiveIndicate', (checker) => checker.receiveIndicate?.(this, indication));
       if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
@@ -369,6 +376,7 @@ export class Verifier extends IdleTap implements Watch {
       checker.receiveIndicateDone?.(this, indication, answer, bytesConsumed),
     );
     const object = indication.object;
+    object.calls.answer(indication.number, answer, bytesConsumed);
     object.deliveries--;
     if (answer === NdisStatus.SUCCESS) this.ledger.held.set(list, { object, from: 'indication' });
     else {
@@ -382,7 +390,7 @@ export class Verifier extends IdleTap implements Watch {
   override tcpEvent(handle: NdisOffloadHandle, eventType: number, information: number): void {
     this.#guard('NdisTcpOffloadEventHandler', (number) => {
       const object = this.ledger.objectOf(handle);
-      object?.calls.note(this.#call, number);
+      object?.calls.note(this.#call, number, Told.EVENT, eventType, information);
       this.#each('tcpEvent', (checker) => checker.tcpEvent?.(this, object, handle, eventType, information));
       if (object === undefined) return;
       object.eventsInside++;
@@ -415,19 +423,24 @@ export class Verifier extends IdleTap implements Watch {
   }
 
   override status(indication: StatusIndication): void {
-    this.#guard('NdisMIndicateStatusEx', () => {
-      const code = indication.statusCode;
-      this.#each('status', (checker) => checker.status?.(this, code));
-      const ledger = this.ledger;
-      ledger.indicationsInside++;
-      if (code === NdisStatus.OFFLOAD_PAUSE) ledger.isPaused = true;
-      else if (code === NdisStatus.UPLOAD_ALL) ledger.hasUploadAll = true;
-      else if (code === NdisStatus.OFFLOAD_RESUME) {
-        ledger.isPaused = false;
-        ledger.hasUploadAll = false;
-        ledger.needsQuery = true;
-      }
-    });
+    this.#guard(
+      'NdisMIndicateStatusEx',
+      () => {
+        const code = indication.statusCode;
+        this.#each('status', (checker) => checker.status?.(this, code));
+        const ledger = this.ledger;
+        ledger.indicationsInside++;
+        if (code === NdisStatus.OFFLOAD_PAUSE) ledger.isPaused = true;
+        else if (code === NdisStatus.UPLOAD_ALL) ledger.hasUploadAll = true;
+        else if (code === NdisStatus.OFFLOAD_RESUME) {
+          ledger.isPaused = false;
+          ledger.hasUploadAll = false;
+          ledger.needsQuery = true;
+        }
+      },
+      Told.STATUS,
+      indication.statusCode,
+    );
   }
 
   override statusDone(_indication: StatusIndication): void {
@@ -435,10 +448,15 @@ export class Verifier extends IdleTap implements Watch {
   }
 
   override oidRequest(request: OidRequest): void {
-    this.#guard('NdisOidRequest', () => {
-      this.#each('oidRequest', (checker) => checker.oidRequest?.(this, request));
-      if (request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query') this.ledger.needsQuery = false;
-    });
+    this.#guard(
+      'NdisOidRequest',
+      () => {
+        this.#each('oidRequest', (checker) => checker.oidRequest?.(this, request));
+        if (request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query') this.ledger.needsQuery = false;
+      },
+      Told.OID,
+      request.oid,
+    );
   }
 
   override oidRequestDone(request: OidRequest, status: number): void {
@@ -460,4 +478,10 @@ export class Verifier extends IdleTap implements Watch {
     if ((flags & NDIS_RECEIVE_FLAGS_RESOURCES) !== 0) return;
     for (let list: NetBufferList | null = lists; list !== null; list = list.next) this.ledger.setFate(list, 'frame');
   }
+}
+
+function bytesOf(lists: readonly NetBufferList[]): number {
+  let bytes = 0;
+  for (const list of lists) bytes += dataLengthOf(list);
+  return bytes;
 }

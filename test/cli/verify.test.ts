@@ -71,7 +71,7 @@ describe('chimney verify', () => {
     expect(findings[0]!.rule).toBe('SEND-001');
     const xml = readFileSync(junit, 'utf8');
     expect(xml).toContain('<failure type="SEND-001"');
-    expect(xml).toMatch(/tests="41" failures="1"/);
+    expect(xml).toMatch(/tests="\d+" failures="1"/);
     const again = chimney(target, '--replay', findings[0]!.replay);
     expect(again.status).toBe(1);
     expect(again.stdout).toContain('SEND-001');

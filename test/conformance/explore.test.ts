@@ -1,5 +1,6 @@
 /** The suite against the project's own drivers, which pass it, and against drivers that lose what they were given. */
 import { describe, expect, test } from 'vitest';
+import { findSubject } from '../../apps/cli/verify/subject.ts';
 import { explore, replay } from '../../src/conformance/explore.ts';
 import type { DriverFactory, Subject, TargetFactory } from '../../src/conformance/run.ts';
 import { SCENARIOS } from '../../src/conformance/scenarios/index.ts';
@@ -26,6 +27,10 @@ describe('the own drivers pass', () => {
   test('the pass-through driver, alone and three times over itself', () => {
     expect(texts({ target: engine, drivers: [passThrough] }, 500), seedNote).toEqual([]);
     expect(texts({ target: engine, drivers: [passThrough, passThrough, passThrough] }, 150), seedNote).toEqual([]);
+  });
+
+  test.each(['pass-through', 'filter', 'impair', 'stack'])('%s, as `chimney verify` knows it', async (name) => {
+    expect(texts((await findSubject(name)).subject, 300), seedNote).toEqual([]);
   });
 
   test('a target without a chimney is told to have none', () => {
@@ -116,6 +121,19 @@ describe('exploration', () => {
     expect(byName.get('relink')).toMatchObject({ exhaustedTo: null, random: 0 });
     expect(byName.get('terminate-under-fire')!.exhaustedTo).toBeGreaterThanOrEqual(1);
     expect(byName.get('terminate-under-fire')!.random).toBeGreaterThan(0);
+  });
+
+  test('where there is a limit of time, every scenario has its share of it', () => {
+    let runs = 0;
+    const report = explore(
+      { target: engine },
+      { seed: 1, interleavings: 1e9, timeUsed: () => runs++ / (SCENARIOS.length * 50) },
+    );
+    for (const one of report.scenarios) {
+      expect(one.systematic + one.random, one.name).toBeGreaterThan(0);
+      expect(one.systematic + one.random, one.name).toBeLessThan(200);
+    }
+    expect(report.interleavings).toBeGreaterThan(SCENARIOS.length * 10);
   });
 
   test('a wrong replay says what is wrong', () => {

@@ -28,7 +28,7 @@ export function textReport({ subject, report, elapsedMs }: Examination): string 
   if (report.hasNoChimney) lines.push(`${subject.name} has no chimney: nothing is offloaded through it.`);
   lines.push(
     `${subject.name}: ${total} interleavings of ${report.scenarios.length} scenarios in ${(elapsedMs / 1000).toFixed(1)} s`,
-    `  ${traces} of them differ at the door; ${exhausted} scenarios exhausted, the others to the deviation that --json tells`,
+    `  ${traces} of them differ at the doors or on the wire; ${exhausted} scenarios exhausted, the others to the deviation that --json tells`,
     count === 0 ? '  nothing found' : `  ${count} finding${count === 1 ? '' : 's'}`,
   );
   return lines.join('\n');

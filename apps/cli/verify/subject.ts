@@ -7,7 +7,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { EngineAdapter, FAULTS, faulty, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
+import { EngineAdapter, FAULTS, Filter, faulty, Impair, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
 import type { DriverFactory, Subject, TargetFactory } from 'chimney/conformance';
 import { UsageError } from '../demo/options.ts';
 
@@ -21,12 +21,24 @@ export interface NamedSubject {
 const engine: TargetFactory = (environment) => new EngineAdapter(environment);
 const plain: TargetFactory = (environment) => new PlainAdapter(environment);
 const passThrough: DriverFactory = (environment, below, name) => new PassThrough(environment, below, { name });
+/** A filter that has to look at every frame and connection, and lets pass what the scenarios do. */
+const filter: DriverFactory = (environment, below, name) =>
+  new Filter(environment, below, { name, rules: [{ action: 'deny', match: 'udp port 9' }] });
+const impair: DriverFactory = (environment, below, name) => new Impair(environment, below, { name, offload: 'pass' });
 
 /** What can be named instead of a file. */
 const OWN: Readonly<Record<string, NamedSubject>> = {
   engine: { name: 'engine', kind: 'target', subject: { target: engine } },
   plain: { name: 'plain', kind: 'target', subject: { target: plain } },
   'pass-through': driverSubject('pass-through', passThrough),
+  filter: driverSubject('filter', filter),
+  impair: driverSubject('impair', impair),
+  // Four drivers over each other.
+  stack: {
+    name: 'stack',
+    kind: 'driver',
+    subject: { target: engine, drivers: [passThrough, filter, impair, passThrough] },
+  },
 };
 
 function driverSubject(name: string, driver: DriverFactory): NamedSubject {
