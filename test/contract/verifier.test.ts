@@ -129,7 +129,7 @@ describe('the verifier', () => {
       seen: '4 bytes',
     });
     expect(finding.lastCalls).toHaveLength(20);
-    expect(finding.lastCalls.at(-1)).toMatch(/^#\d+ NdisOffloadTcpDisconnect$/);
+    expect(finding.lastCalls.at(-1)).toMatch(/^#\d+ NdisOffloadTcpDisconnect: ABORTIVE_CLOSE, \d+ bytes$/);
     expect(told).toEqual([findingText(finding)]);
   });
 
