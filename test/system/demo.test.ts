@@ -47,7 +47,7 @@ function expectClean(result: DemoResult): void {
   }
   expect(moves.total).toBeGreaterThanOrEqual(moves.manual + moves.retrieve + moves.uploadAll);
   expect(moves.viaIntermediate).toBeLessThan(moves.total);
-  for (const name of ['initiate', 'terminate', 'invalidate', 'send'] as const) {
+  for (const name of ['initiate', 'terminate', 'query', 'update', 'invalidate', 'send'] as const) {
     expect(operations[name], name).toBeGreaterThan(0);
   }
   expect(freezeUs.p50).toBeGreaterThan(0);

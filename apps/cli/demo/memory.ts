@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { createStack, memoryLinkPair, type Stack, type SystemRuntime } from 'chimney';
 import { type RealFile, realFiles } from './content.ts';
 import type { DemoOptions } from './options.ts';
-import { type Scene, type SceneLink, setScene } from './scene.ts';
+import { type IpRoute, type Scene, type SceneLink, setScene } from './scene.ts';
 import { SERVER_PORT } from './server.ts';
 import type { Stream } from './streams.ts';
 
@@ -18,11 +18,16 @@ export const MOVES_EACH = 6;
 const FILES_PER_DOWNLOAD = 3;
 const CHUNK_BYTES = 32 * 1024;
 
-/** A link's ends: names of the adapters, number of the networks. */
+/** A link's ends: names of the adapters, number of the networks. Connections are made over the first two. */
 const LINKS = [
-  { name: 'direct', number: 1, isViaIntermediate: false },
-  { name: 'via-driver', number: 2, isViaIntermediate: true },
+  { name: 'direct', number: 1, isViaIntermediate: false, target: 'engine' },
+  { name: 'via-driver', number: 2, isViaIntermediate: true, target: 'engine' },
+  { name: 'byway', number: 3, isViaIntermediate: false, target: 'plain' },
 ] as const;
+const USED_LINKS = 2;
+const BYWAY = 3;
+/** Of so many downloads over a link one is routed asymmetrically. */
+const ASYMMETRIC_EVERY = 3;
 
 /** A scene whose other end is a stack as well. */
 export interface MemoryScene extends Scene {
@@ -33,16 +38,51 @@ export async function setMemoryScene(options: DemoOptions): Promise<MemoryScene>
   const wires: ReturnType<typeof memoryLinkPair>[] = [];
   const scene = await setScene(options, MOVES_EACH, (runtime) => {
     for (const { name } of LINKS) wires.push(wire(options, runtime, name));
-    return LINKS.map(({ number, isViaIntermediate }, i): SceneLink => {
-      return { link: wires[i]!.a, addresses: prefixes(number, 1), isViaIntermediate };
+    return LINKS.map(({ number, isViaIntermediate, target }, i): SceneLink => {
+      return {
+        link: wires[i]!.a,
+        addresses: prefixes(number, 1),
+        routes: serverRoutes(number),
+        isViaIntermediate,
+        target,
+      };
     });
   });
   const client = createStack({
     runtime: scene.runtime,
     verify: true,
-    links: LINKS.map(({ number }, i) => ({ link: wires[i]!.b, addresses: prefixes(number, 2) })),
+    links: LINKS.map(({ number }, i) => ({
+      link: wires[i]!.b,
+      addresses: prefixes(number, 2),
+      routes: clientRoutes(number),
+    })),
   });
   return { ...scene, client };
+}
+
+/**
+ * Asymmetric routing: what the client sends from its address on the byway takes the byway, and is answered over the connection's
+ * own link. Its segments come in where its connection is not, so that the host forwards them to the target.
+ */
+function serverRoutes(network: number): IpRoute[] {
+  return network === BYWAY ? [] : routes(prefixes(BYWAY, 2), prefixes(network, 2));
+}
+
+function clientRoutes(network: number): IpRoute[] {
+  if (network !== BYWAY) return [];
+  return LINKS.slice(0, USED_LINKS).flatMap(({ number }) => routes(prefixes(number, 1), prefixes(BYWAY, 1)));
+}
+
+/** To these hosts via those, IPv4 and IPv6. */
+function routes(to: readonly string[], via: readonly string[]): IpRoute[] {
+  return to.map((prefix, family) => ({
+    to: `${addressOf(prefix)}/${family === 0 ? 32 : 128}`,
+    via: addressOf(via[family]!),
+  }));
+}
+
+function addressOf(prefix: string): string {
+  return prefix.split('/')[0]!;
 }
 
 function wire(options: DemoOptions, runtime: SystemRuntime, name: string): ReturnType<typeof memoryLinkPair> {
@@ -59,9 +99,20 @@ function prefixes(network: number, host: number): string[] {
   return [`10.71.${network}.${host}/24`, `fd71:0:0:${network}::${host}/64`];
 }
 
-function serverAddress(options: DemoOptions, connection: number): string {
-  const [v4, v6] = prefixes(LINKS[connection % LINKS.length]!.number, 1);
-  return (options.ipv6 ? v6! : v4!).split('/')[0]!;
+/** Addresses of both ends of a connection. */
+interface Ends {
+  readonly server: string;
+  readonly client: string;
+}
+
+function endsOf(options: DemoOptions, connection: number): Ends {
+  const { number } = LINKS[connection % USED_LINKS]!;
+  const isAsymmetric = Math.floor(connection / USED_LINKS) % ASYMMETRIC_EVERY === 0;
+  const family = options.ipv6 ? 1 : 0;
+  return {
+    server: addressOf(prefixes(number, 1)[family]!),
+    client: addressOf(prefixes(isAsymmetric ? BYWAY : number, 2)[family]!),
+  };
 }
 
 /** Begins all downloads and uploads; resolves when they have ended, one way or the other. */
@@ -84,12 +135,12 @@ function connectionsOf(scene: MemoryScene, files: readonly RealFile[]): (() => P
       own.push(streams.ofFile(files[(i * FILES_PER_DOWNLOAD + n) % files.length]!));
     }
     own.splice(1, 0, streams.ofRandom('download', options.bytesPerDownload));
-    work.push(() => runConnection(scene, serverAddress(options, i), own));
+    work.push(() => runConnection(scene, endsOf(options, i), own));
   }
   for (let i = 0; i < uploadsFor(options.connections); i++) {
     const stream = streams.ofRandom('upload', Math.ceil(options.bytesPerDownload / 2));
     // The other way round, so that also a single download and a single upload use both links.
-    work.push(() => runConnection(scene, serverAddress(options, i + 1), [stream]));
+    work.push(() => runConnection(scene, endsOf(options, i + 1), [stream]));
   }
   return work;
 }
@@ -100,11 +151,11 @@ export function uploadsFor(connections: number): number {
 }
 
 /** One connection, kept alive, for these streams one after the other. */
-async function runConnection(scene: MemoryScene, host: string, own: readonly Stream[]): Promise<void> {
+async function runConnection(scene: MemoryScene, ends: Ends, own: readonly Stream[]): Promise<void> {
   const agent = new scene.client.net.http.Agent({ keepAlive: true, maxSockets: 1 });
   for (const stream of own) {
     try {
-      await request(agent, host, stream, stream === own[own.length - 1]);
+      await request(agent, ends, stream, stream === own[own.length - 1]);
     } catch (error) {
       stream.end(error);
     }
@@ -112,11 +163,12 @@ async function runConnection(scene: MemoryScene, host: string, own: readonly Str
   agent.destroy();
 }
 
-async function request(agent: http.Agent, host: string, stream: Stream, isLast: boolean): Promise<void> {
+async function request(agent: http.Agent, ends: Ends, stream: Stream, isLast: boolean): Promise<void> {
   const isUpload = stream.kind === 'upload';
   const outgoing = http.request({
     agent,
-    host,
+    host: ends.server,
+    localAddress: ends.client,
     port: SERVER_PORT,
     path: `/streams/${stream.id}`,
     method: isUpload ? 'PUT' : 'GET',

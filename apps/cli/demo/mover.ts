@@ -37,6 +37,8 @@ interface Moved {
   readonly remotePort: number;
   /** Round trips down and up so far; decides how it comes back next. */
   rounds: number;
+  /** Whether it was asked after, and changed, at a target. */
+  wasUsed: boolean;
 }
 
 /** Reasons for which a target that is well asks for an upload. */
@@ -129,6 +131,7 @@ export class Mover {
       remoteAddress: unmapped(socket.remoteAddress),
       remotePort: socket.remotePort ?? 0,
       rounds: this.#connections.length,
+      wasUsed: false,
     };
     this.#connections.push(moved);
     this.#bySocket.set(socket, moved);
@@ -144,6 +147,14 @@ export class Mover {
       moved.chimney.moveCount < Math.floor(part * (this.#movesEach + 1)) ||
       (part > 0.9 && !this.#routes.every((route) => this.#uploadAlls.has(route) || !this.#isUsed(route)));
     while (isLate() && !moved.socket.destroyed && !this.#isStopped) await this.#sleep(LOOK_MS);
+  }
+
+  /** Resolves as soon as the target has the connection; at once when it will not be moved again. */
+  async isAtTarget(socket: object): Promise<void> {
+    const moved = this.#bySocket.get(socket);
+    if (moved === undefined) return;
+    while (moved.chimney.location !== 'target' && !moved.socket.destroyed && !this.#isStopped)
+      await this.#sleep(LOOK_MS);
   }
 
   /** Stops moving; resolves when nothing of it is under way. */
@@ -181,10 +192,12 @@ export class Mover {
   }
 
   /** Asks after the connection at its target, and changes what the host may change. */
-  async #use({ chimney, socket }: Moved): Promise<void> {
+  async #use(moved: Moved): Promise<void> {
+    const { chimney, socket, wasUsed } = moved;
     const isGone = (): boolean => socket.destroyed || chimney.location !== 'target';
     if (isGone()) return;
-    if (this.#random.nextFloat() < 0.6) {
+    moved.wasUsed = true;
+    if (!wasUsed || this.#random.nextFloat() < 0.6) {
       try {
         const answer = await chimney.query();
         if (Object.keys(answer.delegated).length === 0) this.failures.push('a query was answered with nothing');
@@ -193,7 +206,7 @@ export class Mover {
         if (statusOf(error) !== NOT_OFFLOADABLE) this.failures.push(`a query failed: ${String(error)}`);
       }
     }
-    if (isGone() || this.#random.nextFloat() >= 0.6) return;
+    if (isGone() || (wasUsed && this.#random.nextFloat() >= 0.6)) return;
     socket.setKeepAlive(true, 1000 * (30 + (this.#random.nextUint32() % 90)));
     socket.setNoDelay(this.#random.nextFloat() < 0.5);
   }

@@ -124,8 +124,11 @@ export function demoOf(scene: Scene, ending: Ending): Demo {
   };
 }
 
+/** Operations of which every demonstration in memory has some; the others depend on who closes and who dozes when. */
+const ALWAYS_USED = ['initiate', 'terminate', 'query', 'update', 'send', 'forward'] as const;
+
 function faultsOf(scene: Scene, result: Omit<DemoResult, 'ok'>, ending: Ending): string[] {
-  const { streams, mover } = scene;
+  const { options, streams, mover } = scene;
   const faults: string[] = [];
   // What follows from an interruption is no news.
   if (ending.interrupted === INTERRUPTED) return [INTERRUPTED];
@@ -144,6 +147,9 @@ function faultsOf(scene: Scene, result: Omit<DemoResult, 'ok'>, ending: Ending):
   for (const [what, count] of Object.entries(result.held)) demand(count === 0, `${count} ${what} are still held`);
   for (const kind of ['manual', 'retrieve', 'uploadAll', 'viaIntermediate'] as const) {
     demand(result.moves[kind] > 0, `there was no move of the kind ${kind}`);
+  }
+  for (const operation of options.tun ? [] : ALWAYS_USED) {
+    demand(result.operations[operation] > 0, `the chimney's ${operation} was never used`);
   }
   faults.push(...mover.failures.slice(0, 3));
   return faults;

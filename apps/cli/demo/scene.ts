@@ -10,12 +10,20 @@ import type { DemoOptions } from './options.ts';
 import { startServer } from './server.ts';
 import { Streams } from './streams.ts';
 
+/** A route of a link. */
+export interface IpRoute {
+  readonly to: string;
+  readonly via: string;
+}
+
 /** A link of the server, as the scene wants it described. */
 export interface SceneLink {
   readonly link: StackLink['link'];
   /** With prefix length. */
   readonly addresses: readonly string[];
+  readonly routes: readonly IpRoute[];
   readonly isViaIntermediate: boolean;
+  readonly target: 'engine' | 'plain';
 }
 
 /** Everything on the server's side. */
@@ -42,9 +50,11 @@ export async function setScene(
   const server = createStack({
     runtime,
     verify: true,
-    links: links.map(({ link, addresses, isViaIntermediate }) => ({
+    links: links.map(({ link, addresses, routes, isViaIntermediate, target }) => ({
       link,
       addresses,
+      routes,
+      target,
       capture,
       ...(isViaIntermediate ? { intermediates: ['pass-through' as const] } : {}),
     })),
@@ -52,7 +62,12 @@ export async function setScene(
   const operations = new OperationCounter();
   for (const adapter of hostAdapters(server, links)) server.ndis.attachTap(adapter, operations);
   const streams = new Streams(options.seed);
-  const mover = new Mover(server, links.map(routeOf), options.seed, movesEach);
+  const mover = new Mover(
+    server,
+    links.filter(({ target }) => target === 'engine').map(routeOf),
+    options.seed,
+    movesEach,
+  );
   const http = await startServer(server, streams, mover);
   return { options, runtime, streams, server, http, mover, operations, capture };
 }

@@ -14,16 +14,21 @@ import type { Stream, Streams } from './streams.ts';
 
 export const SERVER_PORT = 80;
 
+const READ_BUFFER_BYTES = 8 * 1024;
 const SLICE_BYTES = 32 * 1024;
-/** An upload's reader dozes off now and then, so that the window closes and opens again. */
-const NAP_EVERY_BYTES = 384 * 1024;
-const NAP_MS = 120;
+/** An upload's reader dozes off now and then while the target has the connection, so that its receives are refused, then posted. */
+const NAP_EVERY_BYTES = 64 * 1024;
+const NAP_MS = 50;
 
 /** Starts it; resolves when it listens. */
 export async function startServer(stack: Stack, streams: Streams, mover: Mover): Promise<Server> {
-  const server = stack.net.http.createServer((request: IncomingMessage, response: ServerResponse) => {
-    void answer(request, response, streams, mover);
-  });
+  // Small buffers: an upload whose reader dozes is refused at the target, and its rest is posted for later.
+  const server = stack.net.http.createServer(
+    { highWaterMark: READ_BUFFER_BYTES },
+    (request: IncomingMessage, response: ServerResponse) => {
+      void answer(request, response, streams, mover);
+    },
+  );
   server.keepAliveTimeout = 60_000;
   server.on('connection', (socket: unknown) => mover.follow(socket));
   await new Promise<void>((resolve, reject) => {
@@ -97,6 +102,7 @@ async function takeUpload(request: IncomingMessage, stream: Stream, mover: Mover
     untilNap -= chunk.length;
     if (untilNap <= 0) {
       untilNap = NAP_EVERY_BYTES;
+      await mover.isAtTarget(request.socket);
       await sleep(NAP_MS);
     }
     await mover.hasKeptUp(request.socket, stream.bytesReceived / stream.content.length);

@@ -32,7 +32,7 @@ export async function setTunScene(options: DemoOptions): Promise<Scene> {
       NETWORKS.map(({ v4, v6, isViaIntermediate }): SceneLink => {
         const link = TunLink.open({ addresses: [kernelAddress(`${v4}.1`, 24), kernelAddress(`${v6}:1`, 64)] });
         opened.push(link);
-        return { link, addresses: [`${v4}.2/24`, `${v6}:2/64`], isViaIntermediate };
+        return { link, addresses: [`${v4}.2/24`, `${v6}:2/64`], routes: [], isViaIntermediate, target: 'engine' };
       }),
     );
   } catch (error) {
