@@ -21,6 +21,7 @@ export {
 } from './im/intermediate-driver.ts';
 export { FilterSyntaxError } from './im/match/syntax-error.ts';
 export { PassThrough } from './im/pass-through.ts';
+export { Team, type TeamCause, type TeamChange, type TeamOptions } from './im/team.ts';
 export type { Link, LinkReceiver, Medium } from './link/link.ts';
 export {
   type Impairment,
@@ -29,6 +30,7 @@ export {
   type MemoryLinkPair,
   memoryLinkPair,
 } from './link/memory.ts';
+export { type MemorySwitchOptions, memorySwitch } from './link/memory-switch.ts';
 export { type PcapngOptions, PcapngWriter } from './link/pcapng.ts';
 export { type StreamCarrier, StreamLink, type StreamLinkOptions } from './link/stream.ts';
 export {
@@ -50,11 +52,15 @@ export type { StackUdpSocket } from './socket/udp-socket.ts';
 export { createStack, type Held, Stack } from './stack.ts';
 export type { IntermediateChoice } from './stack-drivers.ts';
 export {
+  type LinkChoice,
+  type StackAdapter,
   type StackLink,
   StackOptionError,
   type StackOptions,
   type TargetChoice,
   type TargetEnvironment,
+  type TeamLinks,
+  type TeamMemberLink,
 } from './stack-options.ts';
 export { EngineAdapter } from './target/engine/engine-adapter.ts';
 export { PlainAdapter } from './target/plain/plain-adapter.ts';

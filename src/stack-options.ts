@@ -10,6 +10,7 @@ import type { Finding } from './contract/finding.ts';
 import type { OffloadPolicy, TakeBackPolicy } from './host/api.ts';
 import type { InterfaceConfig } from './host/path/types.ts';
 import type { TcpOptions } from './host/transport/tcp-transport.ts';
+import type { TeamOptions } from './im/team.ts';
 import type { Link } from './link/link.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
 import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
@@ -27,6 +28,8 @@ export interface TargetEnvironment {
   readonly runtime: Runtime;
   readonly trace: Trace;
   readonly packetTap: PacketTap | null;
+  /** The adapter's MAC, where it is not to choose its own: the members of a team have one. */
+  readonly macAddress?: Uint8Array;
 }
 
 /** A target: ours by name, ours with options, or one of one's own. 'engine' runs TCP in this thread, 'plain' has no chimney. */
@@ -39,22 +42,51 @@ export type TargetChoice =
   | { readonly kind: 'plain' }
   | ((environment: TargetEnvironment) => MiniportDriver);
 
-/** A link and what the stack does with it. */
-export interface StackLink extends InterfaceConfig {
-  readonly link: Link;
-  /** Name of the adapter; default: the link's. Unique in the stack. */
+/** What every adapter of a stack has, be it one link or a team of several. */
+export interface StackAdapter extends InterfaceConfig {
+  /** Name of the adapter; default: the link's, of a team that of its first link and '-team'. Unique in the stack. */
   readonly name?: string;
-  /** Default 'engine'. Connections stay on the host path until they are offloaded by hand or by policy. */
-  readonly target?: TargetChoice;
   /** Drivers between, from the target upward. */
   readonly intermediates?: readonly IntermediateChoice[];
   /** Sees every packet of the link and every chimney operation; a PcapngWriter is one. */
   readonly capture?: PacketTap;
 }
 
+/** A link and what the stack does with it. */
+export interface StackLink extends StackAdapter {
+  readonly link: Link;
+  /** Default 'engine'. Connections stay on the host path until they are offloaded by hand or by policy. */
+  readonly target?: TargetChoice;
+  readonly team?: never;
+}
+
+/** Several links behind one adapter: when one goes down the next takes over. See docs/drivers/team.md. */
+export interface TeamLinks extends StackAdapter {
+  readonly team: Omit<TeamOptions, 'name'> & { readonly members: readonly TeamMemberLink[] };
+  readonly link?: never;
+  readonly target?: never;
+}
+
+/** One of the links of a team. */
+export interface TeamMemberLink {
+  readonly link: Link;
+  /** Name of its adapter; default: the link's. */
+  readonly name?: string;
+  readonly target?: TargetChoice;
+}
+
+/** One entry of `links`. */
+export type LinkChoice = StackLink | TeamLinks;
+
+/** The name of an adapter. */
+export function adapterNameOf(entry: LinkChoice): string {
+  if (entry.name !== undefined) return entry.name;
+  return entry.team === undefined ? entry.link.name : `${entry.team.members[0]!.link.name}-team`;
+}
+
 /** The options of `createStack`. */
 export interface StackOptions {
-  readonly links: readonly StackLink[];
+  readonly links: readonly LinkChoice[];
   /** The targets of the links, in their order, where a link does not name its own. One for all, or a list. */
   readonly targets?: TargetChoice | readonly TargetChoice[];
   /** Clock and randomness; default: the system's. */
@@ -108,6 +140,7 @@ const STACK_KEYS: readonly string[] = [
 ];
 const LINK_KEYS: readonly string[] = [
   'link',
+  'team',
   'name',
   'target',
   'intermediates',
@@ -123,6 +156,15 @@ const LINK_KEYS: readonly string[] = [
   'linkLocal',
   'vlanId',
   'onConflict',
+];
+const TEAM_KEYS: readonly string[] = [
+  'members',
+  'failback',
+  'onChange',
+  'hasChimney',
+  'allowOffload',
+  'maxOffloadEntries',
+  'maxSendLists',
 ];
 const POLICY_KEYS: readonly string[] = ['afterBytes', 'afterSeconds', 'match'];
 const TAKE_BACK_KEYS: readonly string[] = ['onLinkDown', 'onPause', 'afterIdleSeconds', 'byPriority'];
@@ -146,9 +188,10 @@ export function checkStackOptions(options: StackOptions): void {
   const names = new Set<string>();
   options.links.forEach((link, i) => {
     checkLink(link, `links[${i}]`);
-    const name = link.name ?? link.link.name;
-    if (names.has(name)) throw new StackOptionError(`links[${i}].name`, 'a name no other link has', name);
-    names.add(name);
+    for (const name of [adapterNameOf(link), ...memberNames(link)]) {
+      if (names.has(name)) throw new StackOptionError(`links[${i}].name`, 'a name no other link has', name);
+      names.add(name);
+    }
   });
   const targets: readonly unknown[] = Array.isArray(options.targets) ? options.targets : [options.targets ?? 'engine'];
   targets.forEach((target, i) => {
@@ -168,13 +211,11 @@ export function checkStackOptions(options: StackOptions): void {
   checkTcp(options.tcp);
 }
 
-function checkLink(entry: unknown, where: string): asserts entry is StackLink {
+function checkLink(entry: unknown, where: string): asserts entry is LinkChoice {
   if (!isObject(entry)) throw new StackOptionError(where, 'an object with link and addresses', entry);
   checkKeys(entry, LINK_KEYS, `${where}.`);
-  const link = entry['link'];
-  if (!isObject(link) || typeof (link as { transmit?: unknown })['transmit'] !== 'function') {
-    throw new StackOptionError(`${where}.link`, 'a link (start, transmit, close, medium, mtu)', link);
-  }
+  if (entry['team'] === undefined) checkWire(entry['link'], `${where}.link`);
+  else checkTeam(entry, where);
   const addresses = entry['addresses'];
   if (!Array.isArray(addresses))
     throw new StackOptionError(`${where}.addresses`, "an array like ['10.0.0.1/24']", addresses);
@@ -206,6 +247,38 @@ function checkLink(entry: unknown, where: string): asserts entry is StackLink {
   ) {
     throw new StackOptionError(`${where}.capture`, 'a packet tap such as a PcapngWriter', capture);
   }
+}
+
+function checkWire(link: unknown, where: string): void {
+  if (!isObject(link) || typeof (link as { transmit?: unknown })['transmit'] !== 'function') {
+    throw new StackOptionError(where, 'a link (start, transmit, close, medium, mtu)', link);
+  }
+}
+
+function checkTeam(entry: Record<string, unknown>, where: string): void {
+  const { team } = entry;
+  if (entry['link'] !== undefined) throw new StackOptionError(`${where}.link`, 'no link beside a team', entry['link']);
+  if (entry['target'] !== undefined) {
+    throw new StackOptionError(`${where}.target`, 'targets at the members of the team', entry['target']);
+  }
+  const example = '{ members: [{ link }, { link }] }';
+  if (!isObject(team)) throw new StackOptionError(`${where}.team`, `an object like ${example}`, team);
+  checkKeys(team, TEAM_KEYS, `${where}.team.`);
+  const { members } = team;
+  if (!Array.isArray(members) || members.length === 0) {
+    throw new StackOptionError(`${where}.team.members`, 'an array of at least one { link, target }', members);
+  }
+  members.forEach((member: unknown, i) => {
+    const here = `${where}.team.members[${i}]`;
+    if (!isObject(member)) throw new StackOptionError(here, 'an object with link', member);
+    checkKeys(member, ['link', 'name', 'target'], `${here}.`);
+    checkWire(member['link'], `${here}.link`);
+    if (member['target'] !== undefined) checkTarget(member['target'], `${here}.target`);
+  });
+}
+
+function memberNames({ team }: LinkChoice): string[] {
+  return team === undefined ? [] : team.members.map(({ name, link }) => name ?? link.name);
 }
 
 function checkRoutes(routes: unknown, where: string): void {

@@ -8,10 +8,12 @@
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
 import { Verifier } from './contract/verifier.ts';
-import { type AdapterControl, addStatistics, type StackStatistics } from './host/adapter-control.ts';
+import { type AdapterControl, type AdapterLife, addStatistics, type StackStatistics } from './host/adapter-control.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
 import type { IntermediateDriver } from './im/intermediate-driver.ts';
+import { Team } from './im/team.ts';
+import type { Link } from './link/link.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
 import { NdisLibrary } from './ndis/ndis-library.ts';
 import { OperationTrace } from './ndis/operation-trace.ts';
@@ -19,7 +21,14 @@ import { DEFAULT_OFFLOAD_PARAMETERS } from './ndis/parameters.ts';
 import { SystemRuntime } from './runtime.ts';
 import { createNet, type StackDgram, type StackNet } from './socket/net.ts';
 import { makeIntermediate } from './stack-drivers.ts';
-import { checkStackOptions, type StackLink, type StackOptions, type TargetChoice } from './stack-options.ts';
+import {
+  adapterNameOf,
+  checkStackOptions,
+  type LinkChoice,
+  type StackOptions,
+  type TargetChoice,
+  type TargetEnvironment,
+} from './stack-options.ts';
 import { EngineAdapter } from './target/engine/engine-adapter.ts';
 import { PlainAdapter } from './target/plain/plain-adapter.ts';
 import type { EventName } from './trace/events.ts';
@@ -73,7 +82,7 @@ export class Stack {
       },
     });
     const targets = new Map<string, MiniportDriver>();
-    for (const [i, link] of options.links.entries()) this.#addLink(link, targetOf(options, link, i), options, targets);
+    for (const [i, link] of options.links.entries()) this.#addLink(link, i, options, targets);
     this.targets = targets;
     this.net = createNet(this.host, {
       ...(this.runtime instanceof SystemRuntime ? { keepAlive: this.runtime } : {}),
@@ -82,13 +91,33 @@ export class Stack {
     this.dgram = this.net.dgram;
   }
 
-  #addLink(entry: StackLink, choice: TargetChoice, options: StackOptions, targets: Map<string, MiniportDriver>): void {
+  #addLink(entry: LinkChoice, index: number, options: StackOptions, targets: Map<string, MiniportDriver>): void {
     const { runtime, trace, ndis } = this;
-    const name = entry.name ?? entry.link.name;
+    const name = adapterNameOf(entry);
     const packetTap = entry.capture ?? null;
-    const target = makeTarget(choice, { link: entry.link, name, runtime, trace, packetTap });
-    targets.set(name, target);
-    const adapters = [ndis.registerAdapter(target)];
+    const seatTarget = (parts: { link: Link; name: string; macAddress?: Uint8Array }, choice: TargetChoice): string => {
+      const target = makeTarget(choice, { ...parts, runtime, trace, packetTap });
+      targets.set(parts.name, target);
+      return ndis.registerAdapter(target);
+    };
+    const adapters: string[] = [];
+    let bottoms: readonly string[] = [];
+    if (entry.team === undefined) {
+      adapters.push(seatTarget({ link: entry.link, name }, entry.target ?? targetOf(options, index)));
+      bottoms = [...adapters];
+    } else {
+      const { members, ...teamOptions } = entry.team;
+      let macAddress: Uint8Array | undefined;
+      for (const { link, name: own, target } of members) {
+        const parts = { link, name: own ?? link.name, ...(macAddress === undefined ? {} : { macAddress }) };
+        adapters.push(seatTarget(parts, target ?? targetOf(options, index)));
+        macAddress ??= targets.get(parts.name)!.attributes.macAddress;
+      }
+      bottoms = [...adapters];
+      const team = new Team({ ndis, runtime, trace }, adapters, { ...teamOptions, name });
+      this.#drivers.set(team.name, team);
+      adapters.unshift(ndis.registerAdapter(team));
+    }
     (entry.intermediates ?? []).forEach((make, level) => {
       const driver = makeIntermediate(make, { ndis, runtime, trace }, adapters[0]!, name, level + 1);
       this.#drivers.set(driver.name, driver);
@@ -101,16 +130,10 @@ export class Stack {
     // Operations are recorded where the host makes them: once, whatever stands between.
     if (packetTap !== null) ndis.attachTap(adapters[0]!, new OperationTrace(packetTap, () => runtime.nowUs()));
     this.#topAdapters.push(adapters);
-    const { link: _link, name: _name, target: _target, intermediates: _drivers, capture: _tap, ...config } = entry;
+    const { name: _name, intermediates: _drivers, capture: _tap, ...rest } = entry;
+    const { link: _link, target: _target, team: _team, ...config } = rest;
     const iface = this.host.attachInterface(adapters[0]!, config);
-    const bottom = adapters.at(-1)!;
-    const life = {
-      pause: () => ndis.pauseAdapter(bottom),
-      restart: () => ndis.restartAdapter(bottom),
-      reset: () => ndis.resetAdapter(bottom),
-      remove: () => ndis.removeAdapter(bottom),
-    };
-    this.#adapters.set(name, this.host.adapterControl(iface, life));
+    this.#adapters.set(name, this.host.adapterControl(iface, lifeOf(ndis, bottoms)));
   }
 
   #verifier(verify: true | ((finding: Finding) => void)): Verifier {
@@ -227,22 +250,27 @@ export function createStack(options: StackOptions): Stack {
   return new Stack(options);
 }
 
-function targetOf(options: StackOptions, link: StackLink, index: number): TargetChoice {
-  if (link.target !== undefined) return link.target;
+/** Pause, restart, reset and removal of an adapter: of its devices, however many there are. */
+function lifeOf(ndis: NdisLibrary, bottoms: readonly string[]): AdapterLife {
+  const all = async (step: (adapter: string) => Promise<void>): Promise<void> => {
+    await Promise.all(bottoms.map(step));
+  };
+  return {
+    pause: () => all((bottom) => ndis.pauseAdapter(bottom)),
+    restart: () => all((bottom) => ndis.restartAdapter(bottom)),
+    reset: () => all((bottom) => ndis.resetAdapter(bottom)),
+    remove: () => all((bottom) => ndis.removeAdapter(bottom)),
+  };
+}
+
+/** The target of link number `index` where it does not name its own. */
+function targetOf(options: StackOptions, index: number): TargetChoice {
   const { targets } = options;
   if (Array.isArray(targets)) return (targets[index] as TargetChoice | undefined) ?? 'engine';
   return (targets as TargetChoice | undefined) ?? 'engine';
 }
 
-interface Parts {
-  readonly link: StackLink['link'];
-  readonly name: string;
-  readonly runtime: Runtime;
-  readonly trace: Trace;
-  readonly packetTap: NonNullable<StackLink['capture']> | null;
-}
-
-function makeTarget(choice: TargetChoice, parts: Parts): MiniportDriver {
+function makeTarget(choice: TargetChoice, parts: TargetEnvironment): MiniportDriver {
   if (typeof choice === 'function') return choice(parts);
   const kind = typeof choice === 'string' ? choice : choice.kind;
   if (kind === 'plain') return new PlainAdapter(parts);

@@ -101,6 +101,7 @@ export class HostProtocol implements ProtocolDriver {
     const { statusCode } = indication;
     if (statusCode === NdisStatus.LINK_STATE_UP) this.#ip.linkState(iface, true);
     else if (statusCode === NdisStatus.LINK_STATE_DOWN) this.#ip.linkState(iface, false);
+    else if (statusCode === NdisStatus.NETWORK_CHANGE) this.#ip.announce(iface);
     this.#chimney.statusEx(iface.binding!, indication);
   }
 

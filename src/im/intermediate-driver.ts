@@ -212,12 +212,7 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
     const root = offloadBlockList as OffloadBlock;
     const fresh = countNewOffloads(this.#walk, root);
     if (this.#offloadEntries + fresh > this.#maxOffloadEntries) {
-      this.trace.count(Event.IM_OFFLOAD_REFUSED);
-      this.runtime.defer(() => {
-        refuseInitiate(this.#walk, root, NdisStatus.RESOURCES);
-        this.initiateCompleting(root);
-        this.ndisM.initiateOffloadComplete(this.miniportHandle, root);
-      });
+      this.refuseOffload(root);
       return;
     }
     this.#offloadEntries += fresh;
@@ -408,6 +403,16 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
 
   /** A terminate is about to be completed above; for drivers that look. The slots of ended objects still name their entries. */
   protected terminateCompleting(_root: OffloadBlock): void {}
+
+  /** Answers an initiate that goes no further: later, with RESOURCES in every object that it asked for. */
+  protected refuseOffload(root: OffloadBlock): void {
+    this.trace.count(Event.IM_OFFLOAD_REFUSED);
+    this.runtime.defer(() => {
+      refuseInitiate(this.#walk, root, NdisStatus.RESOURCES);
+      this.initiateCompleting(root);
+      this.ndisM.initiateOffloadComplete(this.miniportHandle, root);
+    });
+  }
 
   /** What every operation does on its way down: a call entry, and the list as a protocol block list. */
   #passDown(operation: StateOperation, offloadBlockList: MiniportOffloadBlock): OffloadBlock {

@@ -47,6 +47,8 @@ export const NdisStatus = {
   TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES: 70,
   RESET_START: 71,
   RESET_END: 72,
+  /** The adapter may be at another place of its network now: who talks to it has to be told (NDIS_STATUS_NETWORK_CHANGE). */
+  NETWORK_CHANGE: 73,
 } as const;
 export type NdisStatus = (typeof NdisStatus)[keyof typeof NdisStatus];
 

@@ -157,6 +157,8 @@ export const EVENT_TABLE = {
   IM_FRAME_DENIED: { room: 'im', text: 'a filter dropped a frame' },
   IM_OFFLOAD_DENIED: { room: 'im', text: 'a filter did not let a connection be offloaded' },
   IM_UPLOAD_ASKED: { room: 'im', text: 'a filter asked for an offloaded connection to come back' },
+  IM_TEAM_SWITCHED: { room: 'im', text: 'a team went over to another member' },
+  IM_TEAM_FRAME_DROPPED: { room: 'im', text: 'a team dropped a frame that came by a member which is not in use' },
   CHIMNEY_OFFLOAD_REFUSED: {
     room: 'host',
     text: 'a connection was not offloaded: not offloadable, or refused by the target',

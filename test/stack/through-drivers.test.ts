@@ -1,10 +1,19 @@
 /** What an intermediate driver may do to a running connection, seen from its ends. */
 import { expect, test } from 'vitest';
-import type { Move } from '../../src/host/api.ts';
+import type { Move, TcpHandler } from '../../src/host/api.ts';
 import { PassThrough } from '../../src/im/pass-through.ts';
 import { HandledBy, type PacketTap } from '../../src/trace/trace.ts';
 import { expectNothingHeld, OPEN, settled } from './support.ts';
 import { connectPeers, twoHosts } from './two-hosts.ts';
+
+/** Nobody reads and nobody writes any more. */
+const silent: TcpHandler = {
+  connected() {},
+  data: (_bytes, _at, length) => length,
+  dataDone() {},
+  end() {},
+  closed() {},
+};
 
 test('a driver out of memory gives sends back: the host sends them itself, each byte once [IM-042, IM-043, IM-044]', async () => {
   const hosts = twoHosts({
@@ -83,5 +92,18 @@ test('the switch: data of an offloaded connection goes through the chimney, all 
   expect(spoken()).toEqual(['80 false', '81 false']);
   down.server.endpoint.abort();
   up.server.endpoint.abort();
+  await expectNothingHeld(hosts);
+});
+
+test('a connection whose peer had finished before it was offloaded comes back once it is closed', async () => {
+  const hosts = twoHosts({ server: { intermediates: ['pass-through'] } });
+  const { server, client } = connectPeers(hosts, OPEN, 0, 4, 80, true);
+  hosts.runtime.runUntil(() => server.hasEnded, 5_000_000);
+  server.endpoint.handler = { ...silent, closed: (error) => server.closed(error) };
+  await settled(hosts, server.endpoint.chimney.offload());
+  expect(server.endpoint.info().state).toBe('CLOSE-WAIT');
+  server.endpoint.shutdown();
+  hosts.runtime.runUntil(() => server.closedWith !== undefined, 60_000_000);
+  expect([server.closedWith, client.closedWith]).toEqual([null, null]);
   await expectNothingHeld(hosts);
 });

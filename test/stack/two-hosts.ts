@@ -51,20 +51,23 @@ export function twoHosts(options: TwoHostsOptions = {}): TwoHosts {
     verify: true,
     links: [{ link: wire.b, addresses: ['10.0.0.2/24', 'fd00::2/64'], ...options.client }],
   });
-  const close = async (): Promise<void> => {
-    let isClosed = false;
-    const closing = Promise.all([server.close(), client.close()]).then(() => {
-      isClosed = true;
-    });
-    for (let i = 0; i < 10_000 && !isClosed; i++) {
-      runtime.advance(1000);
-      await Promise.resolve();
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    if (!isClosed) throw new Error('the stacks do not close');
-    await closing;
-  };
+  const close = (): Promise<void> => closeStacks(runtime, [server, client]);
   return { runtime, server, client, wire, close };
+}
+
+/** Closes stacks under virtual time. */
+export async function closeStacks(runtime: VirtualRuntime, stacks: readonly Stack[]): Promise<void> {
+  let isClosed = false;
+  const closing = Promise.all(stacks.map((stack) => stack.close())).then(() => {
+    isClosed = true;
+  });
+  for (let i = 0; i < 10_000 && !isClosed; i++) {
+    runtime.advance(1000);
+    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  if (!isClosed) throw new Error('the stacks do not close');
+  await closing;
 }
 
 /** The byte that stands at `position` of a stream: tells a lost, repeated or foreign byte at once. */
@@ -148,7 +151,7 @@ export class Peer implements TcpHandler {
 
 /** A connection from client to server on which each side sends so many bytes and then ends. */
 export function connectPeers(
-  hosts: TwoHosts,
+  hosts: Pick<TwoHosts, 'server' | 'client'>,
   serverBytes: number,
   clientBytes: number,
   family: 4 | 6 = 4,

@@ -20,6 +20,7 @@ import {
   type NetBufferList,
   netBufferListOver,
 } from '../../state/net-buffer-list.ts';
+import { TcpConnectionState } from '../../state/tcp.ts';
 import { Event } from '../../trace/events.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import type { ChimneyAdapter } from './adapter.ts';
@@ -142,7 +143,8 @@ export class DataPath {
     connection.isDisconnecting = false;
     connection.disconnectDone = true;
     // An orphan has nobody to read for: the host waits for its peer's FIN, and not for ever.
-    if (list.status !== NdisStatus.SUCCESS || connection.peerFinished || connection.endpoint.isOrphan) {
+    const isOver = connection.peerFinished || connection.endpoint.isOrphan || wentDownFinished(connection);
+    if (list.status !== NdisStatus.SUCCESS || isOver) {
       this.#context.moves.requestTakeBack(connection, 'close', null, null);
     }
   }
@@ -313,4 +315,9 @@ export class DataPath {
         break;
     }
   }
+}
+
+/** Whether the peer's FIN had come before it was offloaded: no event will tell of it. The host's record is as it was then. */
+function wentDownFinished(connection: OffloadedConnection): boolean {
+  return !connection.isReleased && connection.endpoint.tcp.state === TcpConnectionState.CLOSE_WAIT;
 }

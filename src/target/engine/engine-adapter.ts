@@ -248,7 +248,9 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     if (engine.isHalted) return;
     // TERM-069: reported; whether connections go up is the host's decision.
     const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
-    engine.ndisM.indicateStatusEx(engine.handle, { statusCode });
+    // Not while an offload is in progress (INIT-052).
+    if (engine.operations.length > 0) engine.enqueue(OperationKind.STATUS, null, statusCode);
+    else engine.ndisM.indicateStatusEx(engine.handle, { statusCode });
   }
 
   writable(): void {
