@@ -8,6 +8,9 @@ import type { Figure } from '../measure.ts';
 import { kernelMissing, kernelProgram } from './kernel/subjects.ts';
 import type { Mode, Running, Subject } from './subject.ts';
 
+/** More than these in one run are worth a word. */
+const RETRANSMISSIONS_NOTED = 500;
+
 /** What a comparison is made of. */
 export interface Plan {
   readonly subjects: readonly Subject[];
@@ -100,6 +103,9 @@ function keep(subject: Subject, mode: Mode, connections: number, load: Load, pla
   const suffix = plan.connections.length > 1 ? ` x${connections}` : '';
   const name = `${subject.name} ${mode}${suffix}`;
   if (load.lost > 0) into.notes.add(`${name}: ${load.lost} of ${load.connections} connections were lost`);
+  if (load.retransmitted > RETRANSMISSIONS_NOTED) {
+    into.notes.add(`${name}: ${load.retransmitted.toLocaleString('en-US')} segments retransmitted by the kernel's end`);
+  }
   const put = (what: string, value: number, unit: string): void => {
     into.figures.push({ name: what, value, unit });
   };

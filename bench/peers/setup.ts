@@ -2,11 +2,24 @@
  * `npm run bench -- --setup`: installs the peers from Debian and builds our drivers of them. Debian and root; what fails is said and does not
  * stop the rest, as a peer that is missing is named in the report.
  */
+import { buildGvisor } from './gvisor/subjects.ts';
 import { kernelMissing } from './kernel/subjects.ts';
+import { buildLwipDebian, buildLwipLarge } from './lwip/subjects.ts';
 import { run, which } from './shell.ts';
 
 /** Debian's names. */
-const PACKAGES = ['gcc', 'iproute2', 'wrk'];
+const PACKAGES = [
+  'dpkg-dev',
+  'gcc',
+  'golang-go',
+  'golang-gvisor-gvisor-dev',
+  'iproute2',
+  'libc6-dev',
+  'liblwip-dev',
+  'passt',
+  'slirp4netns',
+  'wrk',
+];
 
 /** What is built, in this order. */
 const STEPS: readonly { readonly name: string; readonly build: () => void }[] = [
@@ -17,6 +30,9 @@ const STEPS: readonly { readonly name: string; readonly build: () => void }[] = 
       if (why !== null) throw new Error(why);
     },
   },
+  { name: "lwIP, Debian's library", build: buildLwipDebian },
+  { name: 'lwIP, large windows', build: buildLwipLarge },
+  { name: "gVisor's netstack", build: buildGvisor },
 ];
 
 export function setUpPeers(): void {

@@ -1,0 +1,19 @@
+/** gVisor's netstack as a peer: main.go, built with Debian's golang-gvisor-gvisor-dev. */
+import { existsSync } from 'node:fs';
+import { overTun } from '../over-tun.ts';
+import { built, source } from '../places.ts';
+import { run } from '../shell.ts';
+import type { Subject } from '../subject.ts';
+
+const PROGRAM = built('gvisor');
+const SOURCES = '/usr/share/gocode/src/gvisor.dev';
+
+export function buildGvisor(): void {
+  if (!existsSync(SOURCES)) throw new Error('golang-gvisor-gvisor-dev is not installed');
+  run('env', 'GO111MODULE=off', 'GOPATH=/usr/share/gocode', 'go', 'build', '-o', PROGRAM, source('gvisor/main.go'));
+}
+
+export const gvisorSubjects: readonly Subject[] = [
+  overTun('gVisor', 'netstack (Go), virtio-net header, TSO both ways', PROGRAM, true),
+  overTun('gVisor plain', 'netstack with its own link, nothing left to the device', PROGRAM, false),
+];
