@@ -11,6 +11,7 @@ export { FAULTS, type FaultInfo, type FaultyParts, faulty } from './faulty.ts';
 export { AdapterControl, type OffloadSettings, type StackStatistics } from './host/adapter-control.ts';
 export * from './host/api.ts';
 export { AdapterError } from './host/oid-requests.ts';
+export { Capture, type CaptureOptions, type CaptureOutput } from './im/capture.ts';
 export { Filter, type FilterOptions } from './im/filter.ts';
 export type { FilterAction, FilterRule, FilterRuleCount } from './im/filter-verdict.ts';
 export { Impair, type ImpairOptions } from './im/impair.ts';
@@ -50,7 +51,7 @@ export type { StackServer } from './socket/server.ts';
 export type { StackSocket } from './socket/socket.ts';
 export type { StackUdpSocket } from './socket/udp-socket.ts';
 export { createStack, type Held, Stack } from './stack.ts';
-export type { IntermediateChoice } from './stack-drivers.ts';
+export type { CaptureFileOptions, IntermediateChoice } from './stack-drivers.ts';
 export {
   type LinkChoice,
   type StackAdapter,

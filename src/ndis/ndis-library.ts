@@ -10,6 +10,7 @@ import { Adapter, AdapterState } from './adapter.ts';
 import { type LifeLibrary, pauseAdapter, removeAdapter, resetAdapter, restartAdapter } from './adapter-life.ts';
 import { LowerFunctions } from './lower-functions.ts';
 import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
+import type { NdisBindingHandle } from './protocol.ts';
 import { registerMiniport } from './registration.ts';
 import { NdisStatus, ndisStatusName } from './status.ts';
 import type { BindingTap } from './tap.ts';
@@ -141,6 +142,10 @@ export class NdisLibrary extends LowerFunctions {
     return () => {
       adapter.tap = withoutTap(adapter.tap, tap);
     };
+  }
+
+  override observe(binding: NdisBindingHandle, tap: BindingTap): () => void {
+    return this.attachTap(binding.adapterName, tap);
   }
 
   /** Lists of chimney indications and of buffered data that protocols hold, over all adapters: 0 when all is returned. */

@@ -16,6 +16,7 @@ import type {
 import type { NdisOffloadHandle, ProtocolOffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
 import type { NetPnpEventCode } from './status.ts';
+import type { BindingTap } from './tap.ts';
 
 export {
   type BytesConsumed,
@@ -33,7 +34,7 @@ export {
 } from './characteristics.ts';
 export { NdisOffloadHandle, OffloadBlock, type ProtocolOffloadBlock } from './offload-block.ts';
 export { FamilyStatistics } from './offload-statistics.ts';
-export { addressText } from './operation-trace.ts';
+export { addressText, OperationTrace, type OperationTraceOptions } from './operation-trace.ts';
 export {
   DEFAULT_OFFLOAD_PARAMETERS,
   type EncapsulationSetting,
@@ -125,6 +126,12 @@ export interface NdisForProtocol {
   completeNetPnpEvent(binding: NdisBindingHandle, event: NetPnpEvent, status: number): void;
   /** NdisOidRequest: a status, or PENDING and then ProtocolOidRequestComplete. */
   oidRequest(binding: NdisBindingHandle, request: OidRequest): number;
+
+  /**
+   * Seats an observer at a binding: it sees whatever passes between the protocol and the adapter. Several may sit there. Answers a
+   * function that takes it away again. (Chimney's own: the way of the verifier and of captures.)
+   */
+  observe(binding: NdisBindingHandle, tap: BindingTap): () => void;
 
   // Ordinary frames, one NET_BUFFER a list.
   /** NdisSendNetBufferLists: completed by ProtocolSendNetBufferListsComplete, possibly before it returns. */

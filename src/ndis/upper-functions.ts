@@ -18,7 +18,7 @@ import type { OidRequest } from './parameters.ts';
 import type { AdapterAttributes, NdisBindingHandle, NdisForProtocol, NetPnpEvent, ProtocolDriver } from './protocol.ts';
 import { type ProtocolRegistration, registerProtocol, setOptionalHandlers } from './registration.ts';
 import { NdisStatus } from './status.ts';
-import { DataOperation, StateOperation } from './tap.ts';
+import { type BindingTap, DataOperation, StateOperation } from './tap.ts';
 import { BlockWalk } from './walk.ts';
 
 /** Lists in a chain. */
@@ -103,6 +103,8 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
     if (tap !== null) tap.oidRequestDone(request, status);
     return status;
   }
+
+  abstract observe(handle: NdisBindingHandle, tap: BindingTap): () => void;
 
   /** NdisSendNetBufferLists. */
   sendNetBufferLists(handle: NdisBindingHandle, lists: NetBufferList, portNumber: number): void {

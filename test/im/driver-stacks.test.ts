@@ -1,4 +1,4 @@
-/** Stacks of four drivers over an engine, in an order drawn by the seed, while connections move: nothing is lost or changed. */
+/** Stacks of drivers over an engine, in an order drawn by the seed, while connections move: nothing is lost or changed. */
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/base/random.ts';
 import { findingText } from '../../src/contract/finding.ts';
@@ -11,6 +11,7 @@ const DRIVERS: readonly IntermediateChoice[] = [
   { kind: 'filter', rules: [{ match: 'udp port 9', action: 'deny' }] },
   { kind: 'impair', in: { delayUs: 300, loss: 0.01 }, out: { delayUs: 300, loss: 0.01 }, offload: 'pass' },
   { kind: 'filter', rules: [{ match: 'tcp port 82', action: 'upload' }] },
+  { kind: 'capture', write: () => {}, snapLength: 64 },
 ];
 
 function shuffled(random: SeededRandom): IntermediateChoice[] {
@@ -18,7 +19,7 @@ function shuffled(random: SeededRandom): IntermediateChoice[] {
   return DRIVERS.map(() => left.splice(random.nextUint32() % left.length, 1)[0]!);
 }
 
-describe('four drivers between host and target (IM-064)', () => {
+describe('five drivers between host and target (IM-064)', () => {
   test.each([0, 1, 2, 3, 4, 5])('order %i', async (n) => {
     const random = new SeededRandom(`${seed}/${n}`);
     const hosts = twoHosts({
