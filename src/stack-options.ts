@@ -343,7 +343,7 @@ function checkTakeBack(takeBack: unknown): void {
 function checkTcp(tcp: unknown): void {
   if (tcp === undefined) return;
   if (!isObject(tcp)) throw new StackOptionError('tcp', 'an object', tcp);
-  checkKeys(tcp, ['parameters', 'limits', 'receiveBuffer', 'ephemeralPorts', 'orphanUs'], 'tcp.');
+  checkKeys(tcp, ['parameters', 'limits', 'receiveBuffer', 'ephemeralPorts', 'pushUs', 'orphanUs'], 'tcp.');
   const buffer = tcp['receiveBuffer'];
   if (buffer !== undefined && !(Number.isInteger(buffer) && (buffer as number) >= 1 && (buffer as number) <= 1 << 30)) {
     throw new StackOptionError('tcp.receiveBuffer', 'bytes, 1 to 2^30', buffer);

@@ -76,6 +76,11 @@ export interface TcpEndpoint {
   setKeepAlive(on: boolean, idleMs: number, intervalMs?: number, probes?: number): void;
   /** Bytes the handler and the stack together buffer: the receive window's bound. SO_RCVBUF. */
   setReceiveBuffer(bytes: number): void;
+  /**
+   * The handler is offered text once so many bytes are there, or the peer has pushed or finished, or nothing more came for the push
+   * time (500 ms); 0: at once, which is the default. SO_RCVLOWAT.
+   */
+  setReceiveLowWater(bytes: number): void;
   /** Longest time data may stay unacknowledged, milliseconds; 0: the default (R2). RFC 5482's local part. */
   setUserTimeout(ms: number): void;
   /** IPv4 TTL or IPv6 hop limit, 1 to 255. */

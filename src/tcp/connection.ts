@@ -99,8 +99,10 @@ export const Moment = {
   SWS: 3,
   /** 2 MSL. */
   TIME_WAIT: 4,
+  /** Receiver silly-window timer: a window that has opened is told by itself at last (TCP-014). */
+  WINDOW_UPDATE: 5,
   /** Not later than any of the deadlines; may be too early, see `armDeadline`. */
-  SOONEST: 5,
+  SOONEST: 6,
   // 8 to 11: round-trip timing (rtt.ts) and congestion control (congestion/).
   RTT_TIMED_AT: 8,
   RTT_MIN_AT: 9,
@@ -117,7 +119,7 @@ export const Moment = {
 } as const;
 
 /** Moments that are deadlines: [0, this). */
-export const DEADLINES = 5;
+export const DEADLINES = 6;
 
 /** Moments, microseconds on the runtime's clock, as float64 indices relative to the record. */
 export const MOMENT_AT_WORD = 96;

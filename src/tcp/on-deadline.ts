@@ -12,6 +12,7 @@ import { Effect, type Effects } from './effects.ts';
 import { onKeepAliveTimeout } from './keep-alive.ts';
 import { enterClosed, giveUp } from './lifecycle.ts';
 import { type TcpParameters, tickUs } from './parameters.ts';
+import { onWindowUpdateTimeout } from './receive-window.ts';
 import { beginAgain } from './recovery.ts';
 import { backOff, rtoUs } from './rtt.ts';
 import { COUNT_MAX, hasToSend, shiftedRtoUs } from './send-window.ts';
@@ -34,6 +35,7 @@ export function onDeadline(c: TcpConnection, p: TcpParameters, nowUs: number): E
     c.setMode(TcpMode.SWS_OVERRIDE);
     effects |= Effect.TRANSMIT;
   }
+  if (isDue(c, Moment.WINDOW_UPDATE, nowUs)) effects |= onWindowUpdateTimeout(c);
   if (isDue(c, Moment.KEEP_ALIVE, nowUs)) {
     const answer = onKeepAliveTimeout(c, p, nowUs);
     if ((answer & Effect.TIMED_OUT) !== 0) enterClosed(c, p);

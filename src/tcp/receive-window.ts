@@ -3,12 +3,13 @@
  *
  * The right edge never moves left (SHLD-14) and moves right in steps worth a segment: min(half the buffer, MSS) (RFC 9293
  * 3.8.6.2.2 MUST-39). What is offered goes out with the next ACK anyway; a segment of its own is sent for it only when the
- * peer would otherwise wait, or when much has become free since.
+ * peer would otherwise wait, when much has become free since, or when the silly-window timer expires.
  */
 
 import { seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
 import { advertisedWindow } from './acceptability.ts';
-import { type TcpConnection, TcpMode } from './connection.ts';
+import { Moment, type TcpConnection, TcpMode } from './connection.ts';
+import { armDeadline, disarmDeadline, isArmed } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
 import { canReceive, releaseReassembly } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
@@ -20,7 +21,7 @@ const WINDOW_FIELD_MAX = 65535;
  * The owner can buffer `freeBytes` more behind RCV.NXT. To be called after text was delivered (contract of Effect.TEXT) and
  * whenever the reader has taken some. TRANSMIT: a window update is due.
  */
-export function setReceiveSpace(c: TcpConnection, p: TcpParameters, freeBytes: number, _nowUs: number): Effects {
+export function setReceiveSpace(c: TcpConnection, p: TcpParameters, freeBytes: number, nowUs: number): Effects {
   c.receiveSpace = freeBytes;
   if (c.reassembly?.isEmpty) releaseReassembly(c, p);
   if (!canReceive(c.state)) return Effect.NONE;
@@ -28,7 +29,20 @@ export function setReceiveSpace(c: TcpConnection, p: TcpParameters, freeBytes: n
   const step = Math.max(1, Math.min(c.initialRcvWnd >> 1, c.localMss));
   if (offer - c.rcvWnd < step) return Effect.NONE;
   c.rcvWnd = offer;
-  if (!isUpdateDue(c)) return Effect.NONE;
+  if (!isUpdateDue(c)) {
+    // TCP-014: what no other segment has told by then, the silly-window timer does.
+    const isToldAnyway = c.ackPending > 0 || c.hasMode(TcpMode.ACK_NOW);
+    if (!isToldAnyway && !isArmed(c, Moment.WINDOW_UPDATE)) armDeadline(c, Moment.WINDOW_UPDATE, nowUs, p.swsUs);
+    return Effect.NONE;
+  }
+  c.setMode(TcpMode.ACK_NOW);
+  return Effect.TRANSMIT;
+}
+
+/** The silly-window timer has expired: the window is told, unless that has happened since. */
+export function onWindowUpdateTimeout(c: TcpConnection): Effects {
+  disarmDeadline(c, Moment.WINDOW_UPDATE);
+  if (!canReceive(c.state) || c.rcvWnd - advertisedWindow(c) < 1 << c.rcvWindScale) return Effect.NONE;
   c.setMode(TcpMode.ACK_NOW);
   return Effect.TRANSMIT;
 }

@@ -51,6 +51,7 @@ export function prepareTransfer(c: TcpConnection, p: TcpParameters, _nowUs: numb
   const isOwed = c.ackPending > 0 || c.dupAcksOwed > 0 || c.hasMode(TcpMode.ACK_NOW) || c.lastAckSent !== c.rcvNxt;
   disarmDeadline(c, Moment.DELAYED_ACK);
   disarmDeadline(c, Moment.SWS);
+  disarmDeadline(c, Moment.WINDOW_UPDATE);
   c.clearMode(TcpMode.SWS_OVERRIDE);
   c.dupAcksOwed = 0;
   if (p.role === 'target') releaseReassembly(c, p);
@@ -113,6 +114,7 @@ export function adopt(
   copyDelegated(c, delegated);
   takeOver(c, p, nowUs);
   // TCP-058 leaves the choice; sending at once keeps a connection going that moves more often than its silly-window timer runs.
+  // (Where there is nothing to send the caller takes it away again.)
   c.setMode(TcpMode.SWS_OVERRIDE);
 }
 

@@ -17,7 +17,9 @@ import { NdisLibrary } from '../../src/ndis/ndis-library.ts';
 import type { NdisOffloadHandle, OffloadBlock } from '../../src/ndis/offload-block.ts';
 import { ndisStatusName, TcpOffloadEventType } from '../../src/ndis/protocol.ts';
 import { DataOperation, IdleTap, type StateOperation } from '../../src/ndis/tap.ts';
+import { forEachBlock } from '../../src/ndis/walk.ts';
 import { copyFromNetBuffer, dataLengthOf, type NetBufferList } from '../../src/state/net-buffer-list.ts';
+import { TcpDelegatedState } from '../../src/state/tcp.ts';
 import type { EngineAdapterOptions } from '../../src/target/engine/engine.ts';
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
 import { Trace } from '../../src/trace/trace.ts';
@@ -231,6 +233,15 @@ export class ChimneyScene {
 
   get handle(): NdisOffloadHandle {
     return this.target.control.connections()[0]!.handle;
+  }
+
+  /** The delegated structure of the connection in a tree; null: it is not in it. */
+  lastDelegated(root: OffloadBlock): TcpDelegatedState | null {
+    let found: TcpDelegatedState | null = null;
+    forEachBlock(root, (block) => {
+      if (block.delegatedState instanceof TcpDelegatedState) found = block.delegatedState;
+    });
+    return found;
   }
 
   /** TCP segments sent on a link since the last look. */

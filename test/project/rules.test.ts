@@ -1,10 +1,13 @@
 /** The rule book, the scanner of citations, the matrix made of both, and the DDI table. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../../scripts/files.ts';
 import { citationsIn, idsIn } from '../../scripts/rules/citations.ts';
 import { ddiEntries } from '../../scripts/rules/ddi.ts';
 import { isMissing, type Matrix, matrixFrom, matrixOf, tallyOf } from '../../scripts/rules/matrix.ts';
 import { matrixJson } from '../../scripts/rules/print.ts';
+import { generatedPages } from '../../scripts/rules.ts';
 import { CHECKERS } from '../../src/contract/checkers.ts';
 import { RULE_BOOK } from '../../src/contract/rule-book.ts';
 
@@ -120,6 +123,14 @@ describe('the matrix', () => {
     ]);
   });
 
+  test('no rule of the contract is without test, checker or reason', () => {
+    expect(
+      matrixOf(root)
+        .states.filter(isMissing)
+        .map((one) => one.rule.id),
+    ).toEqual([]);
+  });
+
   test('every rule that a checker reports counts as checked', () => {
     const checked = new Set(
       matrixOf(root)
@@ -134,4 +145,10 @@ test('every function of the DDI has a door that names it and somebody behind the
   const entries = [...ddiEntries(root).values()];
   expect(entries.length).toBeGreaterThan(60);
   expect(entries.filter((entry) => entry.doors.length === 0 || entry.places.length === 0)).toEqual([]);
+});
+
+test('the generated pages are fresh: npm run rules -- --write', () => {
+  for (const [path, text] of generatedPages(root)) {
+    expect(readFileSync(join(root, path), 'utf8') === text, `${path} is stale`).toBe(true);
+  }
 });

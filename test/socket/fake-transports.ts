@@ -131,6 +131,7 @@ export class FakeEndpoint implements TcpEndpoint {
   setUserTimeout(): void {}
   setHopLimit(): void {}
   setUserPriority(): void {}
+  setReceiveLowWater(): void {}
   setTrafficClass(): void {}
 
   info(): TcpInfo {

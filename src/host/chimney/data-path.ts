@@ -212,6 +212,18 @@ export class DataPath {
       connection.postedReceives++;
       this.#context.ndis.offloadTcpReceive(connection.handle, list);
     }
+    this.#postLowWater(connection);
+  }
+
+  /** An endpoint that collects always has a receive posted, in push mode, of as many bytes as it wants at once. */
+  #postLowWater(connection: OffloadedConnection): void {
+    const { endpoint } = connection;
+    if (!endpoint.isCollecting || connection.postedReceives > 0 || connection.peerFinished) return;
+    if (connection.wantsTerminate) return;
+    const list = netBufferListOver(new Uint8Array(endpoint.lowWater));
+    list.protocolReserved2 = connection;
+    connection.postedReceives++;
+    this.#context.ndis.offloadTcpReceive(connection.handle, list);
   }
 
   /** ProtocolTcpOffloadReceiveComplete. */
@@ -231,6 +243,8 @@ export class DataPath {
         if (taken < bytes) endpoint.restoreUnread(buffer, taken, bytes - taken);
         endpoint.deliverDone();
       }
+      // (Without bytes: the end of the stream, behind which there is nothing to be posted for.)
+      if (bytes > 0 && connection.endpoint.isCollecting) this.readable(connection);
       list = next;
     }
   }

@@ -44,4 +44,6 @@ export const EndpointFlag = {
   SENDS_DONE_DUE: 262144,
   /** An acceptable segment of it came with IPv4 options: only the host can process them (INIT-073). */
   IP_OPTIONS: 524288,
+  /** Received text is collected before it is offered. */
+  COLLECTS: 1048576,
 } as const;

@@ -57,6 +57,16 @@ export function setReceiveBuffer(endpoint: HostEndpoint, bytes: number): void {
   if (endpoint.location === 'host') transport.openWindow(endpoint, transport.runtime.nowUs());
 }
 
+/** SO_RCVLOWAT. */
+export function setReceiveLowWater(endpoint: HostEndpoint, bytes: number): void {
+  if ((endpoint.flags & (EndpointFlag.RELEASED | EndpointFlag.CLOSED_DUE)) !== 0) return;
+  const { transport } = endpoint;
+  transport.collecting.set(endpoint, clamp(bytes, 0, RECEIVE_BUFFER_MAX));
+  // What waits may be enough by now.
+  if (endpoint.location === 'host') endpoint.collected(false);
+  else transport.chimney.readable(endpoint);
+}
+
 /** Longest time data may stay unacknowledged (MaxRT): R2 as a time. RFC 9293 MUST-21. Infinity: for ever. */
 export function setUserTimeout(endpoint: HostEndpoint, ms: number): void {
   const cached = begin(endpoint);

@@ -10,7 +10,7 @@ import { Effect, type Effects } from '../../tcp/effects.ts';
 import { releaseIdle } from '../../tcp/lifecycle.ts';
 import { abort as engineAbort } from '../../tcp/on-send.ts';
 import { Event } from '../../trace/events.ts';
-import type { TcpSegment } from '../../wire/tcp-segment.ts';
+import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
 import type { TransportErrorCode } from '../api.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
@@ -83,6 +83,7 @@ function deliverText(t: TcpTransport, endpoint: HostEndpoint, seg: TcpSegment, n
     endpoint.deliver(piece.bytes, piece.at, piece.length);
   }
   if (!isLive(endpoint)) return;
+  if (endpoint.isCollecting) endpoint.collected((seg.flags & TcpFlag.PSH) !== 0);
   t.openWindow(endpoint, nowUs);
 }
 

@@ -180,6 +180,10 @@ export class HostEndpoint implements TcpEndpoint {
     options.setReceiveBuffer(this, bytes);
   }
 
+  setReceiveLowWater(bytes: number): void {
+    options.setReceiveLowWater(this, bytes);
+  }
+
   setUserTimeout(ms: number): void {
     options.setUserTimeout(this, ms);
   }
@@ -233,7 +237,8 @@ export class HostEndpoint implements TcpEndpoint {
       return length;
     }
     let taken = 0;
-    if (this.isReadable) taken = this.#offer(bytes, at, length);
+    const isHeldBack = this.isCollecting && this.location === 'host';
+    if (this.isReadable && !isHeldBack) taken = this.#offer(bytes, at, length);
     const isHost = this.location === 'host';
     this.bytesReceived += isHost ? length : taken;
     if (taken < length && isHost && (this.flags & GONE) === 0) {
@@ -242,6 +247,31 @@ export class HostEndpoint implements TcpEndpoint {
     }
     if (isHost) this.transport.countBytes(this);
     return taken;
+  }
+
+  /** Whether the handler wants text in larger pieces than it comes in. */
+  get isCollecting(): boolean {
+    return (this.flags & EndpointFlag.COLLECTS) !== 0;
+  }
+
+  /** Bytes a receive is to be posted for, for a target to collect them; 0: none. */
+  get lowWater(): number {
+    return this.isCollecting ? this.transport.collecting.lowWaterOf(this) : 0;
+  }
+
+  /** More text waits than before, the last of it pushed by the peer or not: it is offered, or the push timer begins anew. */
+  collected(isPush: boolean): void {
+    if (this.unread === null || (this.flags & (EndpointFlag.REFUSED | EndpointFlag.RELEASED)) !== 0) return;
+    if (isPush || !this.isCollecting || this.unread.length >= this.lowWater) this.push();
+    else this.transport.collecting.start(this);
+  }
+
+  /** What waits is offered on the next turn, however little it is. */
+  push(): void {
+    this.transport.collecting.stop(this);
+    if (this.unread === null || this.location !== 'host') return;
+    this.flags |= EndpointFlag.READ_DUE;
+    this.transport.turnSoon(this);
   }
 
   /** Tells the handler that the batch is over, if it was offered anything. */
@@ -254,6 +284,7 @@ export class HostEndpoint implements TcpEndpoint {
   /** The peer's FIN is next in order: `end` follows once the handler has taken all text. EVT: TcpIndicateDisconnect. */
   peerFinished(): void {
     this.flags |= EndpointFlag.FIN_RECEIVED;
+    if (this.isCollecting) this.push();
     this.tellEnd();
   }
 
@@ -291,6 +322,11 @@ export class HostEndpoint implements TcpEndpoint {
     if (length === 0 || (this.flags & (GONE | EndpointFlag.DISCARD)) !== 0) return;
     this.unread ??= new UnreadQueue(this.transport.chunks);
     this.unread.append(bytes, at, length);
+    // TERM-079. At any other place what the target gave is offered at once: it has done the collecting.
+    if (this.isCollecting && this.location !== 'target' && this.unread.length < this.lowWater) {
+      this.transport.collecting.start(this);
+      return;
+    }
     this.flags |= EndpointFlag.READ_DUE;
     this.transport.turnSoon(this);
   }
@@ -310,6 +346,8 @@ export class HostEndpoint implements TcpEndpoint {
 
   /** Takes it off the host path: no deadline, no sending. The caller then sets `location`. */
   suspend(): void {
+    // INIT-076: the text that it waited with goes along, and the target has a push timer of its own.
+    this.transport.collecting.stop(this);
     this.transport.disarm(this);
     this.flags &= ~EndpointFlag.SEND_DUE;
   }

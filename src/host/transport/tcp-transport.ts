@@ -36,6 +36,7 @@ import type { IpLayer } from '../path/ip-layer.ts';
 import type { IcmpError, Interface, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
 import { BindTable } from './bind-table.ts';
 import { type ChimneyPort, NO_CHIMNEY } from './chimney-port.ts';
+import { Collecting, PUSH_US_DEFAULT } from './collecting.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import { EphemeralPorts } from './ports.ts';
 import * as effectsOf from './tcp-effects.ts';
@@ -83,6 +84,8 @@ export interface TcpOptions {
   readonly receiveBuffer?: number;
   /** Range of ephemeral ports, both ends included. */
   readonly ephemeralPorts?: { readonly first: number; readonly last: number };
+  /** Push timer: how long text that is to be collected waits for more, microseconds. Default 500 ms. */
+  readonly pushUs?: number;
   /** How long a connection that its application closed waits for the peer's FIN; microseconds. */
   readonly orphanUs?: number;
 }
@@ -114,6 +117,7 @@ export class TcpTransport implements UpperProtocol {
   readonly writes: WritePool = new WritePool();
   readonly chunks: ChunkPool = new ChunkPool();
   readonly turn: Turn;
+  readonly collecting: Collecting;
   readonly resting: Resting;
   /** Half-open connections of all listeners. */
   halfOpenCount = 0;
@@ -144,6 +148,7 @@ export class TcpTransport implements UpperProtocol {
     const range = options.ephemeralPorts;
     this.ports = new EphemeralPorts(runtime.random, range?.first, range?.last);
     this.turn = new Turn(runtime, this);
+    this.collecting = new Collecting(runtime, options.pushUs ?? PUSH_US_DEFAULT);
     this.resting = new Resting(this, options.orphanUs);
     this.#timer = runtime.timer((nowUs) => this.#onTimer(nowUs));
     const buffer = new ArrayBuffer(RECORD_WORDS * 4);
@@ -356,6 +361,7 @@ export class TcpTransport implements UpperProtocol {
     if ((endpoint.flags & EndpointFlag.RELEASED) !== 0) return;
     this.disarm(endpoint);
     this.turn.forget(endpoint);
+    if (endpoint.isCollecting) this.collecting.forget(endpoint);
     this.forgetHalfOpen(endpoint);
     this.resting.remove(endpoint);
     this.chimney.released(endpoint);

@@ -14,7 +14,7 @@ import {
   type TcpConstState,
   type TcpDelegatedState,
 } from '../../state/tcp.ts';
-import { PrivateWord, type TcpConnection } from '../../tcp/connection.ts';
+import { PrivateWord, type TcpConnection, TcpMode } from '../../tcp/connection.ts';
 import { onPathMtu } from '../../tcp/icmp.ts';
 import { adopt, restoreSendData } from '../../tcp/transfer.ts';
 import { writeAddressWords } from '../../wire/ip-address.ts';
@@ -88,6 +88,7 @@ function take(
   c.owner = ctx;
   // SndUna is the first byte of the first list (SEND-034). No chain: head and tail mean nothing (INIT-068).
   if (block.netBufferListChain !== null) restoreSendData(c, engine.parameters, block.netBufferListChain);
+  else c.clearMode(TcpMode.SWS_OVERRIDE);
   copyBuffered(engine, ctx, delegated.bufferedData);
   noteFin(ctx);
   ctx.backlog = optimalBacklog(ctx);
