@@ -7,14 +7,17 @@
  */
 
 import {
+  type AdapterAttributes,
   NDIS_OBJECT_TYPE_DEFAULT,
   NdisEncapsulation,
   NdisStatus,
   OffloadParameter,
   type OffloadParameters,
   type TcpConnectionOffload,
+  type TcpConnectionOffloadParameters,
 } from '../../ndis/miniport.ts';
-import { type Engine, OperationKind } from './engine.ts';
+import type { Capacity } from './capacity.ts';
+import { OperationKind } from './engine.ts';
 
 /** Size of NDIS_TCP_CONNECTION_OFFLOAD, bytes. */
 const TCP_CONNECTION_OFFLOAD_SIZE = 24;
@@ -25,14 +28,25 @@ export interface Administration {
   ip6: boolean;
 }
 
+/** Whose configuration this is: the engine target, or the driver half of the worker target. */
+export interface Configurable {
+  readonly attributes: AdapterAttributes;
+  readonly administration: Administration;
+  readonly capacity: Capacity;
+  readonly tunables: TcpConnectionOffloadParameters;
+  readonly isHalted: boolean;
+  /** Queues a status indication. */
+  enqueue(kind: typeof OperationKind.STATUS, root: null, statusCode: number): void;
+}
+
 /** Encapsulations that the medium has. */
-function encapsulationsOf(engine: Engine): number {
+function encapsulationsOf(engine: Configurable): number {
   if (engine.attributes.medium === 'ip') return NdisEncapsulation.NULL;
   return NdisEncapsulation.IEEE_802_3 | NdisEncapsulation.IEEE_802_3_P_AND_Q;
 }
 
 /** Whether objects of a family may be offloaded now. */
-export function takesFamily(engine: Engine, family: 4 | 6): boolean {
+export function takesFamily(engine: Configurable, family: 4 | 6): boolean {
   const { administration, tunables } = engine;
   if (!(family === 4 ? administration.ip4 : administration.ip6)) return false;
   const setting = family === 4 ? tunables.encapsulation.ipv4 : tunables.encapsulation.ipv6;
@@ -40,18 +54,18 @@ export function takesFamily(engine: Engine, family: 4 | 6): boolean {
 }
 
 /** Whether frames of offloaded connections may carry tags. */
-export function allowsTags(engine: Engine): boolean {
+export function allowsTags(engine: Configurable): boolean {
   const { ipv4, ipv6 } = engine.tunables.encapsulation;
   return ((ipv4.types | ipv6.types) & NdisEncapsulation.IEEE_802_3_P_AND_Q) !== 0;
 }
 
 /** OID_TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES: what there is, whatever is allowed. */
-export function hardwareCapabilities(engine: Engine): TcpConnectionOffload {
+export function hardwareCapabilities(engine: Configurable): TcpConnectionOffload {
   return describe(engine, encapsulationsOf(engine), true, true);
 }
 
 /** OID_TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG: what of it is in force. */
-export function currentConfig(engine: Engine): TcpConnectionOffload {
+export function currentConfig(engine: Configurable): TcpConnectionOffload {
   const { ipv4, ipv6 } = engine.tunables.encapsulation;
   const ip4 = takesFamily(engine, 4);
   const ip6 = takesFamily(engine, 6);
@@ -59,7 +73,7 @@ export function currentConfig(engine: Engine): TcpConnectionOffload {
   return describe(engine, used, ip4, ip6);
 }
 
-function describe(engine: Engine, encapsulation: number, ip4: boolean, ip6: boolean): TcpConnectionOffload {
+function describe(engine: Configurable, encapsulation: number, ip4: boolean, ip6: boolean): TcpConnectionOffload {
   return {
     header: { type: NDIS_OBJECT_TYPE_DEFAULT, revision: 1, size: TCP_CONNECTION_OFFLOAD_SIZE },
     encapsulation,
@@ -72,7 +86,7 @@ function describe(engine: Engine, encapsulation: number, ip4: boolean, ip6: bool
 }
 
 /** OID_TCP_OFFLOAD_PARAMETERS, set. */
-export function setOffloadParameters(engine: Engine, information: unknown): number {
+export function setOffloadParameters(engine: Configurable, information: unknown): number {
   if (!areParameters(information)) return NdisStatus.INVALID_PARAMETER;
   changeConfiguration(engine, () => {
     const { administration } = engine;
@@ -83,7 +97,7 @@ export function setOffloadParameters(engine: Engine, information: unknown): numb
 }
 
 /** Does `change`; indicates NDIS_STATUS_TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG if it made a difference. */
-export function changeConfiguration(engine: Engine, change: () => void): void {
+export function changeConfiguration(engine: Configurable, change: () => void): void {
   const before = fingerprint(currentConfig(engine));
   change();
   if (fingerprint(currentConfig(engine)) === before || engine.isHalted) return;

@@ -149,6 +149,9 @@ export class TcpContext extends ConnectionFlags {
   /** When the push timer expires, µs; NEVER. */
   pushAtUs: number = Number.POSITIVE_INFINITY;
 
+  /** Bytes that were indicated and are not taken yet, where an indication says nothing about that; they narrow the window. */
+  unreadBytes = 0;
+
   // Sending.
   /** A graceful disconnect that is not complete. */
   disconnect: NetBufferList | null = null;
@@ -187,6 +190,11 @@ export class TcpContext extends ConnectionFlags {
   /** RcvIndicationSize, bytes; 0: as much as there is. */
   get rcvIndicationSize(): number {
     return this.tcp.words[this.tcp.base + TcpWord.RCV_INDICATION_SIZE]!;
+  }
+
+  /** The RSS hash that the host supplied. */
+  get hashValue(): number {
+    return this.tcp.words[this.tcp.base + TcpWord.HASH_VALUE]! >>> 0;
   }
 
   /** Whether it, or what it hangs on, was invalidated: nothing is sent (INV-006). */

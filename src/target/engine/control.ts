@@ -12,7 +12,6 @@ import { changeConfiguration } from './configuration.ts';
 import { Standing, type TcpContext } from './contexts.ts';
 import { type Engine, OperationKind } from './engine.ts';
 import { isHalfClosed, optimalBacklog, requestUpload } from './events.ts';
-import { currentlyEstablished } from './oids.ts';
 
 /** An offloaded connection, for people. */
 export interface OffloadedConnection {
@@ -137,8 +136,8 @@ export class EngineControl {
     return {
       ip4: engine.statistics4.ip(),
       ip6: engine.statistics6.ip(),
-      tcp4: engine.statistics4.tcp(currentlyEstablished(engine, 4)),
-      tcp6: engine.statistics6.tcp(currentlyEstablished(engine, 6)),
+      tcp4: engine.statistics4.tcp(engine.establishedCount(4)),
+      tcp6: engine.statistics6.tcp(engine.establishedCount(6)),
     };
   }
 

@@ -9,12 +9,9 @@
 import { NEVER } from '../../base/runtime.ts';
 import { NdisStatus } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
-import { TcpWord } from '../../state/tcp.ts';
-import { setReceiveSpace } from '../../tcp/receive-window.ts';
-import { Due, Standing, type TcpContext } from './contexts.ts';
-import { applyEffects } from './effects.ts';
-import type { Engine } from './engine.ts';
+import { Due, Standing } from './contexts.ts';
 import { raiseDisconnect } from './events.ts';
+import type { Receiver, ReceiverHost } from './receiver.ts';
 import {
   completeRequests,
   fillRequests,
@@ -26,15 +23,10 @@ import {
   startPushTimer,
 } from './requests.ts';
 
-/** Whether there is room for `bytes` more bytes of a connection, in its requests and in the pool. */
-export function hasRoom(engine: Engine, ctx: TcpContext, bytes: number): boolean {
-  return bytes <= engine.pool.freeBytes + (ctx.buffered.length === 0 ? ctx.requestedBytes : 0);
-}
-
 /** In-order text: placed or buffered now, delivered at the end of the batch. `isPush`: its segment had PSH. */
-export function acceptText(
-  engine: Engine,
-  ctx: TcpContext,
+export function acceptText<C extends Receiver>(
+  engine: ReceiverHost<C>,
+  ctx: C,
   bytes: Uint8Array,
   at: number,
   length: number,
@@ -47,21 +39,22 @@ export function acceptText(
     if (placed === length) afterPlacing(engine, ctx, isPush, nowUs);
   }
   if (placed < length) {
+    const wasPushed = engine.keepsPush && ctx.buffered.length > 0 && ctx.isBufferedPushed;
     engine.pool.append(ctx.buffered, bytes, at + placed, length - placed);
-    ctx.isBufferedPushed = isPush;
+    ctx.isBufferedPushed = isPush || wasPushed;
   }
   engine.mark(ctx, Due.DELIVER);
 }
 
 /** All data was placed: what becomes of a request that is partly full (steps 6 to 9). */
-function afterPlacing(engine: Engine, ctx: TcpContext, isPush: boolean, nowUs: number): void {
+function afterPlacing<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, isPush: boolean, nowUs: number): void {
   if (!isPushable(ctx)) return;
   if (isPush) finishRequest(ctx, NdisStatus.SUCCESS);
   else startPushTimer(engine, ctx, nowUs);
 }
 
 /** MiniportTcpOffloadReceive: requests are queued; what follows from them is done in the turn. */
-export function postRequests(engine: Engine, ctx: TcpContext, lists: NetBufferList): void {
+export function postRequests<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, lists: NetBufferList): void {
   queueRequests(engine, ctx, lists, engine.runtime.nowUs());
   ctx.isRefused = false;
   ctx.isRestHeld = false;
@@ -69,7 +62,7 @@ export function postRequests(engine: Engine, ctx: TcpContext, lists: NetBufferLi
 }
 
 /** The push timer has expired (RECV-045 to RECV-047). */
-export function onPushTimer(engine: Engine, ctx: TcpContext): void {
+export function onPushTimer<C extends Receiver>(engine: ReceiverHost<C>, ctx: C): void {
   ctx.pushAtUs = NEVER;
   if (!isPushable(ctx)) return;
   finishRequest(ctx, NdisStatus.SUCCESS);
@@ -77,7 +70,7 @@ export function onPushTimer(engine: Engine, ctx: TcpContext): void {
 }
 
 /** Runs the algorithm to one of its exits (RECV-018), then opens the window by what was taken. */
-export function deliver(engine: Engine, ctx: TcpContext, nowUs: number): void {
+export function deliver<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, nowUs: number): void {
   if (ctx.isDelivering || ctx.isInitiating) return;
   ctx.isDelivering = true;
   try {
@@ -88,19 +81,19 @@ export function deliver(engine: Engine, ctx: TcpContext, nowUs: number): void {
     ctx.isDelivering = false;
   }
   if (ctx.standing === Standing.NORMAL) {
-    updateReceiveSpace(engine, ctx, nowUs);
+    engine.onDelivered(ctx, nowUs);
     indicateFin(engine, ctx);
   }
 }
 
 /** Whether requests are only given back: nothing more will be delivered by them. */
-function answersPosts(ctx: TcpContext): boolean {
+function answersPosts(ctx: Receiver): boolean {
   finishRefusedPosts(ctx);
   return ctx.standing !== Standing.NORMAL || ctx.isDisconnectIndicated;
 }
 
 /** Gives requests their status where data can no longer follow (RECV-063 to RECV-065). */
-function finishRefusedPosts(ctx: TcpContext): void {
+function finishRefusedPosts(ctx: Receiver): void {
   if (ctx.firstRequest === null) return;
   if (ctx.standing === Standing.ABORTED) {
     finishAllRequests(ctx, NdisStatus.REQUEST_ABORTED, NdisStatus.REQUEST_ABORTED);
@@ -114,12 +107,12 @@ function finishRefusedPosts(ctx: TcpContext): void {
  * Requests go back because the connection is being uploaded. One that is partly full in push mode is a good completion; in
  * nonpush mode it must not look like one (RECV-053) and its bytes are told by the count.
  */
-export function returnRequests(ctx: TcpContext): void {
+export function returnRequests(ctx: Receiver): void {
   if (isPushable(ctx)) finishRequest(ctx, NdisStatus.SUCCESS);
   finishAllRequests(ctx, NdisStatus.UPLOAD_IN_PROGRESS, NdisStatus.UPLOAD_IN_PROGRESS);
 }
 
-function runAlgorithm(engine: Engine, ctx: TcpContext, nowUs: number): void {
+function runAlgorithm<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, nowUs: number): void {
   for (;;) {
     finishFullRequests(ctx);
     placeBuffered(engine, ctx, nowUs);
@@ -132,7 +125,7 @@ function runAlgorithm(engine: Engine, ctx: TcpContext, nowUs: number): void {
 }
 
 /** (A): buffered data goes into requests, oldest first. */
-function placeBuffered(engine: Engine, ctx: TcpContext, nowUs: number): void {
+function placeBuffered<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, nowUs: number): void {
   if (ctx.buffered.length === 0 || ctx.firstRequest === null) return;
   while (ctx.buffered.first !== null && ctx.firstRequest !== null) {
     const mdl = ctx.buffered.first;
@@ -143,24 +136,24 @@ function placeBuffered(engine: Engine, ctx: TcpContext, nowUs: number): void {
 }
 
 /** After the peer's FIN, once all data is placed, nothing will fill what is left: it is completed with what it has. */
-function finishAtEnd(ctx: TcpContext): void {
+function finishAtEnd(ctx: Receiver): void {
   if (ctx.isFinReceived && ctx.buffered.length === 0) {
     finishAllRequests(ctx, NdisStatus.SUCCESS, NdisStatus.SUCCESS);
   }
 }
 
 /** (B): one stand-alone list (RECV-069) with as much data as the connection wants at once. */
-function indicate(engine: Engine, ctx: TcpContext): void {
-  const { pool, work } = engine;
+function indicate<C extends Receiver>(engine: ReceiverHost<C>, ctx: C): void {
+  const { pool, consumed: taken } = engine;
   const preferred = ctx.rcvIndicationSize;
   const isCut = preferred > 0 && preferred < ctx.buffered.length;
   const list = pool.detach(ctx.buffered, isCut ? preferred : ctx.buffered.length);
   const length = list.firstNetBuffer!.dataLength;
-  list.hashValue = ctx.tcp.words[ctx.tcp.base + TcpWord.HASH_VALUE]! >>> 0;
-  work.consumed.value = 0;
+  list.hashValue = ctx.hashValue;
+  taken.value = 0;
   engine.hasIndicated = true;
-  const status = engine.ndis.tcpOffloadReceiveHandler(ctx.handle, list, NdisStatus.SUCCESS, work.consumed);
-  const consumed = work.consumed.value;
+  const status = engine.ndis.tcpOffloadReceiveHandler(ctx.handle, list, NdisStatus.SUCCESS, taken);
+  const consumed = taken.value;
   if (status === NdisStatus.SUCCESS) {
     // The list is the host's now and may be back already. What was cut off waits one turn for a request to be posted.
     if (isCut && ctx.firstRequest === null) holdRest(engine, ctx);
@@ -174,14 +167,14 @@ function indicate(engine: Engine, ctx: TcpContext): void {
   ctx.isRefused = ctx.firstRequest === null;
 }
 
-function holdRest(engine: Engine, ctx: TcpContext): void {
+function holdRest<C extends Receiver>(engine: ReceiverHost<C>, ctx: C): void {
   ctx.isRestHeld = true;
   engine.later.push(ctx);
   engine.schedule();
 }
 
 /** The turn after: nobody posted, so the rest is indicated. */
-export function releaseHeldRests(engine: Engine): void {
+export function releaseHeldRests<C extends Receiver>(engine: ReceiverHost<C>): void {
   if (engine.later.length === 0) return;
   const later = engine.later;
   engine.later = [];
@@ -192,31 +185,8 @@ export function releaseHeldRests(engine: Engine): void {
 }
 
 /** TcpIndicateDisconnect, once all data before the FIN was taken (DISC-035). */
-function indicateFin(engine: Engine, ctx: TcpContext): void {
+function indicateFin<C extends Receiver>(engine: ReceiverHost<C>, ctx: C): void {
   if (!ctx.isFinReceived || ctx.isDisconnectIndicated || ctx.buffered.length > 0 || ctx.firstDone !== null) return;
   ctx.isDisconnectIndicated = true;
   raiseDisconnect(engine, ctx);
-}
-
-/** Tells the engine how much can be buffered now: what InitialRcvWnd and the pool allow, less what is not taken. */
-export function updateReceiveSpace(engine: Engine, ctx: TcpContext, nowUs: number): void {
-  const wanted = ctx.tcp.initialRcvWnd - ctx.buffered.length;
-  const there = engine.pool.freeBytes + ctx.requestedBytes;
-  if (there < wanted && !ctx.isStarved) {
-    ctx.isStarved = true;
-    engine.starved.push(ctx);
-  }
-  const space = Math.max(0, wanted < there ? wanted : there);
-  applyEffects(engine, ctx, setReceiveSpace(ctx.tcp, engine.parameters, space, nowUs), nowUs);
-}
-
-/** Memory came back: windows that the pool held down may open again. */
-export function feedStarved(engine: Engine): void {
-  if (engine.starved.length === 0) return;
-  const starved = engine.starved;
-  engine.starved = [];
-  for (const ctx of starved) {
-    ctx.isStarved = false;
-    if (ctx.standing === Standing.NORMAL) engine.markSoon(ctx, Due.DELIVER);
-  }
 }

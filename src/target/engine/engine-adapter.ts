@@ -36,6 +36,7 @@ import { postForwards } from './forward.ts';
 import { oidRequest } from './oids.ts';
 import { receiveFrame } from './receive-path.ts';
 import { ReceiveScaling } from './receive-scaling.ts';
+import { updateReceiveSpace } from './receive-space.ts';
 import { postDisconnect, postSends } from './sends.ts';
 import { noteTerminate } from './terminate.ts';
 import { unblock } from './transmit.ts';
@@ -50,7 +51,8 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   readonly hasChimney: boolean = true;
   /** For operators, tests and demos. */
   readonly control: EngineControl;
-  readonly #engine: Engine;
+  /** What its parts share; for drivers that are built on this one. */
+  protected readonly engine: Engine;
   /** NdisMGetOffloadHandlers gave no usable handlers: it runs as a plain NIC (chimney-sequences 1, variant). */
   #isPlain = false;
 
@@ -65,7 +67,8 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
       },
       (nowUs) => onTimer(engine, nowUs),
     );
-    this.#engine = engine;
+    this.engine = engine;
+    engine.onDelivered = (ctx, nowUs) => updateReceiveSpace(engine, ctx, nowUs);
     const queues = Math.max(1, Math.min(RECEIVE_QUEUES_MAX, options.receiveQueues ?? 1));
     if (queues > 1) {
       engine.scaling = new ReceiveScaling(engine, queues, options.wakeQueue ?? null, () => this.#batchDone());
@@ -81,7 +84,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportInitializeEx (CAP-009 to CAP-016). */
   initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number {
-    const engine = this.#engine;
+    const engine = this.engine;
     engine.handle = handle;
     engine.ndisM = ndisM;
     ndisM.setMiniportAttributes(handle, this);
@@ -96,7 +99,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportHaltEx: resolves once the last indicated list is back (RECV-086). */
   haltEx(_context: unknown): void | Promise<void> {
-    const engine = this.#engine;
+    const engine = this.engine;
     engine.isHalted = true;
     engine.timer.disarm();
     engine.outlet.flush(NdisStatus.ADAPTER_REMOVED);
@@ -110,7 +113,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportPause: everything offloaded has been taken back; what is left are lists that the host still holds. */
   pause(_context: unknown): number {
-    const engine = this.#engine;
+    const engine = this.engine;
     engine.isStill = true;
     engine.outlet.flush(NdisStatus.PAUSED);
     if (engine.pool.listsOut === 0) return NdisStatus.SUCCESS;
@@ -120,13 +123,13 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportRestart. */
   restart(_context: unknown): number {
-    this.#engine.isStill = false;
+    this.engine.isStill = false;
     return NdisStatus.SUCCESS;
   }
 
   /** MiniportResetEx: as after initialisation; the host enables the chimney anew (CAP-020). */
   resetEx(_context: unknown): number {
-    const engine = this.#engine;
+    const engine = this.engine;
     assert(engine.connectionCount + engine.paths.size + engine.neighbors.size === 0, 'a reset finds nothing offloaded');
     engine.isEnabled = false;
     engine.isPaused = false;
@@ -137,17 +140,17 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportDevicePnPEventNotifyEx: what is sent from here on is lost; what is offloaded waits for its terminate. */
   devicePnpEventNotifyEx(_context: unknown, event: number): void {
-    if (event === DevicePnpEvent.SURPRISE_REMOVED) this.#engine.outlet.gone();
+    if (event === DevicePnpEvent.SURPRISE_REMOVED) this.engine.outlet.gone();
   }
 
   /** MiniportOidRequest. */
   oidRequest(_context: unknown, request: OidRequest): number {
-    return this.#isPlain ? NdisStatus.NOT_SUPPORTED : oidRequest(this.#engine, request);
+    return this.#isPlain ? NdisStatus.NOT_SUPPORTED : oidRequest(this.engine, request);
   }
 
   /** MiniportSendNetBufferLists. */
   sendNetBufferLists(_context: unknown, lists: NetBufferList, _portNumber: number): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     if (engine.isAsleep) {
       engine.trace.count(Event.TARGET_ASLEEP);
       engine.outlet.giveBack(lists, NdisStatus.LOW_POWER_STATE);
@@ -159,57 +162,57 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportInitiateOffload. */
   initiateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
-    this.#engine.enqueue(OperationKind.INITIATE, offloadBlockList);
+    this.engine.enqueue(OperationKind.INITIATE, offloadBlockList);
   }
 
   /** MiniportTerminateOffload. */
   terminateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
     noteTerminate(offloadBlockList);
-    this.#engine.enqueue(OperationKind.TERMINATE, offloadBlockList);
+    this.engine.enqueue(OperationKind.TERMINATE, offloadBlockList);
   }
 
   /** MiniportUpdateOffload. */
   updateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
-    this.#engine.enqueue(OperationKind.UPDATE, offloadBlockList);
+    this.engine.enqueue(OperationKind.UPDATE, offloadBlockList);
   }
 
   /** MiniportQueryOffload. */
   queryOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
-    this.#engine.enqueue(OperationKind.QUERY, offloadBlockList);
+    this.engine.enqueue(OperationKind.QUERY, offloadBlockList);
   }
 
   /** MiniportInvalidateOffload. */
   invalidateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
-    this.#engine.enqueue(OperationKind.INVALIDATE, offloadBlockList);
+    this.engine.enqueue(OperationKind.INVALIDATE, offloadBlockList);
   }
 
   /** MiniportTcpOffloadSend. */
   tcpOffloadSend(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
-    postSends(this.#engine, liveContext(offloadContext), lists);
+    postSends(this.engine, liveContext(offloadContext), lists);
     return NdisStatus.PENDING;
   }
 
   /** MiniportTcpOffloadReceive. */
   tcpOffloadReceive(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
-    postRequests(this.#engine, liveContext(offloadContext), lists);
+    postRequests(this.engine, liveContext(offloadContext), lists);
     return NdisStatus.PENDING;
   }
 
   /** MiniportTcpOffloadDisconnect. */
   tcpOffloadDisconnect(_context: unknown, offloadContext: unknown, list: NetBufferList, flags: number): number {
-    postDisconnect(this.#engine, liveContext(offloadContext), list, flags);
+    postDisconnect(this.engine, liveContext(offloadContext), list, flags);
     return NdisStatus.PENDING;
   }
 
   /** MiniportTcpOffloadForward. */
   tcpOffloadForward(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
-    postForwards(this.#engine, liveContext(offloadContext), lists);
+    postForwards(this.engine, liveContext(offloadContext), lists);
     return NdisStatus.PENDING;
   }
 
   /** MiniportTcpOffloadReceiveReturn: synchronous, and never fails (RECV-082, RECV-083). */
   tcpOffloadReceiveReturn(_context: unknown, lists: NetBufferList): number {
-    const engine = this.#engine;
+    const engine = this.engine;
     let list: NetBufferList | null = lists;
     while (list !== null) {
       const next: NetBufferList | null = list.next;
@@ -223,7 +226,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   // The link's side.
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     if (engine.isHalted || engine.isStill) return;
     if (engine.isAsleep) engine.trace.count(Event.TARGET_ASLEEP);
     else if (engine.scaling !== null) engine.scaling.receive(bytes, at, length, segmentBytes);
@@ -231,20 +234,20 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   }
 
   receiveDone(): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     // With several queues the batches are theirs.
     if (!engine.isHalted && engine.scaling === null) this.#batchDone();
   }
 
   #batchDone(): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     flush(engine);
     engine.hasIndicated = false;
     engine.indicator.done();
   }
 
   linkState(isUp: boolean): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     if (engine.isHalted) return;
     // TERM-069: reported; whether connections go up is the host's decision.
     const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
@@ -254,7 +257,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   }
 
   writable(): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     if (engine.isHalted || !engine.outlet.writable()) return;
     unblock(engine);
     flush(engine);
@@ -262,7 +265,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   }
 
   removed(): void {
-    const engine = this.#engine;
+    const engine = this.engine;
     if (!engine.isHalted) engine.ndisM.removeMiniport(engine.handle);
   }
 }

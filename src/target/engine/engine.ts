@@ -11,6 +11,7 @@ import { NEVER, type Runtime, type Timer } from '../../base/runtime.ts';
 import type { Link } from '../../link/link.ts';
 import {
   type AdapterAttributes,
+  type BytesConsumed,
   DEFAULT_OFFLOAD_PARAMETERS,
   FamilyStatistics,
   type MiniportOffloadBlock,
@@ -21,6 +22,7 @@ import {
   type TcpConnectionOffloadParameters,
   type TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
+import { TcpConnectionState } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { soonestDeadline } from '../../tcp/deadlines.ts';
 import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
@@ -51,6 +53,8 @@ export interface EngineAdapterOptions {
   readonly capacity?: Partial<Capacity>;
   /** Most bytes of received data held for the host or by it. Default 64 MiB. */
   readonly receivePoolBytes?: number;
+  /** The pool itself, where its memory is shared with another thread. */
+  readonly pool?: ReceivePool;
   /** VLANs of the interface; empty or absent: VLAN 0 (VLAN-008). */
   readonly vlanIds?: readonly number[];
   /** Whether neighbors may bring a source MAC of their own (DlSourceAddress). Default true. */
@@ -159,6 +163,8 @@ export class Engine {
   readonly statistics4: FamilyStatistics = new FamilyStatistics();
   readonly statistics6: FamilyStatistics = new FamilyStatistics();
   readonly work: Work;
+  keepsPush = false;
+  readonly consumed: BytesConsumed = { value: 0 };
   /** Largest IP packet that the link cuts into segments; 0: it leaves nothing to a device. */
   readonly largeSendBytes: number;
   /** IPv4 identification sent last; 0x8000 to 0xffff (SEND-040). */
@@ -181,6 +187,8 @@ export class Engine {
   #isUrgent = false;
   readonly #turn: () => void;
   readonly #urgentTurn: () => void;
+  /** Set by the adapter: see `ReceiverHost`. */
+  onDelivered!: (ctx: TcpContext, nowUs: number) => void;
   /** Resolves MiniportHaltEx once the last indicated list is back. */
   onAllReturned: (() => void) | null = null;
 
@@ -208,7 +216,7 @@ export class Engine {
     this.parameters = tcpParameters({ ...options.tcp, role: 'target' });
     applyTunables(this.tunables, this.parameters);
     this.table = new TcpTable(options.runtime.random.nextUint32());
-    this.pool = new ReceivePool(options.receivePoolBytes ?? RECEIVE_POOL_BYTES_DEFAULT);
+    this.pool = options.pool ?? new ReceivePool(options.receivePoolBytes ?? RECEIVE_POOL_BYTES_DEFAULT);
     this.outlet = new FrameOutlet({
       link: options.link,
       runtime: options.runtime,
@@ -307,6 +315,17 @@ export class Engine {
   /** The context of a record. */
   contextOf(tcp: TcpConnection): TcpContext {
     return tcp.owner as TcpContext;
+  }
+
+  /** Connections of a family in ESTABLISHED or CLOSE_WAIT (STAT-018). */
+  establishedCount(family: number): number {
+    let count = 0;
+    for (const ctx of this.connections()) {
+      if (ctx.path.family !== family) continue;
+      const { state } = ctx.tcp;
+      if (state === TcpConnectionState.ESTABLISHED || state === TcpConnectionState.CLOSE_WAIT) count++;
+    }
+    return count;
   }
 
   /** Every offloaded connection; for operators and gauges, not for the data path. */

@@ -10,6 +10,7 @@ import { TcpConnectionState } from '../../state/tcp.ts';
 import { Event } from '../../trace/events.ts';
 import { Due, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
+import type { Indicator } from './receiver.ts';
 
 /** A backlog event is raised for a change by this factor at least, and this much later than the last (EVT-025). */
 const BACKLOG_FACTOR = 2;
@@ -61,11 +62,11 @@ export function raiseAbort(engine: Engine, ctx: TcpContext): void {
 }
 
 /** TcpIndicateDisconnect. */
-export function raiseDisconnect(engine: Engine, ctx: TcpContext): void {
+export function raiseDisconnect(engine: Indicator, ctx: Pick<TcpContext, 'handle'>): void {
   raise(engine, ctx, TcpOffloadEventType.INDICATE_DISCONNECT, 0);
 }
 
-function raise(engine: Engine, ctx: TcpContext, eventType: number, information: number): void {
+function raise(engine: Indicator, ctx: Pick<TcpContext, 'handle'>, eventType: number, information: number): void {
   engine.hasIndicated = true;
   engine.ndis.tcpOffloadEventHandler(ctx.handle, eventType, information);
 }

@@ -2,21 +2,49 @@
  * MiniportOidRequest: capabilities, tunables, statistics, power (CAP-018 to CAP-036, STAT-001 to STAT-025, PWR-001 to PWR-005).
  */
 
-import { NdisDevicePowerState, NdisStatus, Oid, type OidRequest } from '../../ndis/miniport.ts';
-import { TcpConnectionState } from '../../state/tcp.ts';
+import {
+  type FamilyStatistics,
+  NdisDevicePowerState,
+  type NdisM,
+  type NdisMiniportHandle,
+  NdisStatus,
+  Oid,
+  type OidRequest,
+  type TcpConnectionOffloadParameters,
+} from '../../ndis/miniport.ts';
+import type { TcpParameters } from '../../tcp/parameters.ts';
 import { capabilitiesOf } from './capacity.ts';
 import {
+  type Configurable,
   changeConfiguration,
   currentConfig,
   hardwareCapabilities,
   setOffloadParameters,
   takesFamily,
 } from './configuration.ts';
-import type { Engine } from './engine.ts';
 import { applyTunables, areTunablesValid } from './tunables.ts';
 
+/** Who answers: the engine target, or the driver half of the worker target. */
+export interface OidSubject extends Configurable {
+  readonly allowSourceMac: boolean;
+  readonly supports8021p: boolean;
+  readonly parameters: TcpParameters;
+  tunables: TcpConnectionOffloadParameters;
+  /** The host has set OID_TCP_TASK_OFFLOAD (CAP-022). */
+  isEnabled: boolean;
+  readonly scaling: { set(information: unknown): number } | null;
+  powerState: number;
+  pendingPower: OidRequest | null;
+  readonly connectionCount: number;
+  readonly ndisM: NdisM;
+  readonly handle: NdisMiniportHandle;
+  statistics(family: number): FamilyStatistics;
+  /** Connections of a family in ESTABLISHED or CLOSE_WAIT (STAT-018). */
+  establishedCount(family: number): number;
+}
+
 /** Answers a status; PENDING for a power-down while connections are offloaded. */
-export function oidRequest(engine: Engine, request: OidRequest): number {
+export function oidRequest(engine: OidSubject, request: OidRequest): number {
   switch (request.oid) {
     case Oid.TCP_TASK_OFFLOAD:
       return request.kind === 'query' ? queryCapabilities(engine, request) : enable(engine, request);
@@ -55,7 +83,7 @@ function answer(request: OidRequest, information: unknown): number {
   return NdisStatus.SUCCESS;
 }
 
-function queryCapabilities(engine: Engine, request: OidRequest): number {
+function queryCapabilities(engine: OidSubject, request: OidRequest): number {
   request.information = {
     ...capabilitiesOf(engine.capacity, engine.allowSourceMac, engine.supports8021p),
     ip4: takesFamily(engine, 4),
@@ -65,7 +93,7 @@ function queryCapabilities(engine: Engine, request: OidRequest): number {
 }
 
 /** Set with tunables: the chimney is on (CAP-020, CAP-021). Set with null: off; what is offloaded stays until terminated. */
-function enable(engine: Engine, request: OidRequest): number {
+function enable(engine: OidSubject, request: OidRequest): number {
   if (request.information === null) {
     engine.isEnabled = false;
     return NdisStatus.SUCCESS;
@@ -75,7 +103,7 @@ function enable(engine: Engine, request: OidRequest): number {
   return status;
 }
 
-function setTunables(engine: Engine, information: unknown): number {
+function setTunables(engine: OidSubject, information: unknown): number {
   if (!areTunablesValid(information)) return NdisStatus.INVALID_PARAMETER;
   changeConfiguration(engine, () => {
     engine.tunables = { ...information };
@@ -84,33 +112,22 @@ function setTunables(engine: Engine, information: unknown): number {
   return NdisStatus.SUCCESS;
 }
 
-function ipStatistics(engine: Engine, request: OidRequest, family: number): number {
+function ipStatistics(engine: OidSubject, request: OidRequest, family: number): number {
   const statistics = engine.statistics(family);
   if (request.kind === 'set') statistics.resetIp();
   else request.information = statistics.ip();
   return NdisStatus.SUCCESS;
 }
 
-function tcpStatistics(engine: Engine, request: OidRequest, family: number): number {
+function tcpStatistics(engine: OidSubject, request: OidRequest, family: number): number {
   const statistics = engine.statistics(family);
   if (request.kind === 'set') statistics.resetTcp();
-  else request.information = statistics.tcp(currentlyEstablished(engine, family));
+  else request.information = statistics.tcp(engine.establishedCount(family));
   return NdisStatus.SUCCESS;
 }
 
-/** STAT-018. */
-export function currentlyEstablished(engine: Engine, family: number): number {
-  let count = 0;
-  for (const ctx of engine.connections()) {
-    if (ctx.path.family !== family) continue;
-    const { state } = ctx.tcp;
-    if (state === TcpConnectionState.ESTABLISHED || state === TcpConnectionState.CLOSE_WAIT) count++;
-  }
-  return count;
-}
-
 /** A lower state waits for the last terminate (PWR-002, PWR-003). */
-function setPower(engine: Engine, request: OidRequest): number {
+function setPower(engine: OidSubject, request: OidRequest): number {
   const { D0, D3 } = NdisDevicePowerState;
   const state = request.information;
   if (typeof state !== 'number' || !Number.isInteger(state) || state < D0 || state > D3) {
@@ -124,7 +141,7 @@ function setPower(engine: Engine, request: OidRequest): number {
 }
 
 /** After a terminate: the last one lets a power request that waits be answered (PWR-004). */
-export function answerPendingPower(engine: Engine): void {
+export function answerPendingPower(engine: OidSubject): void {
   const request = engine.pendingPower;
   if (request === null || engine.connectionCount > 0) return;
   engine.pendingPower = null;

@@ -7,17 +7,40 @@
  * Leaves to others: which connection data belongs to, and when it is indicated (delivery.ts).
  */
 
+import { assert } from '../../base/assert.ts';
 import { copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 
-const BLOCK_BYTES = 32 * 1024;
+export const BLOCK_BYTES: number = 32 * 1024;
+/** Copies up to this length are made byte by byte anyway (copyBytes). */
+const LOOP_COPY_MAX = 64;
 
 /** A run of pool memory, filled from the front and freed as a whole. */
 export class PoolBlock {
-  readonly bytes: Uint8Array = new Uint8Array(BLOCK_BYTES);
+  readonly bytes: Uint8Array;
+  /** Its number in its pool, or in the pool of the other thread to which it belongs. */
+  readonly index: number;
+  /** A block of another thread's pool: how many references of that pool are held here. -1: the block is this pool's own. */
+  pieces: number;
   /** MDLs over it, and one for the pool while it is being filled. */
   references = 0;
   /** Bytes filled. */
   used = 0;
+
+  constructor(bytes: Uint8Array, index: number, pieces = -1) {
+    this.bytes = bytes;
+    this.index = index;
+    this.pieces = pieces;
+  }
+}
+
+/** Memory that is shared with another thread, and what is told when blocks of the other's pool are free. */
+export interface SharedBlocks {
+  /** The block's memory; null: a pool that has no shared memory of its own. */
+  readonly own: ((index: number) => Uint8Array) | null;
+  /** The memory of a block of the other thread's pool. */
+  readonly foreign: ((index: number) => Uint8Array) | null;
+  /** Nothing here refers to this block of the other's pool any more; `pieces` references of it go back. */
+  readonly onForeignFree: ((index: number, pieces: number) => void) | null;
 }
 
 /** A descriptor of pool memory. */
@@ -54,6 +77,9 @@ export class BufferedData {
 export class ReceivePool {
   readonly #maxBlocks: number;
   #made = 0;
+  readonly #shared: SharedBlocks | null;
+  readonly #blocks: PoolBlock[] = [];
+  readonly #foreign: PoolBlock[] = [];
   readonly #freeBlocks: PoolBlock[] = [];
   readonly #freeMdls: PoolMdl[] = [];
   readonly #freeLists: PoolList[] = [];
@@ -62,8 +88,9 @@ export class ReceivePool {
   #listsOut = 0;
 
   /** `maxBytes`: the bound; rounded up to a block of 32 KiB. */
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, shared: SharedBlocks | null = null) {
     this.#maxBlocks = Math.max(1, Math.ceil(maxBytes / BLOCK_BYTES));
+    this.#shared = shared;
   }
 
   /** Bytes it can still take. */
@@ -77,7 +104,7 @@ export class ReceivePool {
     return this.#listsOut;
   }
 
-  /** Blocks in which there is data of somebody, here or above. */
+  /** Blocks in which there is data of somebody, here or above; those of another thread's pool are counted there. */
   get blocksHeld(): number {
     const open = this.#open !== null && this.#open.references === 1 ? 1 : 0;
     return this.#made - this.#freeBlocks.length - open;
@@ -94,7 +121,7 @@ export class ReceivePool {
     let left = length;
     data.length += length;
     while (left > 0) {
-      const open = this.#openBlock();
+      const open = this.#openBlock(left > LOOP_COPY_MAX ? bytes.byteOffset + from : -1);
       const room = BLOCK_BYTES - open.used;
       const n = left < room ? left : room;
       copyBytes(bytes, from, n, open.bytes, open.used);
@@ -183,6 +210,42 @@ export class ReceivePool {
     return true;
   }
 
+  /**
+   * A list goes to the other thread: list and MDLs are free again, but the references they had stay with their blocks until
+   * {@link dropReferences}. `tell` learns of each piece.
+   */
+  ship(list: PoolList, tell: (block: number, at: number, length: number) => void): void {
+    let mdl = list.firstNetBuffer!.mdlChain as PoolMdl | null;
+    while (mdl !== null) {
+      const next = mdl.next as PoolMdl | null;
+      tell(mdl.block.index, mdl.byteOffset, mdl.byteCount);
+      mdl.next = null;
+      this.#freeMdls.push(mdl);
+      mdl = next;
+    }
+    this.#giveList(list);
+  }
+
+  /** The other thread has freed so many pieces of a block. */
+  dropReferences(index: number, pieces: number): void {
+    const block = this.#blocks[index];
+    assert(block !== undefined && block.references >= pieces, 'a block has the references that come back');
+    block.references -= pieces - 1;
+    this.#release(block);
+  }
+
+  /** Puts a piece of the other thread's pool behind the data of a connection, without a copy. */
+  adopt(data: BufferedData, index: number, at: number, length: number): void {
+    let block = this.#foreign[index];
+    if (block === undefined) {
+      block = new PoolBlock(this.#shared!.foreign!(index), index, 0);
+      this.#foreign[index] = block;
+    }
+    block.pieces++;
+    this.#link(data, this.#takeMdl(block, at, length));
+    data.length += length;
+  }
+
   /** Leaves everything behind the first `length` bytes in `data`; the MDL in which the cut falls is made into two. */
   #cut(data: BufferedData, length: number): void {
     let mdl = data.first!;
@@ -211,19 +274,24 @@ export class ReceivePool {
     data.last = mdl;
   }
 
-  #openBlock(): PoolBlock {
+  /** `sourceAt`: where the bytes are that will be copied, if there are so many that it matters how they are aligned; else -1. */
+  #openBlock(sourceAt: number): PoolBlock {
     const open = this.#open;
     if (open !== null) {
+      // V8 copies to shared memory byte by byte unless both sides are aligned alike.
+      if (sourceAt >= 0 && this.#shared?.own) open.used += (sourceAt - open.used) & 7;
       if (open.used < BLOCK_BYTES) return open;
       this.#open = null;
       this.#release(open);
     }
     let block = this.#freeBlocks.pop();
     if (block === undefined) {
-      block = new PoolBlock();
-      this.#made++;
+      const index = this.#made++;
+      const own = this.#shared?.own ?? null;
+      block = new PoolBlock(own === null ? new Uint8Array(BLOCK_BYTES) : own(index), index);
+      this.#blocks.push(block);
     }
-    block.used = 0;
+    block.used = sourceAt >= 0 && this.#shared?.own ? sourceAt & 7 : 0;
     block.references = 1;
     this.#open = block;
     return block;
@@ -250,7 +318,13 @@ export class ReceivePool {
     block.references--;
     // A block that is being filled and that nobody refers to any more is filled again from its start.
     if (block.references === 1 && block === this.#open) block.used = 0;
-    if (block.references === 0) this.#freeBlocks.push(block);
+    if (block.references > 0) return;
+    if (block.pieces < 0) this.#freeBlocks.push(block);
+    else {
+      const { pieces } = block;
+      block.pieces = 0;
+      this.#shared!.onForeignFree!(block.index, pieces);
+    }
   }
 
   #giveList(list: PoolList): void {

@@ -8,11 +8,15 @@
 import { NEVER } from '../../base/runtime.ts';
 import { NdisStatus } from '../../ndis/miniport.ts';
 import { advanceNetBufferDataStart, copyIntoNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
-import type { TcpContext } from './contexts.ts';
-import type { Engine } from './engine.ts';
+import type { Receiver, ReceiverHost } from './receiver.ts';
 
 /** Queues a chain of posted requests and starts the push timer for one that came with data in push mode (RECV-050). */
-export function queueRequests(engine: Engine, ctx: TcpContext, lists: NetBufferList, nowUs: number): void {
+export function queueRequests<C extends Receiver>(
+  engine: ReceiverHost<C>,
+  ctx: C,
+  lists: NetBufferList,
+  nowUs: number,
+): void {
   let list: NetBufferList | null = lists;
   while (list !== null) {
     const next: NetBufferList | null = list.next;
@@ -34,7 +38,7 @@ function alreadyIn(list: NetBufferList): number {
 }
 
 /** Copies bytes into requests, oldest first, and finishes those that become full. Answers how many found room. */
-export function fillRequests(ctx: TcpContext, bytes: Uint8Array, at: number, length: number): number {
+export function fillRequests(ctx: Receiver, bytes: Uint8Array, at: number, length: number): number {
   let placed = 0;
   while (placed < length && ctx.firstRequest !== null) {
     const nb = ctx.firstRequest.firstNetBuffer!;
@@ -53,24 +57,24 @@ export function fillRequests(ctx: TcpContext, bytes: Uint8Array, at: number, len
 }
 
 /** Finishes requests at the head that need no data: zero-byte ones (RECV-043) and such as came full. */
-export function finishFullRequests(ctx: TcpContext): void {
+export function finishFullRequests(ctx: Receiver): void {
   while (ctx.firstRequest !== null && ctx.filled >= ctx.firstRequest.firstNetBuffer!.dataLength) {
     finishRequest(ctx, NdisStatus.SUCCESS);
   }
 }
 
 /** Whether the oldest request is partly full and in push mode: there is something to push. */
-export function isPushable(ctx: TcpContext): boolean {
+export function isPushable(ctx: Receiver): boolean {
   return ctx.firstRequest !== null && ctx.filled > 0 && !ctx.firstRequest.tcpReceiveNoPush;
 }
 
 /** TcpPushTicks from now (RECV-051, RECV-055). */
-export function startPushTimer(engine: Engine, ctx: TcpContext, nowUs: number): void {
+export function startPushTimer<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, nowUs: number): void {
   ctx.pushAtUs = nowUs + (engine.tunables.tcpPushTicks * 1_000_000) / engine.tunables.ticksPerSecond;
 }
 
 /** Takes the oldest request out of the queue, does its accounts, and puts it behind the finished ones (RECV-066, RECV-067). */
-export function finishRequest(ctx: TcpContext, status: number): void {
+export function finishRequest(ctx: Receiver, status: number): void {
   const list = ctx.firstRequest!;
   const nb = list.firstNetBuffer!;
   const placed = ctx.filled - alreadyIn(list);
@@ -91,14 +95,14 @@ export function finishRequest(ctx: TcpContext, status: number): void {
 }
 
 /** Finishes all that is queued: what is partly full with `partialStatus`, the others with `status`. */
-export function finishAllRequests(ctx: TcpContext, partialStatus: number, status: number): void {
+export function finishAllRequests(ctx: Receiver, partialStatus: number, status: number): void {
   finishFullRequests(ctx);
   if (ctx.firstRequest !== null && ctx.filled > 0) finishRequest(ctx, partialStatus);
   while (ctx.firstRequest !== null) finishRequest(ctx, status);
 }
 
 /** NdisTcpOffloadReceiveComplete of everything that is finished, in one call. False: nothing was. */
-export function completeRequests(engine: Engine, ctx: TcpContext): boolean {
+export function completeRequests<C extends Receiver>(engine: ReceiverHost<C>, ctx: C): boolean {
   const lists = ctx.firstDone;
   if (lists === null) return false;
   ctx.firstDone = null;

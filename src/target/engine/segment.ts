@@ -11,9 +11,10 @@ import { onSegment } from '../../tcp/on-segment.ts';
 import { Event } from '../../trace/events.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
 import type { TcpContext } from './contexts.ts';
-import { acceptText, hasRoom } from './delivery.ts';
+import { acceptText } from './delivery.ts';
 import { applyEffects } from './effects.ts';
 import type { Engine } from './engine.ts';
+import { hasRoom } from './receive-space.ts';
 
 /** Ends that leave ESTABLISHED or CLOSE_WAIT for CLOSED (STAT-019). */
 const ENDS = Effect.ABORTED | Effect.SYN_IN_ORDER | Effect.TIMED_OUT;

@@ -10,10 +10,10 @@ import type { PathCachedState } from '../../state/path.ts';
 import type { TcpCachedState } from '../../state/tcp.ts';
 import { applyCached } from '../../tcp/transfer.ts';
 import { Due, NeighborContext, PathContext, Standing, TcpContext } from './contexts.ts';
-import { updateReceiveSpace } from './delivery.ts';
 import { applyEffects } from './effects.ts';
 import type { Engine } from './engine.ts';
 import { setHostReachability } from './neighbors.ts';
+import { updateReceiveSpace } from './receive-space.ts';
 import { applyPathMtu } from './take-connection.ts';
 import { setDestination } from './take-object.ts';
 

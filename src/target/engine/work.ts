@@ -3,7 +3,6 @@
  */
 
 import { Gather } from '../../link/link.ts';
-import type { BytesConsumed } from '../../ndis/miniport.ts';
 import { TextPiece } from '../../tcp/text-pool.ts';
 import { EthernetFrame } from '../../wire/ethernet.ts';
 import { Ipv4Header } from '../../wire/ipv4.ts';
@@ -48,8 +47,6 @@ export class Work {
   /** Text that is sent from where it lies. */
   readonly gather: Gather = new Gather();
   readonly run: TextPiece = new TextPiece();
-
-  readonly consumed: BytesConsumed = { value: 0 };
 
   #forwarded: Uint8Array | null = null;
 

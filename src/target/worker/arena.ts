@@ -1,0 +1,114 @@
+/**
+ * The arena: one block of shared memory between the driver half and the NIC half, and where everything in it is.
+ *
+ * A control page of words that both sides look at, a ring each way, and two pools of blocks: received data, filled by the NIC
+ * half, and data to be sent, filled by the driver half. Promises: each word has one writer, but for the two "asleep" words; the
+ * layout follows from four sizes alone, so that both sides compute it. Source: design.md, "Rings and pools are one arena".
+ */
+
+import { BLOCK_BYTES } from '../engine/receive-pool.ts';
+
+/** Sizes of an arena, bytes. */
+export interface ArenaSizes {
+  /** Ring from the NIC half to the driver half; a power of two. */
+  readonly upBytes: number;
+  /** Ring from the driver half to the NIC half; a power of two. */
+  readonly downBytes: number;
+  /** Received data. */
+  readonly receiveBytes: number;
+  /** Data to be sent. */
+  readonly sendBytes: number;
+}
+
+/** Words of the control page, each in a cache line of its own. */
+export const ControlWord = {
+  UP_TAIL: 0,
+  UP_HEAD: 16,
+  DOWN_TAIL: 32,
+  DOWN_HEAD: 48,
+  /** 1: the NIC half waits, and has to be woken. */
+  NIC_ASLEEP: 64,
+  /** 1: the driver half waits, and has to be woken. */
+  DRIVER_ASLEEP: 80,
+  /** Counts the rounds of the NIC half's loop. */
+  HEARTBEAT: 96,
+  /** 1: the NIC half is between two steps: what its records say is whole. */
+  AT_REST: 112,
+  /** 1: the NIC half is to stop. */
+  STOP: 128,
+} as const;
+
+const CONTROL_BYTES = 4096;
+/** Doubles behind the control words: the NIC half's statistics of both families. */
+const STATISTICS_AT = 1024;
+/** Doubles for one family. */
+export const STATISTICS_DOUBLES = 16;
+
+/** Sizes unless told otherwise. */
+export const DEFAULT_SIZES: ArenaSizes = {
+  upBytes: 4 << 20,
+  downBytes: 4 << 20,
+  receiveBytes: 64 << 20,
+  sendBytes: 64 << 20,
+};
+
+/** Views of an arena. */
+export class Arena {
+  readonly buffer: ArrayBufferLike;
+  readonly sizes: ArenaSizes;
+  readonly control: Int32Array;
+  readonly statistics: Float64Array;
+  /** All of it, for bytes. */
+  readonly bytes: Uint8Array;
+  readonly words: Int32Array;
+  readonly upAt: number;
+  readonly downAt: number;
+  readonly #receiveAt: number;
+  readonly #sendAt: number;
+
+  constructor(buffer: ArrayBufferLike, sizes: ArenaSizes) {
+    this.buffer = buffer;
+    this.sizes = sizes;
+    this.control = new Int32Array(buffer, 0, STATISTICS_AT / 4);
+    this.statistics = new Float64Array(buffer, STATISTICS_AT, 2 * STATISTICS_DOUBLES);
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
+    this.upAt = CONTROL_BYTES;
+    this.downAt = this.upAt + sizes.upBytes;
+    this.#receiveAt = this.downAt + sizes.downBytes;
+    this.#sendAt = this.#receiveAt + blocksOf(sizes.receiveBytes) * BLOCK_BYTES;
+  }
+
+  /** A block of the pool of received data. */
+  receiveBlock(index: number): Uint8Array {
+    return new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES);
+  }
+
+  /** A block of the pool of data to be sent. */
+  sendBlock(index: number): Uint8Array {
+    return new Uint8Array(this.buffer, this.#sendAt + index * BLOCK_BYTES, BLOCK_BYTES);
+  }
+}
+
+/** Blocks of a pool of so many bytes; one more than its bound, as aligning may cost a little. */
+function blocksOf(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / BLOCK_BYTES)) + 1;
+}
+
+/** Bytes of a whole arena. Throws RangeError on sizes that cannot be. */
+export function arenaBytes(sizes: ArenaSizes): number {
+  for (const name of ['upBytes', 'downBytes'] as const) {
+    const size = sizes[name];
+    if (!Number.isInteger(size) || size < 4096 || size > 1 << 30 || (size & (size - 1)) !== 0) {
+      throw new RangeError(`${name}: expected a power of two from 4096 to 2^30, got ${size}`);
+    }
+  }
+  for (const name of ['receiveBytes', 'sendBytes'] as const) {
+    const size = sizes[name];
+    if (!Number.isInteger(size) || size < BLOCK_BYTES || size > 2 ** 31) {
+      throw new RangeError(`${name}: expected ${BLOCK_BYTES} to 2^31, got ${size}`);
+    }
+  }
+  const blocks = blocksOf(sizes.receiveBytes) + blocksOf(sizes.sendBytes);
+  return CONTROL_BYTES + sizes.upBytes + sizes.downBytes + blocks * BLOCK_BYTES;
+}

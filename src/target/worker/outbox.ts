@@ -1,0 +1,169 @@
+/**
+ * What one half has to say to the other: records of words, and frames, by way of a ring that may be full.
+ *
+ * Promises: records arrive in the order in which they were made; a full ring makes records wait here, in memory, in their order
+ * (each answers something that was asked or was made of something that is bounded), and frames be refused, as by a full link.
+ * Nothing is allocated per record while the ring has room.
+ */
+
+import { copyBytes } from '../../state/net-buffer-list.ts';
+import type { RingWriter } from './ring.ts';
+
+/** Words kept free for records when a frame is put into the ring. */
+const FRAME_RESERVE_WORDS = 2048;
+
+interface Waiting {
+  readonly type: number;
+  readonly words: Int32Array;
+}
+
+/** The writing side of a half. */
+export class Outbox {
+  readonly #ring: RingWriter;
+  readonly #bytes: Uint8Array;
+  readonly #onDirty: () => void;
+  #record: Int32Array = new Int32Array(256);
+  #type = 0;
+  #length = 0;
+  #waiting: Waiting[] = [];
+
+  /** `bytes`: the memory of the ring's words, as bytes. `onDirty`: there is something to be published. */
+  constructor(ring: RingWriter, bytes: Uint8Array, onDirty: () => void) {
+    this.#ring = ring;
+    this.#bytes = bytes;
+    this.#onDirty = onDirty;
+  }
+
+  /** Whether records wait for room. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  begin(type: number): void {
+    this.#type = type;
+    this.#length = 0;
+  }
+
+  put(word: number): void {
+    if (this.#length === this.#record.length) this.#grow(this.#length + 1);
+    this.#record[this.#length++] = word;
+  }
+
+  /** A number that needs more than 32 bits: two words. */
+  putDouble(value: number): void {
+    SCRATCH_DOUBLE[0] = value;
+    this.put(SCRATCH_WORDS[0]!);
+    this.put(SCRATCH_WORDS[1]!);
+  }
+
+  putWords(words: Int32Array, at: number, count: number): void {
+    for (let i = 0; i < count; i++) this.put(words[at + i]!);
+  }
+
+  /** A string, or anything that JSON can say, as a length and characters. */
+  putJson(value: unknown): void {
+    const text = JSON.stringify(value);
+    this.put(text.length);
+    for (let i = 0; i < text.length; i++) this.put(text.charCodeAt(i));
+  }
+
+  /** The record is complete. */
+  end(): void {
+    this.#onDirty();
+    if (this.#waiting.length === 0 && this.#write(this.#type, this.#record, this.#length)) return;
+    this.#waiting.push({ type: this.#type, words: this.#record.slice(0, this.#length) });
+  }
+
+  /** begin, put for each, end. */
+  say(type: number, a = 0, b = 0, c = 0): void {
+    this.begin(type);
+    this.put(a);
+    this.put(b);
+    this.put(c);
+    this.end();
+  }
+
+  /**
+   * A record of three words, padding, and a frame: `a`, `b`, where the frame starts behind the words (bytes), its length. False:
+   * there is no room.
+   */
+  frame(type: number, a: number, b: number, bytes: Uint8Array, at: number, length: number): boolean {
+    const words = FRAME_WORDS + ((length + 7 + 3) >> 2);
+    if (this.#waiting.length > 0 || this.#ring.freeWords < 2 * words + FRAME_RESERVE_WORDS) return false;
+    const index = this.#ring.reserve(type, words);
+    if (index < 0) return false;
+    this.#onDirty();
+    const base = (index + FRAME_WORDS) << 2;
+    // V8 copies to and from shared memory byte by byte unless both sides are aligned alike.
+    const skip = (bytes.byteOffset + at - base) & 7;
+    const ring = this.#ring.words;
+    ring[index] = a;
+    ring[index + 1] = b;
+    ring[index + 2] = skip;
+    ring[index + 3] = length;
+    copyBytes(bytes, at, length, this.#bytes, base + skip);
+    return true;
+  }
+
+  /** Puts in what waits, as far as there is room, and makes everything visible. */
+  publish(): void {
+    let sent = 0;
+    for (const { type, words } of this.#waiting) {
+      if (!this.#write(type, words, words.length)) break;
+      sent++;
+    }
+    if (sent > 0) this.#waiting.splice(0, sent);
+    this.#ring.publish();
+  }
+
+  #write(type: number, words: Int32Array, length: number): boolean {
+    const index = this.#ring.reserve(type, length);
+    if (index < 0) return false;
+    const ring = this.#ring.words;
+    for (let i = 0; i < length; i++) ring[index + i] = words[i]!;
+    return true;
+  }
+
+  #grow(least: number): void {
+    const larger = new Int32Array(Math.max(least, 2 * this.#record.length));
+    larger.set(this.#record.subarray(0, this.#length));
+    this.#record = larger;
+  }
+}
+
+/** Words before the bytes in the record of a frame. */
+export const FRAME_WORDS = 4;
+
+const SCRATCH_DOUBLE = new Float64Array(1);
+const SCRATCH_WORDS = new Int32Array(SCRATCH_DOUBLE.buffer);
+
+/** Reads the words of a record in their order. */
+export class RecordReader {
+  readonly words: Int32Array;
+  at = 0;
+
+  constructor(words: Int32Array) {
+    this.words = words;
+  }
+
+  next(): number {
+    return this.words[this.at++]!;
+  }
+
+  nextDouble(): number {
+    SCRATCH_WORDS[0] = this.next();
+    SCRATCH_WORDS[1] = this.next();
+    return SCRATCH_DOUBLE[0]!;
+  }
+
+  nextWords(into: Int32Array, at: number, count: number): void {
+    for (let i = 0; i < count; i++) into[at + i] = this.next();
+  }
+
+  nextJson(): unknown {
+    const length = this.next();
+    let text = '';
+    for (let i = 0; i < length; i++) text += String.fromCharCode(this.next());
+    return JSON.parse(text);
+  }
+}
