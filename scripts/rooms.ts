@@ -70,6 +70,12 @@ export const ROOMS: readonly Room[] = [
     outside: 'nothing',
   },
   {
+    name: 'target/worker',
+    mayImport: ['base', 'trace', 'wire', 'state', 'tcp', 'link', 'link/node', 'target', 'ndis'],
+    doors: { ndis: LOWER_DOOR },
+    outside: 'node',
+  },
+  {
     name: 'conformance',
     mayImport: ['base', 'trace', 'wire', 'state', 'link', 'ndis', 'contract'],
     outside: 'nothing',
@@ -238,9 +244,10 @@ function wholeTreeRules(): Rule[] {
     {
       severity: 'error',
       name: 'package-runs-in-a-page',
-      comment: 'whatever the door of the package reaches runs in a browser; devices have a door of their own',
+      comment:
+        'whatever the door of the package reaches runs in a browser; devices and threads have doors of their own',
       from: { path: '^src/index\\.ts$' },
-      to: { path: '^src/link/node/', reachable: true },
+      to: { path: '^src/(?:link/node|target/worker)/', reachable: true },
     },
     {
       severity: 'error',

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { NdisStatus, TcpOffloadEventType } from '../../src/ndis/protocol.ts';
 import { Mdl, NetBuffer, NetBufferList, netBufferListOver } from '../../src/state/net-buffer-list.ts';
 import { bytesOf } from './support/fake-host.ts';
-import { ascii, type Connection, pattern, World } from './support/world.ts';
+import { ascii, type Connection, pattern, subject, World } from './support/world.ts';
 
 const REFUSE = { status: NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED, consumed: 0 };
 
@@ -234,15 +234,16 @@ describe('indication size', () => {
     expect(contents(list!, 6)).toBe('body..');
   });
 
-  test('without a request the rest is indicated in the next turn: it is a hint, nothing gets stuck (RECV-036, STATE-034)', () => {
-    const w = new World();
-    const c = w.offload({ rcvIndicationSize: 4 });
-    c.receive(c.text('abcdefghij'));
-    expect(w.host.takeLog()).toEqual(['indicate 4 SUCCESS']);
-    w.settle();
-    expect(w.host.takeLog()).toEqual(['indicate 4 SUCCESS', 'indicate 2 SUCCESS']);
-    expect(w.host.indicated.map(text).join('')).toBe('abcdefghij');
-  });
+  if (!subject.isApart)
+    test('without a request the rest is indicated in the next turn: it is a hint, nothing gets stuck (RECV-036, STATE-034)', () => {
+      const w = new World();
+      const c = w.offload({ rcvIndicationSize: 4 });
+      c.receive(c.text('abcdefghij'));
+      expect(w.host.takeLog()).toEqual(['indicate 4 SUCCESS']);
+      w.settle();
+      expect(w.host.takeLog()).toEqual(['indicate 4 SUCCESS', 'indicate 2 SUCCESS']);
+      expect(w.host.indicated.map(text).join('')).toBe('abcdefghij');
+    });
 
   test('zero means as much as there is (RECV-089, STATE-035)', () => {
     const { w, c } = world({ mtu: 9000 });
@@ -415,7 +416,8 @@ describe("after the peer's FIN", () => {
     c.postBytes(1);
     w.settle();
     expect(w.host.takeLog()).toEqual(['receive SUCCESS:1', 'event disconnect 0']);
-    expect(w.host.events[0]).toMatchObject({ handle: c.tcp.handle, type: TcpOffloadEventType.INDICATE_DISCONNECT });
+    expect(w.host.events[0]!.handle).toBe(c.tcp.handle);
+    expect(w.host.events[0]!.type).toBe(TcpOffloadEventType.INDICATE_DISCONNECT);
   });
 
   test('a request posted after it is answered INVALID_STATE (RECV-065)', () => {

@@ -233,6 +233,7 @@ describe('invalidate', () => {
     expect(w.host.takeLog()).toEqual(['invalidate complete']);
     const next = new HostObject();
     w.initiate(w.neighborBlock(next, { destination: OTHER_MAC }));
+    w.settle();
     const root = new OffloadBlock(OffloadStateType.NEIGHBOR, next.handle);
     root.dependentBlockList = new OffloadBlock(OffloadStateType.IP4, c.path.handle);
     w.update(root);

@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { EngineAdapter, FAULTS, Filter, faulty, Impair, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
 import type { DriverFactory, Subject, TargetFactory } from 'chimney/conformance';
+import { PairedAdapter } from 'chimney/worker';
 import { UsageError } from '../demo/options.ts';
 
 /** A subject and what to call it. */
@@ -19,6 +20,8 @@ export interface NamedSubject {
 }
 
 const engine: TargetFactory = (environment) => new EngineAdapter(environment);
+/** Both halves of it, beside each other: threads would not let themselves be told who goes on next. */
+const worker: TargetFactory = (environment) => new PairedAdapter(environment);
 const plain: TargetFactory = (environment) => new PlainAdapter(environment);
 const passThrough: DriverFactory = (environment, below, name) => new PassThrough(environment, below, { name });
 /** A filter that has to look at every frame and connection, and lets pass what the scenarios do. */
@@ -29,6 +32,7 @@ const impair: DriverFactory = (environment, below, name) => new Impair(environme
 /** What can be named instead of a file. */
 const OWN: Readonly<Record<string, NamedSubject>> = {
   engine: { name: 'engine', kind: 'target', subject: { target: engine } },
+  worker: { name: 'worker', kind: 'target', subject: { target: worker } },
   plain: { name: 'plain', kind: 'target', subject: { target: plain } },
   'pass-through': driverSubject('pass-through', passThrough),
   filter: driverSubject('filter', filter),

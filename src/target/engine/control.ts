@@ -59,6 +59,9 @@ export interface EngineStatistics {
   readonly tcp6: TcpOffloadStats;
 }
 
+/** What operators can do with any target that has a chimney of ours. */
+export type TargetControl = Pick<EngineControl, keyof EngineControl>;
+
 /** The control object of an engine target. */
 export class EngineControl {
   readonly #engine: Engine;

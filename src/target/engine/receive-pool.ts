@@ -110,6 +110,13 @@ export class ReceivePool {
     return this.#made - this.#freeBlocks.length - open;
   }
 
+  /** Blocks of the other thread's pool in which there is data of somebody here. */
+  get foreignBlocksHeld(): number {
+    let held = 0;
+    for (const block of this.#foreign) if (block !== undefined && block.references > 0) held++;
+    return held;
+  }
+
   /** Memory it has asked for so far, bytes. */
   get byteLength(): number {
     return this.#made * BLOCK_BYTES;

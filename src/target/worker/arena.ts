@@ -65,8 +65,15 @@ export class Arena {
   readonly downAt: number;
   readonly #receiveAt: number;
   readonly #sendAt: number;
+  /** The blocks, where they are not in the buffer. */
+  readonly #apart: { readonly receive: Uint8Array[]; readonly send: Uint8Array[] } | null;
 
-  constructor(buffer: ArrayBufferLike, sizes: ArenaSizes) {
+  /**
+   * `isWhole`: the blocks are in the buffer too. Else they are made as they are needed, each by itself, which is for both halves in
+   * one thread.
+   */
+  constructor(buffer: ArrayBufferLike, sizes: ArenaSizes, isWhole = true) {
+    this.#apart = isWhole ? null : { receive: [], send: [] };
     this.buffer = buffer;
     this.sizes = sizes;
     this.control = new Int32Array(buffer, 0, STATISTICS_AT / 4);
@@ -81,13 +88,24 @@ export class Arena {
 
   /** A block of the pool of received data. */
   receiveBlock(index: number): Uint8Array {
+    if (this.#apart !== null) return apart(this.#apart.receive, index);
     return new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES);
   }
 
   /** A block of the pool of data to be sent. */
   sendBlock(index: number): Uint8Array {
+    if (this.#apart !== null) return apart(this.#apart.send, index);
     return new Uint8Array(this.buffer, this.#sendAt + index * BLOCK_BYTES, BLOCK_BYTES);
   }
+}
+
+function apart(blocks: Uint8Array[], index: number): Uint8Array {
+  let block = blocks[index];
+  if (block === undefined) {
+    block = new Uint8Array(BLOCK_BYTES);
+    blocks[index] = block;
+  }
+  return block;
 }
 
 /** Blocks of a pool of so many bytes; one more than its bound, as aligning may cost a little. */
@@ -95,8 +113,8 @@ function blocksOf(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / BLOCK_BYTES)) + 1;
 }
 
-/** Bytes of a whole arena. Throws RangeError on sizes that cannot be. */
-export function arenaBytes(sizes: ArenaSizes): number {
+/** Bytes of an arena, with its blocks or without. Throws RangeError on sizes that cannot be. */
+export function arenaBytes(sizes: ArenaSizes, isWhole = true): number {
   for (const name of ['upBytes', 'downBytes'] as const) {
     const size = sizes[name];
     if (!Number.isInteger(size) || size < 4096 || size > 1 << 30 || (size & (size - 1)) !== 0) {
@@ -109,6 +127,6 @@ export function arenaBytes(sizes: ArenaSizes): number {
       throw new RangeError(`${name}: expected ${BLOCK_BYTES} to 2^31, got ${size}`);
     }
   }
-  const blocks = blocksOf(sizes.receiveBytes) + blocksOf(sizes.sendBytes);
+  const blocks = isWhole ? blocksOf(sizes.receiveBytes) + blocksOf(sizes.sendBytes) : 0;
   return CONTROL_BYTES + sizes.upBytes + sizes.downBytes + blocks * BLOCK_BYTES;
 }

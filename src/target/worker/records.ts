@@ -47,7 +47,7 @@ export const Up = {
   PARTS: 3,
   /** connection, 1 for the abortive one, status. */
   DISCONNECTED: 4,
-  /** connection, number, status. */
+  /** Forwarded segments came back: connection, segments; then of each: number, status. */
   FORWARDED: 5,
   /** connection, type, information. */
   EVENT: 6,

@@ -13,6 +13,8 @@ export class TestLink implements Link {
   /** Frames it still takes before it is full. */
   room: number = Number.POSITIVE_INFINITY;
   isClosed = false;
+  /** Called after each batch. */
+  onDelivered: () => void = () => {};
 
   constructor(name = 'test', medium: Medium = 'ethernet', mtu = 1500) {
     this.name = name;
@@ -52,5 +54,6 @@ export class TestLink implements Link {
       borrowed.fill(0xee);
     }
     this.receiver!.receiveDone();
+    this.onDelivered();
   }
 }

@@ -1,0 +1,322 @@
+/**
+ * What all parts of the driver half share: its doors, rings, pools and tables. Data and small bookkeeping only.
+ *
+ * Like the engine target's: entries queue and mark, one deferred turn does the work, so that nothing is completed from inside an
+ * entry. What goes to the NIC half is published once a batch.
+ */
+
+import { assert } from '../../base/assert.ts';
+import { DeadlineHeap } from '../../base/deadline-heap.ts';
+import { NEVER, type Runtime, type Timer } from '../../base/runtime.ts';
+import {
+  type AdapterAttributes,
+  type BytesConsumed,
+  DEFAULT_OFFLOAD_PARAMETERS,
+  type FamilyStatistics,
+  NdisDevicePowerState,
+  type NdisM,
+  type NdisMiniportHandle,
+  type OidRequest,
+  type TcpConnectionOffloadParameters,
+  type TcpOffloadEventHandlers,
+} from '../../ndis/miniport.ts';
+import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
+import type { Trace } from '../../trace/trace.ts';
+import type { Capacity } from '../engine/capacity.ts';
+import type { Administration } from '../engine/configuration.ts';
+import type { OperationKind } from '../engine/engine.ts';
+import type { OidSubject } from '../engine/oids.ts';
+import { ReceivePool } from '../engine/receive-pool.ts';
+import type { ReceiverHost } from '../engine/receiver.ts';
+import { FrameIndicator } from '../plain/frame-indicator.ts';
+import { type Arena, ControlWord } from './arena.ts';
+import { DriverConnection, type DriverObject, Part } from './driver-objects.ts';
+import type { DriverOperation } from './driver-operations.ts';
+import { Outbox } from './outbox.ts';
+import { Down } from './records.ts';
+import { RingReader, RingWriter } from './ring.ts';
+import { SharedStatistics } from './shared-statistics.ts';
+
+/** How the NIC half is reached. */
+export interface NicPort {
+  /** Begins: `onBell` is called when there may be something in the ring, `onRoom` when the other ring may have room again. */
+  start(onBell: () => void, onRoom: () => void): void;
+  /** Something was published and the NIC half is asleep. */
+  ring(): void;
+  /** Statistics are about to be read. */
+  refresh(): void;
+  /** Ends the NIC half. */
+  close(): void | Promise<void>;
+}
+
+/** What a driver half is made from. */
+export interface DriverParts {
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly attributes: AdapterAttributes;
+  readonly arena: Arena;
+  readonly capacity: Capacity;
+  readonly allowSourceMac: boolean;
+  readonly supports8021p: boolean;
+  readonly tcp: Partial<TcpParameters>;
+  readonly onTurn: () => void;
+  readonly onTimer: (nowUs: number) => void;
+  readonly onDelivered: (connection: DriverConnection, nowUs: number) => void;
+}
+
+/** How soon is tried again what found the ring full, µs. */
+const RETRY_US = 200;
+
+/** The state of one driver half. */
+export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
+  readonly runtime: Runtime;
+  readonly trace: Trace;
+  readonly attributes: AdapterAttributes;
+  readonly arena: Arena;
+  readonly out: Outbox;
+  readonly inbox: RingReader;
+  port!: NicPort;
+
+  ndisM!: NdisM;
+  ndis!: TcpOffloadEventHandlers;
+  handle!: NdisMiniportHandle;
+  readonly indicator: FrameIndicator = new FrameIndicator();
+
+  // See ReceiverHost and OidSubject.
+  readonly pool: ReceivePool;
+  readonly consumed: BytesConsumed = { value: 0 };
+  readonly keepsPush = false;
+  later: DriverConnection[] = [];
+  hasIndicated = false;
+  readonly onDelivered: (connection: DriverConnection, nowUs: number) => void;
+  tunables: TcpConnectionOffloadParameters = { ...DEFAULT_OFFLOAD_PARAMETERS };
+  readonly parameters: TcpParameters;
+  readonly administration: Administration = { ip4: true, ip6: true };
+  capacity: Capacity;
+  readonly allowSourceMac: boolean;
+  readonly supports8021p: boolean;
+  readonly scaling = null;
+  isEnabled = false;
+  isHalted = false;
+  powerState: number = NdisDevicePowerState.D0;
+  pendingPower: OidRequest | null = null;
+
+  /** Memory of data to be sent, shared with the NIC half. */
+  readonly sendPool: ReceivePool;
+  /** Objects by their numbers; 0 is nobody's. */
+  readonly objects: (DriverObject | null)[] = [null];
+  readonly #freeObjects: number[] = [];
+  readonly parts: Part[] = [];
+  readonly #freeParts: number[] = [];
+  readonly operations: Map<number, DriverOperation> = new Map();
+  #nextOperation = 1;
+  connectionCount = 0;
+  pathCount = 0;
+  neighborCount = 0;
+  /** Connections with sends for which there was no room. */
+  waiting: DriverConnection[] = [];
+  /** Statuses that are to be indicated in the next turn. */
+  statuses: number[] = [];
+
+  readonly heap: DeadlineHeap = new DeadlineHeap();
+  readonly timer: Timer;
+  readonly #retry: Timer;
+  #firstQueued: DriverConnection | null = null;
+  #lastQueued: DriverConnection | null = null;
+  isFlushing = false;
+  #isScheduled = false;
+  #isPublishing = false;
+  readonly #turn: () => void;
+  readonly #publish: () => void;
+  /** Called whenever the ring may have room again. */
+  onRoom: () => void = () => {};
+  onAllReturned: (() => void) | null = null;
+  readonly #statistics: readonly [SharedStatistics, SharedStatistics];
+
+  constructor(parts: DriverParts) {
+    const { arena, runtime } = parts;
+    const { words, control, sizes } = arena;
+    this.runtime = runtime;
+    this.trace = parts.trace;
+    this.attributes = parts.attributes;
+    this.arena = arena;
+    this.capacity = parts.capacity;
+    this.allowSourceMac = parts.allowSourceMac;
+    this.supports8021p = parts.supports8021p;
+    this.parameters = tcpParameters({ ...parts.tcp, role: 'target' });
+    this.onDelivered = parts.onDelivered;
+    const down = { at: arena.downAt >> 2, capacity: sizes.downBytes >> 2 };
+    const up = { at: arena.upAt >> 2, capacity: sizes.upBytes >> 2 };
+    const downWords = { head: ControlWord.DOWN_HEAD, tail: ControlWord.DOWN_TAIL };
+    const upWords = { head: ControlWord.UP_HEAD, tail: ControlWord.UP_TAIL };
+    this.out = new Outbox(new RingWriter({ words, control, ...down, ...downWords }), arena.bytes, () => this.#dirty());
+    this.inbox = new RingReader({ words, control, ...up, ...upWords });
+    this.pool = new ReceivePool(sizes.receiveBytes, {
+      own: null,
+      foreign: (index) => arena.receiveBlock(index),
+      onForeignFree: (index, pieces) => {
+        if (!this.isHalted) this.out.say(Down.RETURN, index, pieces);
+      },
+    });
+    this.sendPool = new ReceivePool(sizes.sendBytes, {
+      own: (index) => arena.sendBlock(index),
+      foreign: null,
+      onForeignFree: null,
+    });
+    this.#statistics = [new SharedStatistics(arena.statistics, 0), new SharedStatistics(arena.statistics, 1)];
+    this.timer = runtime.timer(parts.onTimer);
+    this.#retry = runtime.timer(() => this.goOn());
+    this.#turn = () => {
+      this.#isScheduled = false;
+      parts.onTurn();
+    };
+    this.#publish = () => {
+      this.#isPublishing = false;
+      this.publish();
+    };
+  }
+
+  // ReceiverHost.
+
+  mark(connection: DriverConnection, due: number): void {
+    connection.due |= due;
+    if (connection.isQueued) return;
+    connection.isQueued = true;
+    connection.nextQueued = null;
+    if (this.#lastQueued === null) this.#firstQueued = connection;
+    else this.#lastQueued.nextQueued = connection;
+    this.#lastQueued = connection;
+  }
+
+  markSoon(connection: DriverConnection, due: number): void {
+    this.mark(connection, due);
+    if (!this.isFlushing) this.schedule();
+  }
+
+  schedule(): void {
+    if (this.#isScheduled || this.isHalted) return;
+    this.#isScheduled = true;
+    this.runtime.defer(this.#turn);
+  }
+
+  takeQueued(): DriverConnection | null {
+    const connection = this.#firstQueued;
+    if (connection === null) return null;
+    this.#firstQueued = connection.nextQueued;
+    if (this.#firstQueued === null) this.#lastQueued = null;
+    connection.nextQueued = null;
+    connection.isQueued = false;
+    return connection;
+  }
+
+  /** Sets the wake-up call of the push timer. */
+  rearm(connection: DriverConnection): void {
+    if (connection.id === 0) return;
+    const atUs = connection.standing < 2 ? connection.pushAtUs : NEVER;
+    this.heap.set(connection.id, atUs);
+    if (atUs < this.timer.atUs) this.timer.arm(atUs);
+  }
+
+  // OidSubject.
+
+  enqueue(_kind: typeof OperationKind.STATUS, _root: null, statusCode: number): void {
+    this.statuses.push(statusCode);
+    this.schedule();
+  }
+
+  statistics(family: number): FamilyStatistics {
+    this.port.refresh();
+    const statistics = this.#statistics[family === 4 ? 0 : 1];
+    statistics.load();
+    return statistics;
+  }
+
+  establishedCount(family: number): number {
+    let count = 0;
+    for (const object of this.objects) {
+      if (object instanceof DriverConnection && object.isEstablished && object.path?.family === family) count++;
+    }
+    return count;
+  }
+
+  // Numbers.
+
+  /** A number for an object; the object is put in its place by the caller. */
+  newId(): number {
+    return this.#freeObjects.pop() ?? this.objects.push(null) - 1;
+  }
+
+  freeId(id: number): void {
+    this.objects[id] = null;
+    this.#freeObjects.push(id);
+  }
+
+  newPart(): number {
+    const number = this.#freeParts.pop();
+    if (number !== undefined) return number;
+    return this.parts.push(new Part()) - 1;
+  }
+
+  /** Its memory and its number are free. */
+  freePart(number: number): void {
+    const part = this.parts[number]!;
+    this.sendPool.clear(part.data);
+    part.connection = null;
+    part.item = null;
+    part.list = null;
+    this.#freeParts.push(number);
+  }
+
+  newOperation(): number {
+    let number = this.#nextOperation;
+    while (this.operations.has(number)) number = (number + 1) & 0x3fffffff;
+    this.#nextOperation = (number + 1) & 0x3fffffff;
+    return number;
+  }
+
+  /** The connection of a number in a record. */
+  connectionAt(id: number): DriverConnection {
+    const object = this.objects[id];
+    assert(object instanceof DriverConnection, 'a record names a connection that is offloaded');
+    return object;
+  }
+
+  *connections(): Generator<DriverConnection> {
+    for (const object of this.objects) if (object instanceof DriverConnection && object.isTaken) yield object;
+  }
+
+  // Publishing.
+
+  #dirty(): void {
+    if (this.#isPublishing) return;
+    this.#isPublishing = true;
+    this.runtime.defer(this.#publish);
+  }
+
+  /** Makes visible what was said, and wakes the NIC half if it sleeps. */
+  publish(): void {
+    if (this.isHalted) return;
+    this.out.publish();
+    if (this.out.isWaiting) this.retrySoon();
+    const { control } = this.arena;
+    if (Atomics.load(control, ControlWord.NIC_ASLEEP) === 0) return;
+    if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();
+  }
+
+  /** There may be room in the ring for what waits. */
+  goOn(): void {
+    if (this.isHalted) return;
+    this.onRoom();
+    this.publish();
+  }
+
+  /** The ring was full: looked at again soon. */
+  retrySoon(): void {
+    if (this.#retry.atUs === NEVER) this.#retry.arm(this.runtime.nowUs() + RETRY_US);
+  }
+
+  stopTimers(): void {
+    this.timer.disarm();
+    this.#retry.disarm();
+  }
+}
