@@ -96,6 +96,7 @@ export class DriverTurn {
     const record = this.#record;
     switch (type) {
       case Up.FRAME:
+        if (driver.isStill) return;
         driver.hasIndicated = true;
         driver.indicator.indicate(driver.arena.bytes, this.#frameAt(at), record.words[at + 3]!, record.words[at]!);
         return;

@@ -98,6 +98,8 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   readonly scaling = null;
   isEnabled = false;
   isHalted = false;
+  /** Paused: nothing is indicated. */
+  isStill = false;
   powerState: number = NdisDevicePowerState.D0;
   pendingPower: OidRequest | null = null;
 

@@ -97,6 +97,16 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
   /** Power: the driver half answers for itself. */
   oidRequestComplete(): void {}
 
+  // The driver half is paused, reset and removed; the NIC half only follows.
+  pauseComplete(): void {}
+  restartComplete(): void {}
+  resetComplete(): void {}
+  removeMiniport(): void {}
+  imNotifyPnpEvent(): number {
+    return NdisStatus.NOT_SUPPORTED;
+  }
+  imDeinitializeDeviceInstance(): void {}
+
   // State operations.
 
   initiateOffloadComplete(_handle: NdisMiniportHandle, root: MiniportOffloadBlock): void {

@@ -396,6 +396,16 @@ export class NicHalf {
       case Wish.CAPACITY:
         control.setCapacity(record.nextJson() as Parameters<typeof control.setCapacity>[0]);
         return;
+      case Wish.STILL:
+        if (record.next() === 1) this.adapter.pause(null);
+        else this.adapter.restart(null);
+        return;
+      case Wish.RESET:
+        this.adapter.resetEx(null);
+        return;
+      case Wish.DEVICE:
+        this.adapter.devicePnpEventNotifyEx(null, record.next());
+        return;
       case Wish.STARVE: {
         const context = this.#objects[record.next()]?.connection;
         if (context) this.adapter.upload(context, TcpUploadReason.UPLOAD_REQUESTED);

@@ -81,4 +81,10 @@ export const Wish = {
   CORRUPT: 5,
   /** Want of memory for a send: connection. INIT-078. */
   STARVE: 6,
+  /** MiniportPause: 1, MiniportRestart: 0. */
+  STILL: 7,
+  /** MiniportResetEx. */
+  RESET: 8,
+  /** MiniportDevicePnPEventNotifyEx: event. */
+  DEVICE: 9,
 } as const;

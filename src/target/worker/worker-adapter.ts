@@ -148,6 +148,39 @@ export class WorkerAdapter implements MiniportDriver {
     return Promise.all([closed, returned]).then(() => undefined);
   }
 
+  /** MiniportPause: everything offloaded has been taken back; what is left are lists that the host still holds. */
+  pause(_context: unknown): number {
+    const { driver } = this;
+    driver.isStill = true;
+    driver.out.say(Down.WISH, Wish.STILL, 1);
+    this.#giveBackFrames(NdisStatus.PAUSED);
+    if (driver.pool.listsOut === 0) return NdisStatus.SUCCESS;
+    driver.onAllReturned = () => driver.ndisM.pauseComplete(driver.handle);
+    return NdisStatus.PENDING;
+  }
+
+  /** MiniportRestart. */
+  restart(_context: unknown): number {
+    this.driver.isStill = false;
+    this.driver.out.say(Down.WISH, Wish.STILL, 0);
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportResetEx: as after initialisation; the host enables the chimney anew (CAP-020). */
+  resetEx(_context: unknown): number {
+    const { driver } = this;
+    const offloaded = driver.connectionCount + driver.pathCount + driver.neighborCount;
+    assert(offloaded === 0, 'a reset finds nothing offloaded');
+    driver.isEnabled = false;
+    driver.out.say(Down.WISH, Wish.RESET);
+    return NdisStatus.SUCCESS;
+  }
+
+  /** MiniportDevicePnPEventNotifyEx: what is sent from here on is lost; what is offloaded waits for its terminate. */
+  devicePnpEventNotifyEx(_context: unknown, event: number): void {
+    this.driver.out.say(Down.WISH, Wish.DEVICE, event);
+  }
+
   /** MiniportOidRequest: answered here; what is set goes down as well. */
   oidRequest(_context: unknown, request: OidRequest): number {
     if (this.#isPlain) return NdisStatus.NOT_SUPPORTED;
