@@ -233,7 +233,7 @@ const REST_MUTANTS: readonly Mutant[] = [
   mutant('NBR-022', 'src/host/chimney/operations.ts', 'if (nrd < indicated) entry', 'if (true) entry'),
   engine(
     'STAT-018',
-    'oids',
+    'engine',
     'state === TcpConnectionState.ESTABLISHED || state === TcpConnectionState.CLOSE_WAIT',
     'state === TcpConnectionState.ESTABLISHED',
   ),
