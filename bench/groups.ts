@@ -77,6 +77,12 @@ export const GROUPS: readonly Group[] = [
     variants: [{ file: './cases/bulk.js', args: ['100000', '5'] }],
   },
   {
+    name: 'failover',
+    what: '500 connections in full flow over a team of two links; the link in use is cut',
+    rounds: 3,
+    variants: [{ file: './cases/failover.js', args: ['500', '1024'] }],
+  },
+  {
     name: 'crowd',
     what: '10,000 connections at once',
     rounds: 3,
