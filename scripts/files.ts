@@ -23,14 +23,19 @@ export function repositoryRoot(): string {
 
 /** Every `.ts` file under `folder`, sorted; none where the folder does not exist. */
 export function tsFiles(root: string, folder: string): string[] {
+  return filesUnder(root, folder, '.ts');
+}
+
+/** Every file under `folder` ('' is the repository) whose name ends so, sorted; none where the folder does not exist. */
+export function filesUnder(root: string, folder: string, ending: string): string[] {
   const absolute = join(root, folder);
   if (!existsSync(absolute)) return [];
   const found: string[] = [];
   for (const entry of readdirSync(absolute, { withFileTypes: true })) {
     if (LEFT_OUT.has(entry.name)) continue;
-    const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...tsFiles(root, path));
-    else if (entry.name.endsWith('.ts')) found.push(path);
+    const path = folder === '' ? entry.name : `${folder}/${entry.name}`;
+    if (entry.isDirectory()) found.push(...filesUnder(root, path, ending));
+    else if (entry.name.endsWith(ending)) found.push(path);
   }
   return found.sort();
 }

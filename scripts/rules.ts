@@ -14,6 +14,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMain, repositoryRoot } from './files.ts';
 import { mutate } from './mutate/run.ts';
+import { operationsPage } from './operations/page.ts';
 import { ddiPage } from './rules/ddi.ts';
 import { isMissing, type Matrix, matrixOf } from './rules/matrix.ts';
 import { rulesPage } from './rules/page.ts';
@@ -24,6 +25,7 @@ export function generatedPages(root: string): Map<string, string> {
   return new Map([
     ['docs/rules.md', rulesPage(matrixOf(root))],
     ['docs/ddi.md', ddiPage(root)],
+    ['docs/operations.md', operationsPage()],
   ]);
 }
 
