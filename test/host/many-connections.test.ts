@@ -46,7 +46,7 @@ function heldBytes(): number {
 }
 
 describe('many connections', () => {
-  test('10,000 connections opened at once are all answered, and all move data (issue 2, 3)', () => {
+  test('10,000 connections opened at once are all answered, and all move data', () => {
     const world = new World({ medium: 'ip', impairment: { delayUs: 5000 } });
     const count = 10_000;
     const server = new Echo();

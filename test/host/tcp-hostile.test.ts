@@ -6,7 +6,7 @@ import { pattern } from './two-hosts.ts';
 
 const PEER = '10.0.0.2';
 
-test('whatever segments a peer makes up, nothing throws, grows or is left behind (issue 2, 6)', () => {
+test('whatever segments a peer makes up, nothing throws, grows or is left behind', () => {
   const random = new SeededRandom(seed);
   const raw = new RawHost({ backlog: 32 });
   for (let round = 0; round < 40; round++) {

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { runRegistered } from './run.ts';
 
-test('express, fastify, undici and ws serve and ask each other on one stack (issue 4, real libraries)', async () => {
+test('express, fastify, undici and ws serve and ask each other on one stack', async () => {
   expect(await runRegistered('web.mjs', { CHIMNEY_LINK: 'loopback' })).toEqual({
     express: true,
     upload: { hash: true, ip: '127.0.0.1' },

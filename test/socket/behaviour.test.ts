@@ -34,7 +34,7 @@ function withoutHosts(value: unknown, world: World): unknown {
 
 describe.each(worlds)('%s', (_name, make) => {
   for (const [name, scenario] of Object.entries(scenarios)) {
-    test(`${name}: as node:net (issue 2, Sockets)`, async () => {
+    test(`${name}: as node:net`, async () => {
       const reference = nodeWorld();
       const wanted = withoutHosts(await scenario(reference), reference);
       const world = make();

@@ -67,7 +67,7 @@ const onRequest: http.RequestListener = async (request, response) => {
   } else response.end(`hello ${request.url}`);
 };
 
-describe('node:http (issue 2, Sockets)', () => {
+describe('node:http', () => {
   test('a server that is handed connections, a client with createConnection', async () => {
     const server = http.createServer(onRequest);
     const listener = there.createServer((socket) => void server.emit('connection', socket)).listen(80, HOST);
@@ -196,7 +196,7 @@ describe('node:http (issue 2, Sockets)', () => {
   });
 });
 
-describe('node:tls and node:https (issue 2, Sockets)', () => {
+describe('node:tls and node:https', () => {
   test('a TLS server that is handed connections, tls.connect over a socket', async () => {
     const server = tls.createServer({ key: KEY, cert: CERTIFICATE }, (socket) => socket.pipe(socket));
     const listener = there.createServer({ allowHalfOpen: true }, (socket) => void server.emit('connection', socket));
@@ -286,7 +286,7 @@ describe('node:tls and node:https (issue 2, Sockets)', () => {
   });
 });
 
-describe('the ws package (issue 2, Sockets)', () => {
+describe('the ws package', () => {
   const talk = async (client: WebSocket): Promise<void> => {
     await once(client, 'open');
     client.send('hello');

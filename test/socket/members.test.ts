@@ -32,7 +32,7 @@ function namesOf(things: readonly object[]): Set<string> {
 }
 
 describe('members of node:net and node:dgram', () => {
-  test.each(pairs)('%s: each is here, or listed with a reason (issue 4)', (name, theirs, mine) => {
+  test.each(pairs)('%s: each is here, or listed with a reason', (name, theirs, mine) => {
     const missing = [...namesOf(theirs)].filter((member) => !(member in mine)).map((member) => `${name}.${member}`);
     expect(missing.filter((member) => !leftOut.has(member))).toEqual([]);
   });

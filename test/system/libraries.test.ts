@@ -158,7 +158,7 @@ describeIf([requires.tun, postgresql, ...programs], 'real libraries against real
     compiled('src/register.ts');
   }, 60_000);
 
-  describe('every byte is right, while the connections move (issue 4, real libraries)', () => {
+  describe('every byte is right, while the connections move', () => {
     const wanted: Readonly<Record<string, unknown>> = {
       postgres: [870, true, 50_000, true],
       redis: [true, true],

@@ -27,8 +27,11 @@ import type { ChimneyAdapter } from './adapter.ts';
 import { type ChimneyContext, HELD_SEGMENT_BYTES_MAX, HELD_SEGMENTS_MAX, uploadReasonName } from './context.ts';
 import type { OffloadedConnection } from './objects.ts';
 
-/** Largest receive posted, bytes; more refused data is taken in several. */
-const POSTED_RECEIVE_MAX = 1 << 18;
+/**
+ * Largest receive posted, bytes; more refused data is taken in several, one after the other. What was posted leaves the target, which
+ * opens its window by as much: beyond the receive window the host never holds more unread bytes than these for a connection.
+ */
+const POSTED_RECEIVE_MAX = 1 << 16;
 
 export class DataPath {
   readonly #context: ChimneyContext;
@@ -169,6 +172,7 @@ export class DataPath {
       }
     }
     bytesConsumed.value = taken;
+    connection.refusedBytes = offered - taken;
     if (this.#offered[this.#offered.length - 1] !== endpoint) this.#offered.push(endpoint);
     this.#batchEndSoon();
     if (taken === offered) {
@@ -176,7 +180,6 @@ export class DataPath {
       this.#returns.set(connection.adapter, list);
       return NdisStatus.SUCCESS;
     }
-    connection.refusedBytes = offered - taken;
     // The handler may have resumed inside the call; whoever asks later is served by `readable`.
     if (endpoint.isReadable) this.#context.runtime.defer(() => this.readable(connection));
     return taken === 0 ? NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED : NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED;
@@ -201,26 +204,26 @@ export class DataPath {
     this.#returns.clear();
   }
 
-  /** The application takes data again: what the target holds is asked for with a receive of its size. */
+  /** The application takes data again: what the target holds is asked for with a receive of its size, as long as that is all taken. */
   readable(connection: OffloadedConnection): void {
     if (!connection.isOffloaded || connection.isReleased || !connection.endpoint.isReadable) return;
-    while (connection.refusedBytes > 0) {
+    if (connection.postedReceives > 0) return;
+    if (connection.refusedBytes > 0) {
       const bytes = Math.min(connection.refusedBytes, POSTED_RECEIVE_MAX);
       connection.refusedBytes -= bytes;
-      const list = netBufferListOver(new Uint8Array(bytes));
-      list.protocolReserved2 = connection;
-      connection.postedReceives++;
-      this.#context.ndis.offloadTcpReceive(connection.handle, list);
-    }
-    this.#postLowWater(connection);
+      this.#postReceive(connection, bytes);
+    } else this.#postLowWater(connection);
   }
 
   /** An endpoint that collects always has a receive posted, in push mode, of as many bytes as it wants at once. */
   #postLowWater(connection: OffloadedConnection): void {
     const { endpoint } = connection;
-    if (!endpoint.isCollecting || connection.postedReceives > 0 || connection.peerFinished) return;
-    if (connection.wantsTerminate) return;
-    const list = netBufferListOver(new Uint8Array(endpoint.lowWater));
+    if (!endpoint.isCollecting || connection.peerFinished || connection.wantsTerminate) return;
+    this.#postReceive(connection, endpoint.lowWater);
+  }
+
+  #postReceive(connection: OffloadedConnection, bytes: number): void {
+    const list = netBufferListOver(new Uint8Array(bytes));
     list.protocolReserved2 = connection;
     connection.postedReceives++;
     this.#context.ndis.offloadTcpReceive(connection.handle, list);
@@ -243,8 +246,8 @@ export class DataPath {
         if (taken < bytes) endpoint.restoreUnread(buffer, taken, bytes - taken);
         endpoint.deliverDone();
       }
-      // (Without bytes: the end of the stream, behind which there is nothing to be posted for.)
-      if (bytes > 0 && connection.endpoint.isCollecting) this.readable(connection);
+      // The rest that was refused, unless it waits for the application above; behind the end of the stream there is none.
+      if (bytes > 0) this.readable(connection);
       list = next;
     }
   }
