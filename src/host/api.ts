@@ -37,6 +37,13 @@ export interface TcpHandler {
    * taken is kept (and closes the window) and is offered again after {@link TcpEndpoint.resume}.
    */
   data(bytes: Uint8Array, at: number, length: number): number;
+  /**
+   * Where the next bytes are to be put; null: nowhere, `data` is to be called. Asked while a target has the connection, on the
+   * stack's turn: the target fills this memory itself (a posted receive). The memory is the target's until {@link filled}.
+   */
+  receiveBuffer?(): Uint8Array | null;
+  /** The memory of {@link receiveBuffer} is the handler's again; its first `length` bytes were filled (0: none). */
+  filled?(length: number): void;
   /** Nothing more for now; once a batch. The moment to hand collected bytes on. */
   dataDone(): void;
   /** The peer has finished (FIN) and everything before it was taken. */
@@ -71,6 +78,11 @@ export interface TcpEndpoint {
   abort(): void;
   /** The handler has room again after it took less than it was offered. */
   resume(): void;
+  /**
+   * Inside `data` only: the bytes offered stay where they are until the answer is called, once (receive-return). Null: they lie
+   * where the next ones will be put, or too much is kept already; whoever wants them longer copies them.
+   */
+  keepData(): (() => void) | null;
   setNoDelay(on: boolean): void;
   /** Idle time and interval in milliseconds; 0 leaves the stack's default. */
   setKeepAlive(on: boolean, idleMs: number, intervalMs?: number, probes?: number): void;

@@ -5,7 +5,7 @@
  * an IPv4 tail allowed.
  */
 
-import type { Endpoint } from '../host/api.ts';
+import type { Endpoint, TcpEndpoint } from '../host/api.ts';
 
 /** What `socket.address()` answers. */
 export interface AddressInfo {
@@ -60,4 +60,49 @@ export function isIP(input: string): 0 | 4 | 6 {
 /** An endpoint in Node's form. */
 export function addressInfo(endpoint: Endpoint, family: 4 | 6): AddressInfo {
   return { address: endpoint.address, family: family === 4 ? 'IPv4' : 'IPv6', port: endpoint.port };
+}
+
+/** Both ends of a connection in Node's form, remembered because an endpoint that is over has none any more. */
+export class EndAddresses {
+  #own: AddressInfo | null = null;
+  #peer: AddressInfo | null = null;
+
+  own(endpoint: TcpEndpoint | null): AddressInfo | null {
+    if (endpoint !== null) this.#own ??= addressInfo(endpoint.local, endpoint.family);
+    return this.#own;
+  }
+
+  peer(endpoint: TcpEndpoint | null): AddressInfo | null {
+    if (endpoint !== null) this.#peer ??= addressInfo(endpoint.remote, endpoint.family);
+    return this.#peer;
+  }
+
+  forgetOwn(): void {
+    this.#own = null;
+  }
+
+  forgetPeer(): void {
+    this.#peer = null;
+  }
+}
+
+/** What {@link defineAddresses} reads from. Node's names. */
+interface Addressed {
+  address(): AddressInfo | Record<string, never>;
+  _getpeername(): AddressInfo | Record<string, never>;
+}
+
+/** Gives a class of sockets node:net's six properties: localAddress, localPort, localFamily, and the same of the peer. */
+export function defineAddresses(prototype: Addressed): void {
+  for (const part of ['address', 'port', 'family'] as const) {
+    const name = part.charAt(0).toUpperCase() + part.slice(1);
+    const own = function (this: Addressed): unknown {
+      return this.address()[part];
+    };
+    const peer = function (this: Addressed): unknown {
+      return this._getpeername()[part];
+    };
+    Object.defineProperty(prototype, `local${name}`, { get: own, configurable: true });
+    Object.defineProperty(prototype, `remote${name}`, { get: peer, configurable: true });
+  }
 }

@@ -150,6 +150,10 @@ export function invalidArgValue(name: string, value: unknown, reason = 'is inval
   return coded(new TypeError(`The ${what} '${name}' ${reason}. Received ${text}`), 'ERR_INVALID_ARG_VALUE');
 }
 
+export function invalidState(sentence: string): CodedError {
+  return coded(new Error(`Invalid state: ${sentence}`), 'ERR_INVALID_STATE');
+}
+
 export function outOfRange(name: string, range: string, value: unknown): CodedError {
   const text = `The value of "${name}" is out of range. It must be ${range}. Received ${String(value)}`;
   return coded(new RangeError(text), 'ERR_OUT_OF_RANGE');

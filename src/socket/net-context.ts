@@ -2,9 +2,10 @@
  * What the sockets and servers of one stack share, and what they know of each other.
  */
 
-import type { OnReadOpts, SocketConstructorOpts } from 'node:net';
+import type { SocketConstructorOpts } from 'node:net';
 import type { LookupFunction } from './arguments.ts';
 import type { AddressBlocker } from './blocking.ts';
+import type { BorrowingOnRead, FillingOnRead } from './on-read.ts';
 import type { NetSettings } from './settings.ts';
 import type { ConnectWay, HandleContext, TcpHandle } from './tcp-handle.ts';
 
@@ -29,7 +30,7 @@ export interface ClosedWithStack {
 
 /** Options of a socket: Node's, less pipes and descriptors. */
 export interface SocketOptions extends SocketConstructorOpts {
-  readonly onread?: OnReadOpts | undefined;
+  readonly onread?: FillingOnRead | BorrowingOnRead | undefined;
   readonly noDelay?: boolean | undefined;
   readonly keepAlive?: boolean | undefined;
   readonly keepAliveInitialDelay?: number | undefined;

@@ -61,7 +61,7 @@ export class SendBuffer implements SlabOwner {
   /** Says how many bytes will be appended before {@link flush}, so that they get memory that fits. */
   begin(total: number): void {
     if (this.#slab === null && total <= SMALL_BYTES) {
-      this.#open(new Slab(new Uint8Array(total)));
+      this.#open(new Slab(smallBytes(total)));
     }
   }
 
@@ -118,4 +118,9 @@ export class SendBuffer implements SlabOwner {
   #giveBack(slab: Slab): void {
     if (slab.bytes.length === SLAB_BYTES) this.#pool.give(slab);
   }
+}
+
+/** Memory of that size: cut from a block that many share, where there is one. */
+function smallBytes(length: number): Uint8Array {
+  return typeof Buffer === 'undefined' ? new Uint8Array(length) : Buffer.allocUnsafe(length);
 }

@@ -4,8 +4,9 @@
 
 import type { Duplex as NodeDuplex } from 'node:stream';
 import type { TransportErrorCode } from '../host/api.ts';
+import { noDescriptors } from './arguments.ts';
 import { endedByOther, invalidArgValue } from './errors.ts';
-import { Duplex } from './node.ts';
+import { Duplex, required } from './node.ts';
 
 /** A chunk as stream.Writable hands it over when it does not decode strings. */
 export interface WriteItem {
@@ -25,9 +26,21 @@ export function bytesIn(items: readonly WriteItem[]): number {
   return bytes;
 }
 
-/** The items as bytes. */
-export function bytesOf(items: readonly WriteItem[]): Uint8Array[] {
-  return items.map(({ chunk, encoding }) => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk));
+/** A chunk as bytes. */
+export function bytesOf(chunk: string | Uint8Array, encoding: BufferEncoding): Uint8Array {
+  return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+}
+
+/** The items as bytes, and how many. */
+export function allBytesOf(items: readonly WriteItem[]): { chunks: Uint8Array[]; total: number } {
+  const chunks: Uint8Array[] = [];
+  let total = 0;
+  for (const { chunk, encoding } of items) {
+    const bytes = bytesOf(chunk, encoding);
+    chunks.push(bytes);
+    total += bytes.length;
+  }
+  return { chunks, total };
 }
 
 /**
@@ -48,8 +61,9 @@ export function writeAfterEnd(
   return false;
 }
 
-/** A TCP stream is bytes. */
-export function checkModes(options: unknown): void {
+/** A TCP stream is bytes, and this one's connection is the stack's. */
+export function checkModes(options: object | undefined): void {
+  noDescriptors(options);
   const modes = options as Record<string, unknown> | undefined;
   for (const mode of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
     if (modes?.[mode]) throw invalidArgValue(`options.${mode}`, modes[mode], 'is not supported');
@@ -64,4 +78,9 @@ export function isMoot(code: TransportErrorCode): boolean {
 /** What is written after the peer has ended, and we with it, is no ordinary write after end. */
 export function afterEnd(this: NodeDuplex): void {
   if (!this.allowHalfOpen) (this as { write: unknown }).write = writeAfterEnd;
+}
+
+/** The `signal` option. Not left to Duplex: a signal that is aborted already destroys at once, which only a finished socket can bear. */
+export function heedSignal(socket: NodeDuplex, signal: AbortSignal | undefined): void {
+  if (signal) required<typeof import('node:stream')>('node:stream').addAbortSignal(signal, socket);
 }

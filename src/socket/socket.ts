@@ -11,21 +11,14 @@ import {
   TransportError,
   type TransportErrorCode,
 } from '../host/api.ts';
-import { type AddressInfo, addressInfo } from './addresses.ts';
-import {
-  keepAliveDelay,
-  noDescriptors,
-  noPipes,
-  normalizedOnce,
-  timerDuration,
-  validateFunction,
-} from './arguments.ts';
+import { type AddressInfo, defineAddresses, EndAddresses } from './addresses.ts';
+import { keepAliveDelay, noPipes, normalizedOnce, timerDuration, validateFunction } from './arguments.ts';
 import { type AddressBlocker, blockListOf } from './blocking.ts';
-import { callError, closedBeforeConnection, missingArgs, socketClosed } from './errors.ts';
+import { callError, closedBeforeConnection, invalidState, missingArgs, socketClosed } from './errors.ts';
 import { IdleTimer } from './idle-timer.ts';
 import type { AcceptedSocketOptions, NetContext, ServerOfSocket, SocketOptions } from './net-context.ts';
-import { Duplex, required } from './node.ts';
-import { OnRead } from './on-read.ts';
+import { Duplex } from './node.ts';
+import { type BorrowingOnRead, type FillingOnRead, OnRead } from './on-read.ts';
 import { Attempts } from './socket-attempts.ts';
 import {
   type ConnectTarget,
@@ -35,7 +28,17 @@ import {
   pipeWish,
   resolveTargets,
 } from './socket-connect.ts';
-import { afterEnd, bytesIn, bytesOf, type Callback, checkModes, isMoot, type WriteItem } from './socket-writes.ts';
+import {
+  afterEnd,
+  allBytesOf,
+  bytesIn,
+  bytesOf,
+  type Callback,
+  checkModes,
+  heedSignal,
+  isMoot,
+  type WriteItem,
+} from './socket-writes.ts';
 import { type HandleEvents, TcpHandle } from './tcp-handle.ts';
 
 /** `net.Socket`. Programs use the class that `createNet` made of it for their stack. */
@@ -56,6 +59,13 @@ export class StackSocket extends Duplex {
   autoSelectFamilyAttemptedAddresses?: string[];
   /** Addresses that it does not connect to. */
   blockList?: AddressBlocker | undefined;
+  /** Defined below the class, alike. */
+  declare readonly localAddress: string | undefined;
+  declare readonly localPort: number | undefined;
+  declare readonly localFamily: 'IPv4' | 'IPv6' | undefined;
+  declare readonly remoteAddress: string | undefined;
+  declare readonly remotePort: number | undefined;
+  declare readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
   /** What the handle tells. */
   static readonly #events: HandleEvents<StackSocket> = {
     connected: (socket) => socket.#connected(),
@@ -66,6 +76,11 @@ export class StackSocket extends Duplex {
     chunk: (socket, chunk) => {
       socket.#idle.refresh();
       return socket.push(chunk);
+    },
+    borrows: (socket) => socket.#onRead?.borrows ?? false,
+    lent: (socket, bytes, lender) => {
+      socket.#idle.refresh();
+      return socket.#onRead!.lent(bytes, lender);
     },
     userBuffer: (socket) => socket.#onRead?.buffer ?? null,
     filled: (socket, length) => {
@@ -86,17 +101,15 @@ export class StackSocket extends Duplex {
   #bytesWritten = 0;
   /** What `_write` was given while connecting. */
   #pendingBytes = 0;
-  #own: AddressInfo | null = null;
-  #peer: AddressInfo | null = null;
+  readonly #ends = new EndAddresses();
   #noDelay: boolean;
   #keepAlive: boolean;
   #keepAliveDelayMs: number;
   #isResetting = false;
-  readonly #onRead: OnRead | null;
+  #onRead: OnRead | null;
 
   constructor(options: SocketOptions | undefined, net: NetContext) {
     checkModes(options);
-    noDescriptors(options);
     const delayMs = keepAliveDelay(options ?? {});
     super({
       ...options,
@@ -115,8 +128,7 @@ export class StackSocket extends Duplex {
     this.on('end', afterEnd);
     const accepted = options as Partial<AcceptedSocketOptions> | undefined;
     if (accepted?.handle instanceof TcpHandle) this.#adopt(accepted.handle, Boolean(accepted.pauseOnCreate));
-    // Not left to Duplex: a signal that is aborted already destroys at once, which only a finished socket can bear.
-    if (options?.signal) required<typeof import('node:stream')>('node:stream').addAbortSignal(options.signal, this);
+    heedSignal(this, options?.signal);
   }
 
   /** The connection's chimney: where it runs, offload, take back. Null before the first connect. */
@@ -138,7 +150,7 @@ export class StackSocket extends Duplex {
     delete (this as { write?: unknown }).write;
     if (this.destroyed) {
       this.#handle = null;
-      this.#peer = null;
+      this.#ends.forgetPeer();
     }
     if (this.#handle === null) {
       // A closed socket may connect anew.
@@ -155,6 +167,19 @@ export class StackSocket extends Duplex {
       this.#attempts = new Attempts(this, wish, targets, (target, isFresh) => this.#attempt(wish, target, isFresh));
       this.#attempts.start();
     });
+    return this;
+  }
+
+  /**
+   * The `onread` option for a socket that is there already, such as an accepted one: from now on a callback instead of 'data'.
+   * Throws when bytes have come before.
+   */
+  setOnRead(onread: FillingOnRead | BorrowingOnRead): this {
+    const made = OnRead.required(onread);
+    if (this.#handle?.hasBytes || this.bytesRead > 0) throw invalidState('onread is set before bytes have come');
+    this.#onRead = made;
+    if (this.#handle !== null) made.begin();
+    this.#readWithOnRead();
     return this;
   }
 
@@ -192,7 +217,7 @@ export class StackSocket extends Duplex {
   }
 
   address(): AddressInfo | Record<string, never> {
-    return this.#ownAddress() ?? {};
+    return this.#ends.own(this.#liveEndpoint) ?? {};
   }
 
   get pending(): boolean {
@@ -219,30 +244,6 @@ export class StackSocket extends Duplex {
     return this._bytesDispatched + this.#pendingBytes + bytesIn(waiting);
   }
 
-  get localAddress(): string | undefined {
-    return this.#ownAddress()?.address;
-  }
-
-  get localPort(): number | undefined {
-    return this.#ownAddress()?.port;
-  }
-
-  get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return this.#ownAddress()?.family;
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#peerAddress()?.address;
-  }
-
-  get remotePort(): number | undefined {
-    return this.#peerAddress()?.port;
-  }
-
-  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return this.#peerAddress()?.family;
-  }
-
   /** Node's names for the above. */
   get _connecting(): boolean {
     return this.connecting;
@@ -256,7 +257,7 @@ export class StackSocket extends Duplex {
   }
 
   _getpeername(): AddressInfo | Record<string, never> {
-    return this.#peerAddress() ?? {};
+    return this.#ends.peer(this.connecting ? null : this.#liveEndpoint) ?? {};
   }
 
   _reset(): this {
@@ -314,11 +315,21 @@ export class StackSocket extends Duplex {
   }
 
   override _write(chunk: string | Uint8Array, encoding: BufferEncoding, callback: Callback): void {
-    this.#writeAll([{ chunk, encoding }], callback);
+    if (this.connecting) {
+      this.#writeWhenConnected([{ chunk, encoding }], callback);
+      return;
+    }
+    const bytes = bytesOf(chunk, encoding);
+    this.#writeBytes([bytes], bytes.length, callback);
   }
 
   override _writev(chunks: WriteItem[], callback: Callback): void {
-    this.#writeAll(chunks, callback);
+    if (this.connecting) {
+      this.#writeWhenConnected(chunks, callback);
+      return;
+    }
+    const all = allBytesOf(chunks);
+    this.#writeBytes(all.chunks, all.total, callback);
   }
 
   override _final(callback: Callback): void {
@@ -350,7 +361,7 @@ export class StackSocket extends Duplex {
       else handle.close(closed);
       this.#isResetting = false;
       this.#handle = null;
-      this.#own = null;
+      this.#ends.forgetOwn();
       callback(error);
     }
     const server = this._server;
@@ -380,7 +391,7 @@ export class StackSocket extends Duplex {
     this.#attempts?.succeeded();
     this.#attempts = null;
     this.connecting = false;
-    this.#own = null;
+    this.#ends.forgetOwn();
     this.#idle.refresh();
     this.#applyOptions();
     this.emit('connect');
@@ -406,7 +417,7 @@ export class StackSocket extends Duplex {
   }
 
   #openHandle(): void {
-    this.#own = null;
+    this.#ends.forgetOwn();
     this.#handle = new TcpHandle(this.#net.handles);
     this.#handle.belongTo(this, StackSocket.#events);
     this.#handle.hold();
@@ -441,43 +452,25 @@ export class StackSocket extends Duplex {
     if (this.#onRead !== null && !this.connecting && handle !== null && !handle.reading) handle.readStart();
   }
 
-  #ownAddress(): AddressInfo | null {
-    const endpoint = this.#liveEndpoint;
-    if (endpoint !== null) this.#own ??= addressInfo(endpoint.local, endpoint.family);
-    return this.#own;
-  }
-
-  #peerAddress(): AddressInfo | null {
-    const endpoint = this.connecting ? null : this.#liveEndpoint;
-    if (endpoint !== null) this.#peer ??= addressInfo(endpoint.remote, endpoint.family);
-    return this.#peer;
-  }
-
-  #writeAll(items: readonly WriteItem[], callback: Callback): void {
-    if (this.connecting) {
-      this.#writeWhenConnected(items, callback);
-      return;
-    }
+  #writeBytes(chunks: readonly Uint8Array[], total: number, callback: Callback): void {
     const handle = this.#handle;
     if (handle === null) {
       callback(socketClosed());
       return;
     }
     this.#idle.refresh();
-    const chunks = bytesOf(items);
-    const total = bytesIn(items);
     const isDone = handle.write(chunks, total, (code) => this.#written(code, callback));
     if (isDone) callback();
     else this.#lastWriteQueueSize = total;
   }
 
-  #writeWhenConnected(items: readonly WriteItem[], callback: Callback): void {
+  #writeWhenConnected(items: WriteItem[], callback: Callback): void {
     this.#pendingBytes = bytesIn(items);
     const onClose = (): void => callback(closedBeforeConnection());
     this.once('connect', () => {
       this.off('close', onClose);
       this.#pendingBytes = 0;
-      this.#writeAll(items, callback);
+      this._writev(items, callback);
     });
     this.once('close', onClose);
   }
@@ -497,3 +490,5 @@ export class StackSocket extends Duplex {
     callback(null);
   }
 }
+
+defineAddresses(StackSocket.prototype);

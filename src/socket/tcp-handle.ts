@@ -40,6 +40,10 @@ export interface HandleEvents<O> {
   connectFailed(owner: O, code: TransportErrorCode): void;
   /** Bytes, now the owner's. Answers whether it wants more. */
   chunk(owner: O, chunk: Uint8Array): boolean;
+  /** Whether it wants to be shown bytes where they lie. */
+  borrows(owner: O): boolean;
+  /** Bytes where they lie, the owner's for the call. Answers whether it wants more. */
+  lent(owner: O, bytes: Uint8Array, lender: Lender): boolean;
   /** The buffer that is to be filled next; null: chunks are wanted. */
   userBuffer(owner: O): Uint8Array | null;
   /** Bytes 0 to `length` of that buffer were filled. Answers whether it wants more. */
@@ -52,6 +56,12 @@ export interface HandleEvents<O> {
   progress(owner: O): void;
 }
 
+/** Whose bytes an owner is shown: see {@link HandleEvents.lent}. */
+export interface Lender {
+  /** Inside `lent` only: the bytes stay where they are until the answer is called; null: they cannot. */
+  keep(): (() => void) | null;
+}
+
 /** The end of a write: null, or the code it failed with. */
 export type WriteCallback = (code: TransportErrorCode | null) => void;
 
@@ -59,7 +69,7 @@ export type WriteCallback = (code: TransportErrorCode | null) => void;
 const KEEP_SLAB_FROM = 16384;
 
 /** One TCP connection, or one that is to become it. */
-export class TcpHandle implements TcpHandler {
+export class TcpHandle implements TcpHandler, Lender {
   readonly #context: HandleContext;
   readonly #scope = new AsyncResource('TCPWRAP');
   /** Null: the connection has no owner any more. */
@@ -84,7 +94,7 @@ export class TcpHandle implements TcpHandler {
   #isLate = false;
   /** Bytes gathered in this batch. */
   #slab: Slab | null = null;
-  /** Bytes of the owner's own buffer filled in this batch. */
+  /** Bytes of the owner's own buffer filled and not told of. */
   #userFilled = 0;
   /** What the write that goes on has not copied yet. */
   #waiting: readonly Uint8Array[] = [];
@@ -239,15 +249,43 @@ export class TcpHandle implements TcpHandler {
       this.#hasRefused = true;
       return 0;
     }
+    if (this.#events!.borrows(this.#owner)) return this.#lend(bytes, at, length);
     const user = this.#events!.userBuffer(this.#owner);
     const taken = user === null ? this.#gather(bytes, at, length) : this.#fillUser(user, bytes, at, length);
     if (taken < length) this.#hasRefused = true;
     return taken;
   }
 
+  receiveBuffer(): Uint8Array | null {
+    const events = this.#events;
+    if (events === null || this.#isClosing || events.userBuffer(this.#owner) === null) return null;
+    if (this.reading && this.#userFilled > 0) this.#handUpUser();
+    if (!this.reading) {
+      this.#hasRefused = true;
+      return null;
+    }
+    return this.#events?.userBuffer(this.#owner) ?? null;
+  }
+
+  filled(length: number): void {
+    if (length === 0 || this.#isClosing) return;
+    this.#userFilled = length;
+    // The owner may have stopped reading meanwhile: told when it goes on.
+    if (this.reading) this.#handUpUser();
+  }
+
+  /** Whether bytes have come, told or not. */
+  get hasBytes(): boolean {
+    return this.bytesRead > 0 || this.#slab !== null || this.#userFilled > 0;
+  }
+
+  keep(): (() => void) | null {
+    return this.#endpoint!.keepData();
+  }
+
   dataDone(): void {
     if (this.#slab !== null) this.#handUp();
-    if (this.#userFilled > 0) this.#handUpUser();
+    if (this.#userFilled > 0 && this.reading) this.#handUpUser();
   }
 
   end(): void {
@@ -294,6 +332,13 @@ export class TcpHandle implements TcpHandler {
     }
     this.bytesRead += length;
     if (this.#tell(this.#events?.chunk, chunk) === false) this.reading = false;
+  }
+
+  #lend(bytes: Uint8Array, at: number, length: number): number {
+    const view = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + at, length);
+    this.bytesRead += length;
+    if (this.#tell(this.#events?.lent, view, this as Lender) === false) this.reading = false;
+    return length;
   }
 
   #fillUser(user: Uint8Array, bytes: Uint8Array, at: number, length: number): number {
@@ -358,7 +403,7 @@ export class TcpHandle implements TcpHandler {
   /** Tells what may only be told on a turn of its own: the end of the stream, a failure. */
   #lateSoon(): void {
     if (this.#isLate || this.#isClosing) return;
-    if (this.#failure === null && (!this.#hasEnded || this.#isEndTold)) return;
+    if (this.#failure === null && (!this.#hasEnded || this.#isEndTold) && this.#userFilled === 0) return;
     this.#isLate = true;
     nextTurn(this.#late);
   }
@@ -367,6 +412,8 @@ export class TcpHandle implements TcpHandler {
     this.#isLate = false;
     const events = this.#events;
     if (events === null) return;
+    if (this.#userFilled > 0 && this.reading) this.#handUpUser();
+    if (this.#events === null) return;
     if (this.#hasEnded && !this.#isEndTold && this.reading) {
       this.#isEndTold = true;
       this.#tell(events.ended);

@@ -114,6 +114,10 @@ export class FakeEndpoint implements TcpEndpoint {
     this.#closed(code);
   }
 
+  keepData(): null {
+    return null;
+  }
+
   resume(): void {
     this.#hasRefused = false;
     this.turnSoon();

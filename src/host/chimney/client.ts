@@ -219,7 +219,11 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   }
 
   readable(endpoint: HostEndpoint): void {
-    if (endpoint.chimneyState !== null) this.#context.data.readable(known(endpoint));
+    if (endpoint.chimneyState !== null) this.#context.data.receives.readable(known(endpoint));
+  }
+
+  keepData(endpoint: HostEndpoint): (() => void) | null {
+    return this.#context.data.loans.keep(endpoint);
   }
 
   cachedChanged(endpoint: HostEndpoint, actionFlags: number): void {
@@ -365,7 +369,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   }
 
   tcpOffloadReceiveComplete(lists: NetBufferList): void {
-    this.#context.data.receiveComplete(lists);
+    this.#context.data.receives.complete(lists);
   }
 
   tcpOffloadDisconnectComplete(list: NetBufferList): void {

@@ -2,8 +2,8 @@
  * Data of offloaded connections: sends, received data, closes, forwarded segments, events.
  *
  * Sends go straight down while the connection is the target's and are held while it moves or the target's backlog is full.
- * Received data is taken from indications; what the application refuses stays at the target until it resumes, when a receive
- * of exactly that size is posted (so that it is full and completed at once). Sources: chimney-sequences 12 to 17.
+ * Received data is taken from indications, which go back when the batch is over or when an application that keeps them says so (loans.ts); what
+ * it refuses stays at the target (posted-receives.ts). Sources: chimney-sequences 12 to 17.
  */
 
 import {
@@ -25,15 +25,13 @@ import { Event } from '../../trace/events.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import type { ChimneyAdapter } from './adapter.ts';
 import { type ChimneyContext, HELD_SEGMENT_BYTES_MAX, HELD_SEGMENTS_MAX, uploadReasonName } from './context.ts';
+import { Loans } from './loans.ts';
 import type { OffloadedConnection } from './objects.ts';
-
-/**
- * Largest receive posted, bytes; more refused data is taken in several, one after the other. What was posted leaves the target, which
- * opens its window by as much: beyond the receive window the host never holds more unread bytes than these for a connection.
- */
-const POSTED_RECEIVE_MAX = 1 << 16;
+import { PostedReceives } from './posted-receives.ts';
 
 export class DataPath {
+  readonly receives: PostedReceives;
+  readonly loans: Loans;
   readonly #context: ChimneyContext;
   /** Accepted indications that are to be returned, by adapter; flushed once a turn. */
   readonly #returns: Map<ChimneyAdapter, NetBufferList> = new Map();
@@ -44,6 +42,11 @@ export class DataPath {
 
   constructor(context: ChimneyContext) {
     this.#context = context;
+    this.receives = new PostedReceives(context);
+    this.loans = new Loans((connection, list) => {
+      this.#returnSoon(connection, list);
+      this.#batchEndSoon();
+    });
     this.#endBatch = () => this.receiveDone();
   }
 
@@ -157,32 +160,65 @@ export class DataPath {
   /** ProtocolTcpOffloadReceiveIndicate. */
   receiveIndicate(connection: OffloadedConnection, list: NetBufferList, bytesConsumed: BytesConsumed): number {
     const { endpoint } = connection;
-    let offered = 0;
+    const offered = dataLengthOf(list);
+    this.loans.begin(connection, list);
+    let taken = this.#offer(endpoint, list);
+    if (taken < offered && this.loans.isKept) {
+      // The target would use the memory of what it gets back again: the host keeps the rest.
+      this.#keepRest(endpoint, list, taken);
+      taken = offered;
+    }
+    const goesBackLater = this.loans.end();
+    bytesConsumed.value = taken;
+    connection.refusedBytes = offered - taken;
+    if (this.#offered[this.#offered.length - 1] !== endpoint) this.#offered.push(endpoint);
+    this.#batchEndSoon();
+    if (taken === offered) {
+      if (!goesBackLater) this.#returnSoon(connection, list);
+      return NdisStatus.SUCCESS;
+    }
+    // The handler may have resumed inside the call; whoever asks later is served by `readable`.
+    if (endpoint.isReadable) this.#context.runtime.defer(() => this.receives.readable(connection));
+    return taken === 0 ? NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED : NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED;
+  }
+
+  /** Shows the application a list, as far as it wants it. Answers how many bytes it took. */
+  #offer(endpoint: HostEndpoint, list: NetBufferList): number {
     let taken = 0;
     for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
       let offset = nb.currentMdlOffset;
       let left = nb.dataLength;
       for (let mdl = nb.currentMdl; mdl !== null && left > 0; mdl = mdl.next) {
         const here = Math.min(left, mdl.byteCount - offset);
-        // Once part was refused, the rest stays with the target without being offered.
-        if (here > 0 && taken === offered) taken += endpoint.deliver(mdl.buffer, mdl.byteOffset + offset, here);
-        offered += here;
+        if (here > 0) {
+          const tookHere = endpoint.deliver(mdl.buffer, mdl.byteOffset + offset, here);
+          taken += tookHere;
+          // Once part was refused, the rest is not offered.
+          if (tookHere < here) return taken;
+        }
         left -= here;
         offset = 0;
       }
     }
-    bytesConsumed.value = taken;
-    connection.refusedBytes = offered - taken;
-    if (this.#offered[this.#offered.length - 1] !== endpoint) this.#offered.push(endpoint);
-    this.#batchEndSoon();
-    if (taken === offered) {
-      list.next = this.#returns.get(connection.adapter) ?? null;
-      this.#returns.set(connection.adapter, list);
-      return NdisStatus.SUCCESS;
+    return taken;
+  }
+
+  /** Copies what lies behind the first `skip` bytes of a list, for when the application reads again. */
+  #keepRest(endpoint: HostEndpoint, list: NetBufferList, skip: number): void {
+    const rest = new Uint8Array(dataLengthOf(list) - skip);
+    let before = 0;
+    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
+      const from = Math.max(0, skip - before);
+      if (from < nb.dataLength) copyFromNetBuffer(nb, from, nb.dataLength - from, rest, Math.max(0, before - skip));
+      before += nb.dataLength;
     }
-    // The handler may have resumed inside the call; whoever asks later is served by `readable`.
-    if (endpoint.isReadable) this.#context.runtime.defer(() => this.readable(connection));
-    return taken === 0 ? NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED : NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED;
+    endpoint.bytesReceived += rest.length;
+    endpoint.restoreUnread(rest, 0, rest.length);
+  }
+
+  #returnSoon(connection: OffloadedConnection, list: NetBufferList): void {
+    list.next = this.#returns.get(connection.adapter) ?? null;
+    this.#returns.set(connection.adapter, list);
   }
 
   #batchEndSoon(): void {
@@ -197,59 +233,15 @@ export class DataPath {
     if (this.#offered.length > 0) {
       const offered = this.#offered;
       this.#offered = [];
-      for (const endpoint of offered) endpoint.deliverDone();
+      for (const endpoint of offered) {
+        endpoint.deliverDone();
+        const connection = endpoint.chimneyState as OffloadedConnection | null;
+        if (connection !== null) this.receives.postOwn(connection);
+      }
     }
     if (this.#returns.size === 0) return;
     for (const [adapter, lists] of this.#returns) this.#context.ndis.offloadTcpReceiveReturn(adapter.binding, lists);
     this.#returns.clear();
-  }
-
-  /** The application takes data again: what the target holds is asked for with a receive of its size, as long as that is all taken. */
-  readable(connection: OffloadedConnection): void {
-    if (!connection.isOffloaded || connection.isReleased || !connection.endpoint.isReadable) return;
-    if (connection.postedReceives > 0) return;
-    if (connection.refusedBytes > 0) {
-      const bytes = Math.min(connection.refusedBytes, POSTED_RECEIVE_MAX);
-      connection.refusedBytes -= bytes;
-      this.#postReceive(connection, bytes);
-    } else this.#postLowWater(connection);
-  }
-
-  /** An endpoint that collects always has a receive posted, in push mode, of as many bytes as it wants at once. */
-  #postLowWater(connection: OffloadedConnection): void {
-    const { endpoint } = connection;
-    if (!endpoint.isCollecting || connection.peerFinished || connection.wantsTerminate) return;
-    this.#postReceive(connection, endpoint.lowWater);
-  }
-
-  #postReceive(connection: OffloadedConnection, bytes: number): void {
-    const list = netBufferListOver(new Uint8Array(bytes));
-    list.protocolReserved2 = connection;
-    connection.postedReceives++;
-    this.#context.ndis.offloadTcpReceive(connection.handle, list);
-  }
-
-  /** ProtocolTcpOffloadReceiveComplete. */
-  receiveComplete(lists: NetBufferList): void {
-    let list: NetBufferList | null = lists;
-    while (list !== null) {
-      const next: NetBufferList | null = list.next;
-      list.next = null;
-      const connection = list.protocolReserved2 as OffloadedConnection;
-      connection.postedReceives--;
-      const bytes = list.tcpOffloadBytesTransferred;
-      if (bytes > 0 && !connection.isReleased) {
-        const { buffer } = list.firstNetBuffer!.mdlChain!;
-        const { endpoint } = connection;
-        const taken = endpoint.deliver(buffer, 0, bytes);
-        // The bytes are the host's now; what the application does not take waits above, not at the target.
-        if (taken < bytes) endpoint.restoreUnread(buffer, taken, bytes - taken);
-        endpoint.deliverDone();
-      }
-      // The rest that was refused, unless it waits for the application above; behind the end of the stream there is none.
-      if (bytes > 0) this.readable(connection);
-      list = next;
-    }
   }
 
   // ---- segments that arrive on the ordinary path ----
@@ -300,7 +292,7 @@ export class DataPath {
     }
     for (const segment of segments) this.segment(connection, segment.bytes, 0, segment.bytes.length);
     this.#flushHeld(connection);
-    this.readable(connection);
+    this.receives.readable(connection);
   }
 
   // ---- events ----

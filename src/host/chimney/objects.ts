@@ -121,8 +121,13 @@ export class OffloadedConnection extends OffloadedObject {
 
   /** Bytes of the last refused indication that the target still holds: what to post a receive for. */
   refusedBytes = 0;
-  /** Posted receives below. */
+  /** Posted receives below, the one over the application's own memory not counted. */
   postedReceives = 0;
+  /** The receive over the application's own memory, used again and again, and whether it is posted. */
+  ownReceive: NetBufferList | null = null;
+  isOwnReceivePosted = false;
+  /** Bytes of indications that the application keeps. */
+  keptBytes = 0;
   readonly segments: HeldSegment[] = [];
   segmentBytes = 0;
   /** The delegated structure of the move under way. */

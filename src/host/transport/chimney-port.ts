@@ -18,6 +18,8 @@ export interface ChimneyPort {
   disconnect(endpoint: HostEndpoint, graceful: boolean): void;
   /** The handler has room again after it took less than it was offered. */
   readable(endpoint: HostEndpoint): void;
+  /** The bytes that are being offered stay where they are until the answer is called; null: they cannot. */
+  keepData(endpoint: HostEndpoint): (() => void) | null;
   /** Its application has closed it for good, after its own half was shut down: nobody will read from it any more. */
   orphaned(endpoint: HostEndpoint): void;
   /**
@@ -85,6 +87,7 @@ export const NO_CHIMNEY: ChimneyPort = {
   send(): void {},
   disconnect(): void {},
   readable(): void {},
+  keepData: () => null,
   orphaned(): void {},
   cachedChanged(): void {},
   segment(): void {},

@@ -168,6 +168,10 @@ export class HostEndpoint implements TcpEndpoint {
     }
   }
 
+  keepData(): (() => void) | null {
+    return this.location === 'target' ? this.transport.chimney.keepData(this) : null;
+  }
+
   setNoDelay(on: boolean): void {
     options.setNoDelay(this, on);
   }
@@ -272,6 +276,17 @@ export class HostEndpoint implements TcpEndpoint {
     if (this.unread === null || this.location !== 'host') return;
     this.flags |= EndpointFlag.READ_DUE;
     this.transport.turnSoon(this);
+  }
+
+  /**
+   * The first `length` bytes of the handler's own memory were filled by the target. Answers false when there is nobody any more
+   * whose memory that is.
+   */
+  filled(length: number): boolean {
+    if ((this.flags & (GONE | EndpointFlag.DISCARD)) !== 0) return false;
+    this.bytesReceived += length;
+    this.#handler.filled?.(length);
+    return true;
   }
 
   /** Tells the handler that the batch is over, if it was offered anything. */
