@@ -6,10 +6,14 @@
  *   --rule ID         only that rule
  *   --faults          only the faulty drivers (seconds)
  *   --quick           of the source one mutant an area
+ *   --write           write docs/mutation.md, after a whole run
  *
  * Ends with 1 when fewer than 95 % are killed, or a faulty driver goes unnoticed.
  */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Outcome, runFaults } from './faults.ts';
+import { mutationPage } from './page.ts';
 import { runMutants } from './source.ts';
 import { areaOf, MUTANTS, type Mutant } from './table.ts';
 
@@ -56,20 +60,21 @@ function valueGiven(args: readonly string[], name: string): string | null {
 }
 
 /** The command. Answers the exit status. */
-export function mutate(root: string, args: readonly string[]): number {
+export async function mutate(root: string, args: readonly string[]): Promise<number> {
   const startedMs = performance.now();
   const rule = valueGiven(args, '--rule');
   const faults = runFaults(valueGiven(args, '--area')).filter((one) => rule === null || one.rule === rule);
   console.error(`${faults.length} faulty drivers: ${faults.filter(({ isKilled }) => isKilled).length} named`);
   const mutants = chosen(args);
   let done = 0;
-  const outcomes = runMutants(root, mutants, (outcome) => {
-    console.error(
-      `${++done}/${mutants.length} ${outcome.rule} ${outcome.isKilled ? 'killed' : `SURVIVED: ${outcome.reason}`}`,
-    );
+  const outcomes = await runMutants(root, mutants, (outcome) => {
+    const verdict = outcome.isKilled ? 'killed' : `SURVIVED: ${outcome.what}: ${outcome.reason}`;
+    console.error(`${++done}/${mutants.length} ${outcome.rule} ${verdict}`);
   });
-  const report = reportOf([...faults, ...outcomes]);
+  const all = [...faults, ...outcomes];
+  const report = reportOf(all);
   console.log(args.includes('--json') ? JSON.stringify(report) : textOf(report, performance.now() - startedMs));
+  if (args.includes('--write')) writeFileSync(join(root, 'docs/mutation.md'), mutationPage(all));
   const isGood = report.killed >= ENOUGH * report.total && faults.every(({ isKilled }) => isKilled);
   return isGood ? 0 : 1;
 }

@@ -3,7 +3,7 @@
  *
  * The tree itself is never touched. First the tests run on the copy as it is: a test that fails without a mutant would kill them all.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import {
   cpSync,
   existsSync,
@@ -22,6 +22,10 @@ import type { Mutant } from './table.ts';
 
 /** What is not copied: nobody changes it, so the copy shares it. */
 const SHARED: readonly string[] = ['node_modules', 'dist'];
+/** Copies worked on at once; each runs its tests one file after the other. */
+const COPIES = 2;
+/** Longest that the tests of one mutant may take: one that hangs them is noticed as well. */
+const TESTS_TIMEOUT_MS = 120_000;
 const LEFT_OUT: readonly string[] = ['.git', ...SHARED];
 
 /** The tests that must notice a mutant. */
@@ -53,15 +57,18 @@ class Copy {
   }
 
   /** Whether these tests pass; the last lines they wrote. */
-  passes(tests: readonly string[]): { isGood: boolean; text: string } {
+  passes(tests: readonly string[]): Promise<{ isGood: boolean; text: string }> {
     const program = join(this.folder, 'node_modules/vitest/vitest.mjs');
-    const given = [program, 'run', '--project', 'unit', '--bail', '1', '--reporter', 'dot', ...tests];
-    const { status, stdout, stderr } = spawnSync(process.execPath, given, {
-      cwd: this.folder,
-      encoding: 'utf8',
-      timeout: 300_000,
+    const given = [program, 'run', '--project', 'unit', '--bail', '1', '--reporter', 'dot', '--maxWorkers', '1'];
+    const child = spawn(process.execPath, [...given, ...tests], { cwd: this.folder, timeout: TESTS_TIMEOUT_MS });
+    const lines: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => lines.push(String(data)));
+    return new Promise((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (status) => {
+        resolve({ isGood: status === 0, text: lines.join('').split('\n').slice(-30).join('\n') });
+      });
     });
-    return { isGood: status === 0, text: `${stdout}\n${stderr}`.split('\n').slice(-30).join('\n') };
   }
 
   remove(): void {
@@ -69,26 +76,35 @@ class Copy {
   }
 }
 
-/** Tries mutants, one by one. Throws where the tests fail without any. */
-export function runMutants(root: string, mutants: readonly Mutant[], onDone: (outcome: Outcome) => void): Outcome[] {
+/** Tries mutants, two at a time, each in a copy of its own. Throws where the tests fail without any. */
+export async function runMutants(
+  root: string,
+  mutants: readonly Mutant[],
+  onDone: (outcome: Outcome) => void,
+): Promise<Outcome[]> {
   if (mutants.length === 0) return [];
   const citing = citingTests(root);
-  const copy = new Copy(root);
+  const copies = Array.from({ length: Math.min(COPIES, mutants.length) }, () => new Copy(root));
   try {
     const all = [...new Set(mutants.flatMap((mutant) => testsOf(mutant, citing)))];
-    const before = copy.passes(all);
+    const before = await copies[0]!.passes(all);
     if (!before.isGood) throw new Error(`the tests fail without any mutant:\n${before.text}`);
-    return mutants.map((mutant) => {
-      const outcome = tryMutant(copy, mutant, testsOf(mutant, citing));
-      onDone(outcome);
-      return outcome;
-    });
+    const outcomes: Outcome[] = [];
+    let next = 0;
+    const work = async (copy: Copy): Promise<void> => {
+      for (let i = next++; i < mutants.length; i = next++) {
+        outcomes[i] = await tryMutant(copy, mutants[i]!, testsOf(mutants[i]!, citing));
+        onDone(outcomes[i]!);
+      }
+    };
+    await Promise.all(copies.map(work));
+    return outcomes;
   } finally {
-    copy.remove();
+    for (const copy of copies) copy.remove();
   }
 }
 
-function tryMutant(copy: Copy, mutant: Mutant, tests: readonly string[]): Outcome {
+async function tryMutant(copy: Copy, mutant: Mutant, tests: readonly string[]): Promise<Outcome> {
   const path = join(copy.folder, mutant.file);
   const text = readFileSync(path, 'utf8');
   const outcome = {
@@ -105,7 +121,7 @@ function tryMutant(copy: Copy, mutant: Mutant, tests: readonly string[]): Outcom
     text.replace(mutant.from, () => mutant.to),
   );
   try {
-    const isKilled = !copy.passes(tests).isGood;
+    const isKilled = !(await copy.passes(tests)).isGood;
     return { ...outcome, isKilled, reason: isKilled ? '' : (mutant.survives ?? `${tests.join(', ')} did not notice`) };
   } finally {
     writeFileSync(path, text);

@@ -5,17 +5,13 @@
  * that cite the rule, unless others are named. A citation that survives its mutant does not exercise what it cites.
  */
 
-export interface Mutant {
-  readonly rule: string;
-  readonly file: string;
-  /** Stands exactly once in the file. */
-  readonly from: string;
-  readonly to: string;
-  /** Default: the tests that cite the rule. */
-  readonly tests?: readonly string[];
-  /** Why it may survive; absent: it must not. */
-  readonly survives?: string;
-}
+import { DATA_MUTANTS as MORE_OF_DATA } from './data-mutants.ts';
+import { LAYER_MUTANTS } from './layer-mutants.ts';
+import type { Mutant } from './mutant.ts';
+import { STATE_MUTANTS as MORE_OF_STATE } from './state-mutants.ts';
+import { TCP_MUTANTS } from './tcp-mutants.ts';
+
+export type { Mutant } from './mutant.ts';
 
 const ENGINE = 'src/target/engine';
 
@@ -278,7 +274,15 @@ const REST_MUTANTS: readonly Mutant[] = [
 ];
 
 /** All of them. */
-export const MUTANTS: readonly Mutant[] = [...STATE_MUTANTS, ...DATA_MUTANTS, ...REST_MUTANTS];
+export const MUTANTS: readonly Mutant[] = [
+  ...STATE_MUTANTS,
+  ...MORE_OF_STATE,
+  ...DATA_MUTANTS,
+  ...MORE_OF_DATA,
+  ...TCP_MUTANTS,
+  ...REST_MUTANTS,
+  ...LAYER_MUTANTS,
+];
 
 /** 'INIT' of 'INIT-001'. */
 export function areaOf(rule: string): string {

@@ -40,11 +40,11 @@ test('--quick takes one mutant an area, --area and --rule those that are meant',
   expect(chosen(['--faults'])).toEqual([]);
 });
 
-test('a mutant that its tests notice is killed, one that they do not is told with the reason; the tree stays as it is', () => {
+test('a mutant that its tests notice is killed, one that they do not is told with the reason; the tree stays as it is', async () => {
   const file = 'src/ndis/initiate-status.ts';
   const before = readFileSync(join(root, file), 'utf8');
   const tests = ['test/ndis/walk.test.ts'];
-  const outcomes = runMutants(
+  const outcomes = await runMutants(
     root,
     [
       { rule: 'INIT-083', file, from: 'kind === BlockKind.LINKER && taken === 0', to: 'false', tests },
