@@ -186,7 +186,6 @@ export const DATA_MUTANTS: readonly Mutant[] = [
       'INIT-052',
       'if (operation.root !== null) runOperation(engine, operation);',
       'if (operation.root === null) indicateStatus(engine, operation.statusCode);\n      else runOperation(engine, operation);',
-      'test/target/pause.test.ts',
     ],
     ['EVT-033', '    engine.pausedInitiates.push(operation);\n', ''],
     ['EVT-038', 'for (const operation of waiting) startInitiate(engine, operation);', ''],
