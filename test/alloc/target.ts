@@ -3,10 +3,13 @@
  * their lists, in a process of its own.
  *
  * Run with the flags of test/support/child.ts. Answers with one line of JSON: bytes and nanoseconds a segment, by scenario,
- * and the memory of an idle connection.
+ * and the memory of an idle connection. With an argument it measures under another NDIS: 'bare' (bare-ndis.ts), or 'seated', with a
+ * verifier on each binding; then without the idle connection.
  */
 import type { RandomSource, Runtime, Timer } from '../../src/base/runtime.ts';
 import { asSeq } from '../../src/base/seq.ts';
+import { findingText } from '../../src/contract/finding.ts';
+import { Verifier } from '../../src/contract/verifier.ts';
 import type { Link, LinkReceiver } from '../../src/link/link.ts';
 import { NdisLibrary } from '../../src/ndis/ndis-library.ts';
 import {
@@ -33,6 +36,14 @@ import {
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
 import { Trace } from '../../src/trace/trace.ts';
 import { leastOf } from '../support/least.ts';
+import { BareNdis } from './bare-ndis.ts';
+
+/** Under which NDIS: 'absent', 'bare' or 'seated'. */
+const how = process.argv[2] ?? 'absent';
+
+function found(text: string): never {
+  throw new Error(text);
+}
 
 const MTU = 1500;
 const WINDOW = 1 << 20;
@@ -141,10 +152,12 @@ class Host implements ProtocolDriver {
 
   constructor(runtime: Runtime, name: string, last: number) {
     const trace = new Trace();
-    this.ndis = new NdisLibrary(runtime, trace);
+    this.ndis = how === 'bare' ? new BareNdis(runtime, trace) : new NdisLibrary(runtime, trace);
     this.link = new SlotLink(name, last);
     this.target = new EngineAdapter({ link: this.link, runtime, trace });
     this.ndis.registerAdapter(this.target);
+    if (how === 'seated')
+      this.ndis.attachTap(name, new Verifier({ onFinding: (finding) => found(findingText(finding)) }));
     this.binding = this.ndis.openAdapterEx(this, null, name);
     const information = { ...DEFAULT_OFFLOAD_PARAMETERS, nceStaleTicks: 0xffffffff };
     this.ndis.oidRequest(this.binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'set', information });
@@ -338,4 +351,5 @@ const indicated = measure(bulk, 60_000);
 for (let i = 0; i < 8; i++) b.ndis.offloadTcpReceive(b.handle, netBufferListOver(new Uint8Array(64 * 1024)));
 const posted = measure(bulk, 60_000);
 const held = b.target.control.held();
-console.log(JSON.stringify({ indicated, posted, held, idleBytes: await idle(100_000) }));
+const idleBytes = process.argv[2] === undefined ? await idle(100_000) : 0;
+console.log(JSON.stringify({ indicated, posted, held, idleBytes }));
