@@ -59,6 +59,16 @@ export const GROUPS: readonly Group[] = [
     variants: [{ file: './cases/step.js', args: [], flags: ALLOCATION_FLAGS }],
   },
   {
+    name: 'verifier',
+    what: 'the engine target per segment: an NDIS without observers, none seated, and one seated on each binding',
+    rounds: 5,
+    variants: [
+      { file: './cases/verifier.js', args: ['bare'], flags: ALLOCATION_FLAGS },
+      { file: './cases/verifier.js', args: ['absent'], flags: ALLOCATION_FLAGS },
+      { file: './cases/verifier.js', args: ['seated'], flags: ALLOCATION_FLAGS },
+    ],
+  },
+  {
     name: 'wire',
     what: 'codecs and checksum',
     rounds: 1,

@@ -13,7 +13,7 @@ const run = spawnSync(process.execPath, [...process.execArgv, script, how], { en
 if (run.status !== 0) throw new Error(run.stderr);
 const answer = JSON.parse(run.stdout.trim().split('\n').at(-1)!) as Record<string, { nsPerSegment: number }>;
 const figures: Figure[] = ['indicated', 'posted'].map((name) => ({
-  name: `verifier ${how}, ${name}`,
+  name: `${how} ${name}`,
   value: answer[name]!.nsPerSegment,
   unit: 'ns/segment',
 }));

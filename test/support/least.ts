@@ -8,12 +8,12 @@
 /** Rounds of a measurement. */
 const ROUNDS = 3;
 
-/** Runs `measure` a few times; answers the result whose `bytes` is the least. */
-export function leastOf<T>(measure: () => T, bytes: (result: T) => number): T {
+/** Runs `measure` a few times; answers the result whose `cost` (bytes, as a rule) is the least. */
+export function leastOf<T>(measure: () => T, cost: (result: T) => number, rounds: number = ROUNDS): T {
   let least = measure();
-  for (let round = 1; round < ROUNDS; round++) {
+  for (let round = 1; round < rounds; round++) {
     const next = measure();
-    if (bytes(next) < bytes(least)) least = next;
+    if (cost(next) < cost(least)) least = next;
   }
   return least;
 }
