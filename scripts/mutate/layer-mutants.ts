@@ -123,18 +123,12 @@ const HOST_MUTANTS: readonly Mutant[] = [
       'pathMtuChanged(path: OffloadedPath): void {',
       'pathMtuChanged(path: OffloadedPath): void {\n    if (path.isOffloaded) return;',
     ],
-    [
-      'UPD-024',
-      'if (next.state === ObjectState.NONE && isResolved(next)) this.#offloadNeighbor(next);',
-      'if (next.state === ObjectState.NONE && isResolved(next)) void 0;',
-    ],
     ['UPD-035', "this.#context.moves.requestTakeBack(connection, 'failure', null, null);", ''],
     ['QRY-012', "this.#context.moves.requestTakeBack(connection, 'failure', null, null);", ''],
     ['UPD-023', 'root.dependentBlockList = block;', 'void 0;'],
   ]),
   ...mutantsIn('src/host/chimney/going-down.ts', [
     ['INIT-057', 'delegated.bufferedData = endpoint.takeUnread();', ''],
-    ['INIT-061', 'endpoint.unreadTaken(buffered); // the target', '// the target'],
     ['INIT-065', 'block.netBufferListChain = this.#takeSends(connection);', ''],
     ['INIT-075', '& Effect.TRANSMIT) !== 0) endpoint.pump(nowUs);', '& Effect.TRANSMIT) !== 0) void 0;'],
     ['INIT-086', 'writeDelegated(tcp, this.#context.parameters, delegated, nowUs);', ''],
@@ -186,7 +180,7 @@ const HOST_MUTANTS: readonly Mutant[] = [
       "moves.requestTakeBack(connection, 'close', null, null);\n        break;\n      case TcpOffloadEventType.INDICATE_SEND",
       'break;\n      case TcpOffloadEventType.INDICATE_SEND',
     ],
-    ['DISC-027', 'if (list.status !== NdisStatus.SUCCESS || connection.peerFinished', 'if (connection.peerFinished'],
+    ['DISC-027', 'if (list.status !== NdisStatus.SUCCESS || isOver) {', 'if (isOver) {'],
     ['DISC-016', 'const list = emptyNetBufferList();', 'const list = netBufferListOver(new Uint8Array(1));'],
   ]),
   ...mutantsIn('src/host/chimney/tree.ts', [

@@ -6,7 +6,6 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     ['INIT-007', 'presetInitiateStatuses(root);\n  if (engine.isEnabled', 'if (engine.isEnabled'],
     ['INIT-024', 'block.status = NdisStatus.OFFLOAD_CONNECTION_REJECTED;', 'block.status = NdisStatus.FAILURE;'],
     ['INIT-026', 'if (block === root || (walk', 'if (true || (walk'],
-    ['INIT-027', '    walk.skipDependents();\n  }\n}\n\n/** Whether a linker', '  }\n}\n\n/** Whether a linker'],
     ['INIT-028', '(walk.depth === BlockLayer.PATH && block.status === NdisStatus.FAILURE)', 'false'],
     [
       'INIT-030',
@@ -88,7 +87,6 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     ['TERM-034', '  giveBackForwards(engine, ctx);\n', ''],
     ['TERM-038', 'if (context instanceof TcpContext) context.isTerminating = true;', ''],
     ['TERM-042', 'sendDue(engine, ctx, nowUs, 1)', 'void 0'],
-    ['TERM-043', '  releaseReassembly(c, engine.parameters);\n', ''],
     ['TERM-045', 'if (ctx.standing === Standing.NORMAL) deliver(engine, ctx, nowUs);', ''],
     [
       'TERM-046',
@@ -116,13 +114,12 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   ...mutantsIn('src/target/engine/update.ts', [
     [
       'UPD-033',
-      'return NdisStatus.FAILURE;\n}\n\nfunction updatePath',
-      'return NdisStatus.RESOURCES;\n}\n\nfunction updatePath',
+      'if (cached.initialRcvWnd > engine.capacity.maxRcvWindow) return NdisStatus.FAILURE;',
+      'if (cached.initialRcvWnd > engine.capacity.maxRcvWindow) return NdisStatus.RESOURCES;',
     ],
     ['UPD-012', '    path.pathMtu = cached.pathMtu;\n', ''],
     ['UPD-009', 'setDestination(context, cached);', ''],
     ['UPD-039', 'block.status = NdisStatus.SUCCESS;\n      continue;', 'continue;'],
-    ['UPD-036', 'if (!engine.neighbors.has(parent)) return NdisStatus.FAILURE;', ''],
     ['UPD-023', 'relink(path, parent);', ''],
   ]),
   ...mutantsIn('src/target/engine/query.ts', [
@@ -154,6 +151,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     ],
   ]),
   ...mutantsIn('src/tcp/transfer.ts', [
+    ['TERM-043', "  if (p.role === 'target') releaseReassembly(c, p);\n", ''],
     ['TERM-076', '  disarmDeadline(c, Moment.DELAYED_ACK);\n', ''],
     ['TERM-078', '  disarmDeadline(c, Moment.SWS);\n', ''],
     [

@@ -69,7 +69,7 @@ describe('a neighbor of which nothing was heard', () => {
 });
 
 describe('a redirect', () => {
-  test('to a router without known address: it is asked for one, offloaded, and the path is linked to it; no MAC is changed [UPD-011, UPD-024]', () => {
+  test('to a router without known address: it is asked for one, offloaded, and the path is linked to it; no MAC is changed [UPD-011, UPD-023, UPD-024]', () => {
     const s = new EtherScene().offload();
     s.answering.set(OTHER_ROUTER, routerMac(253));
     const trees: string[] = [];

@@ -153,7 +153,7 @@ describe('what the host hands down', () => {
     await end(hosts, server);
   });
 
-  test('no connection goes down before the host has established it (INIT-074)', async () => {
+  test('no connection goes down before the host has established it (INIT-072, INIT-074)', async () => {
     const hosts = twoHosts({ impairment: { delayUs: 5_000 } });
     const watcher = new Watcher();
     const states: number[] = [];
@@ -232,7 +232,7 @@ describe('what the host takes back', () => {
     await expectNothingHeld(hosts);
   });
 
-  test('uploaded data is copied and its buffers go back at once, before the application reads it (TERM-049)', async () => {
+  test('uploaded data is copied and its buffers go back at once, before the application reads it (TERM-049, TERM-050)', async () => {
     const { hosts, server, client, watcher, chimney } = stage({}, 0, 4_000_000);
     server.appetite = 0;
     await settled(hosts, chimney().offload());

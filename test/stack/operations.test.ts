@@ -304,7 +304,7 @@ test('INIT-057 to 064: what the application has not read goes down with the conn
   await expectNothingHeld(hosts);
 });
 
-test('TERM-021 to 025: a target that lost the state of a connection costs that connection and nothing else', async () => {
+test('TERM-020 to 025: a target that lost the state of a connection costs that connection and nothing else', async () => {
   const { hosts, server, chimney } = stage({}, OPEN, OPEN);
   const second = connectPeers(hosts, OPEN, OPEN, 4, 81);
   hosts.runtime.runUntil(() => second.server.isConnected, 5_000_000);
@@ -327,7 +327,7 @@ test('TERM-021 to 025: a target that lost the state of a connection costs that c
   await expectNothingHeld(hosts);
 });
 
-test('CAP-039: a hundred connections go down in one tree, hang on one path, and come back in one', async () => {
+test('CAP-039, TREE-009: a hundred connections go down in one tree, hang on one path, and come back in one', async () => {
   const hosts = twoHosts({ impairment: { delayUs: 100, rateBps: 50_000_000 } });
   const pairs = Array.from({ length: 100 }, (_, i) => connectPeers(hosts, OPEN, 0, 4, 1000 + i));
   hosts.runtime.runUntil(() => pairs.every((pair) => pair.server.isConnected), 5_000_000);

@@ -63,7 +63,7 @@ describe('terminate', () => {
     expect(w.host.takeLog()).toEqual(['frame']);
   });
 
-  test('with everything outstanding, all of it comes back before the completion (TERM-031 to TERM-036, TERM-060, TERM-061, FWD-020)', () => {
+  test('with everything outstanding, all of it comes back before the completion (TERM-031 to TERM-036, TERM-052 to TERM-055, TERM-060, TERM-061, FWD-020)', () => {
     const { w, c } = world();
     const first = netBufferListOver(ascii('first'));
     const second = netBufferListOver(ascii('second'));

@@ -81,11 +81,13 @@ describe('an update of cached variables', () => {
     const b = new Bench({ options: TcpConstFlag.WINDOW_SCALING_ENABLED });
     b.establish();
     const before = b.c.rcvAdv;
+    const { receiveSpace: space, initialRcvWnd: window } = b.c;
     const grow = update(b, (cached) => {
       cached.flags |= TcpCachedFlag.UPDATE_RCV_WND;
       cached.initialRcvWnd = 30_000;
     });
     expect(grow).toBe(Effect.TRANSMIT);
+    expect(b.c.receiveSpace - space).toBe(30_000 - window);
     expect(b.sent().length).toBe(1);
     expect(b.c.rcvAdv).toBe(before);
     update(b, (cached) => {

@@ -1,0 +1,118 @@
+/** What the host does upon what its target says, and what it sees to before and after a move: found by breaking the host. */
+import { describe, expect, test } from 'vitest';
+import { setHopLimit } from '../../src/host/transport/endpoint-options.ts';
+import { NdisStatus, type OffloadBlock, OffloadStateType } from '../../src/ndis/protocol.ts';
+import { StateOperation } from '../../src/ndis/tap.ts';
+import { dataLengthOf } from '../../src/state/net-buffer-list.ts';
+import type { PathCachedState } from '../../src/state/path.ts';
+import type { TcpDelegatedState } from '../../src/state/tcp.ts';
+import { TcpFlag } from '../../src/wire/tcp-segment.ts';
+import { icmp, ipv4 } from '../host-path/frames.ts';
+import { ChimneyScene } from './chimney-scene.ts';
+import { EtherScene, HOST, HOST_MAC, ROUTER, routerMac } from './ether-scene.ts';
+
+const states = (s: ChimneyScene): string[] =>
+  s.door.take().filter((line) => /^(query|update|invalid|term|init)/.test(line));
+
+function connectionIn(root: OffloadBlock): OffloadBlock {
+  let block = root;
+  while (block.dependentBlockList !== null) block = block.dependentBlockList;
+  return block;
+}
+
+describe('before a move down', () => {
+  test('an ACK that is owed is sent by the host, before the initiate (INIT-075)', () => {
+    const s = new ChimneyScene();
+    // The first segments are answered at once; sooner or later an ACK waits.
+    for (let i = 0; i < 50; i++) {
+      s.deliver(0, s.text('delayed'));
+      if (s.sent().length === 0) break;
+    }
+    let acked = -1;
+    s.door.onState = (operation, _root, isCompletion) => {
+      if (operation === StateOperation.INITIATE && !isCompletion) acked = (s.sent().at(-1)?.ack ?? -1) | 0;
+    };
+    s.beginOffload();
+    s.runtime.settle();
+    expect(acked).toBe(s.seq);
+    expect(s.sent()).toEqual([]);
+  });
+
+  test('what the application has not read travels as BufferedData, its last byte just before RcvNxt (INIT-057, INIT-058)', () => {
+    const s = new ChimneyScene();
+    s.peer.appetite = 0;
+    s.deliver(0, s.text('unread, and '), s.text('acknowledged'));
+    let buffered = -1;
+    let rcvNxt = 0;
+    s.door.onState = (operation, root, isCompletion) => {
+      if (operation !== StateOperation.INITIATE || isCompletion) return;
+      const delegated = connectionIn(root).delegatedState as TcpDelegatedState;
+      buffered = 0;
+      for (let list = delegated.bufferedData; list !== null; list = list.next) buffered += dataLengthOf(list);
+      rcvNxt = delegated.rcvNxt;
+    };
+    s.offload();
+    expect(buffered).toBe('unread, and acknowledged'.length);
+    expect(rcvNxt).toBe(s.seq);
+    s.peer.take(1_000);
+    s.runtime.settle();
+    expect(s.got()).toBe('unread, and acknowledged');
+  });
+});
+
+describe('before a move up', () => {
+  test('a query that is under way is waited for (TERM-028)', () => {
+    const s = new ChimneyScene().offload();
+    void s.endpoint.chimney.query();
+    s.beginTakeBack();
+    s.runtime.settle();
+    expect(states(s)).toEqual(['query', 'query complete', 'terminate', 'terminate complete']);
+  });
+});
+
+describe('an operation that failed', () => {
+  test.each([
+    [
+      'query',
+      StateOperation.QUERY,
+      'QRY-012',
+      (s: ChimneyScene): void => void s.endpoint.chimney.query().catch(() => undefined),
+    ],
+    ['update', StateOperation.UPDATE, 'UPD-035', (s: ChimneyScene): void => setHopLimit(s.endpoint, 33)],
+  ] as const)(
+    '%s: the offload is terminated, the connection goes on [QRY-012, UPD-035]',
+    (what, operation, _rule, act) => {
+      const s = new ChimneyScene().offload();
+      s.door.onState = (seen, root, isCompletion) => {
+        if (seen === operation && isCompletion) root.status = NdisStatus.FAILURE;
+      };
+      act(s);
+      s.runtime.settle();
+      expect(states(s)).toEqual([what, `${what} complete`, 'terminate', 'terminate complete']);
+      expect(s.location).toBe('host');
+      s.deliver(0, s.text('goes on', TcpFlag.ACK | TcpFlag.PSH));
+      expect(s.got()).toBe('goes on');
+    },
+  );
+});
+
+test('a smaller path MTU that a router tells is passed on by an update of PathMtu (UPD-012)', () => {
+  const s = new EtherScene().offload();
+  const updates: [number, number][] = [];
+  s.door.onState = (operation, root, isCompletion) => {
+    if (operation !== StateOperation.UPDATE || isCompletion) return;
+    updates.push([root.header.type, (root.cachedState as PathCachedState).pathMtu]);
+  };
+  s.write('too big for somebody', false);
+  const quoted = s.frames()[0]!.bytes.slice(14);
+  const packet = ipv4({ src: ROUTER, dst: HOST, protocol: 1 }, icmp(3, 4, 1_300, quoted));
+  const frame = new Uint8Array(14 + packet.length);
+  frame.set(HOST_MAC, 0);
+  frame.set(routerMac(254), 6);
+  frame.set([0x08, 0x00], 12);
+  frame.set(packet, 14);
+  s.link.deliver(frame);
+  s.run(2_000);
+  expect(updates).toEqual([[OffloadStateType.IP4_CACHED, 1_300]]);
+  expect(s.findings).toEqual([]);
+});

@@ -1,0 +1,217 @@
+/** Points of the contract that show only where two things meet: found by breaking the target one rule at a time. */
+import { describe, expect, test } from 'vitest';
+import {
+  NdisStatus,
+  ndisStatusName,
+  OffloadBlock,
+  OffloadStateType,
+  Oid,
+  type ProtocolOffloadBlock,
+  TcpOffloadEventType,
+  TcpUploadReason,
+} from '../../src/ndis/protocol.ts';
+import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
+import { TcpConnectionState } from '../../src/state/tcp.ts';
+import { Connection, HostObject, pattern, World } from './support/world.ts';
+
+function name(block: OffloadBlock): string {
+  return ndisStatusName(block.status);
+}
+
+/** References to the path of a connection and its neighbor, for more connections to hang on. */
+function linkersTo(c: Connection): [OffloadBlock, OffloadBlock] {
+  const neighbor = new OffloadBlock(OffloadStateType.NEIGHBOR, c.neighbor.handle);
+  const path = new OffloadBlock(OffloadStateType.IP4, c.path.handle);
+  neighbor.dependentBlockList = path;
+  return [neighbor, path];
+}
+
+describe('initiate', () => {
+  test('a path that fails for another reason than want of resources ends the walk (INIT-028)', () => {
+    const asked: unknown[] = [];
+    let bad: OffloadBlock | null = null;
+    const w = new World({
+      refuse: ({ block }) => {
+        asked.push(block);
+        return block === bad ? NdisStatus.FAILURE : NdisStatus.SUCCESS;
+      },
+    });
+    const n = w.neighborBlock(new HostObject());
+    bad = w.pathBlock(new HostObject());
+    const next = w.pathBlock(new HostObject(), { remote: 3 });
+    n.dependentBlockList = bad;
+    bad.nextBlock = next;
+    w.initiate(n);
+    w.settle();
+    expect([n, bad, next].map(name)).toEqual(['OFFLOAD_PARTIAL_SUCCESS', 'FAILURE', 'FAILURE']);
+    expect(asked).toEqual([n, bad]);
+  });
+
+  test('what was taken before a sibling failed stays, and works (INIT-030, INIT-056)', () => {
+    let second: OffloadBlock | null = null;
+    const w = new World({ refuse: ({ block }) => (block === second ? NdisStatus.RESOURCES : NdisStatus.SUCCESS) });
+    const c = w.offload();
+    const [root, path] = linkersTo(c);
+    const first = new HostObject();
+    path.dependentBlockList = w.tcpBlock(first, { localPort: 81 });
+    second = w.tcpBlock(new HostObject(), { localPort: 82 });
+    path.dependentBlockList.nextBlock = second;
+    w.initiate(root);
+    w.settle();
+    expect([path.dependentBlockList, second].map(name)).toEqual(['SUCCESS', 'RESOURCES']);
+    w.host.takeLog();
+    w.link.deliver(new Connection(w, { localPort: 81 }, {}).text('abcd'));
+    expect(w.host.takeLog()).toEqual(['indicate 4 SUCCESS']);
+  });
+
+  test('a segment that comes while the completion is inside the host is indicated once that has returned (INIT-050, INIT-051)', () => {
+    const w = new World();
+    const c = w.offload();
+    const [root, path] = linkersTo(c);
+    path.dependentBlockList = w.tcpBlock(new HostObject(), { localPort: 81 });
+    const complete = w.host.initiateOffloadComplete.bind(w.host);
+    w.host.initiateOffloadComplete = (context: unknown, tree: ProtocolOffloadBlock): void => {
+      complete(context, tree);
+      w.link.deliver(new Connection(w, { localPort: 81 }, {}).text('abcdef'));
+      w.host.log.push('completion returns');
+    };
+    w.initiate(root);
+    w.settle();
+    expect(w.host.takeLog()).toEqual(['initiate complete', 'completion returns', 'indicate 6 SUCCESS']);
+  });
+
+  test('between UPLOAD_ALL and RESUME new connections are rejected, new objects fail (INIT-024, EVT-044)', () => {
+    const w = new World();
+    const c = w.offload();
+    w.target.control.uploadAll();
+    w.settle();
+    const [root, path] = linkersTo(c);
+    path.dependentBlockList = w.tcpBlock(new HostObject(), { localPort: 81 });
+    w.initiate(root);
+    w.settle();
+    expect([root, path, path.dependentBlockList].map(name)).toEqual([
+      'FAILURE',
+      'FAILURE',
+      'OFFLOAD_CONNECTION_REJECTED',
+    ]);
+  });
+});
+
+describe('sends', () => {
+  test('PSH is set where a list ends, also where the next one follows at once (SEND-014)', () => {
+    const w = new World();
+    const c = w.offload();
+    const [first, second] = [netBufferListOver(pattern(1_000, 1_460)), netBufferListOver(pattern(2_460, 1_460))];
+    first.next = second;
+    second.next = netBufferListOver(pattern(3_920, 10));
+    c.send(first);
+    w.settle();
+    expect(w.sent().map((f) => [f.text.length, f.flags])).toEqual([
+      [1_460, 'PA'],
+      [1_460, 'PA'],
+      [10, 'PA'],
+    ]);
+  });
+
+  test('changes of the backlog are not told in quick succession (EVT-025)', () => {
+    const w = new World();
+    const c = w.offload({ delegated: { cWnd: 33_000 } });
+    const backlogs = (): number[] =>
+      w.host.events
+        .filter(({ type }) => type === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE)
+        .map(({ information }) => information);
+    // Slow start doubles the window, and with it the optimum, well within half a second.
+    for (let i = 0; i < 100; i++) c.send(netBufferListOver(pattern(1_000 + 10_000 * i, 10_000)));
+    w.settle();
+    let acked = 1_000;
+    for (let i = 0; i < 4; i++) {
+      w.runtime.advance(10_000);
+      for (const { seq, text } of w.sent()) {
+        acked = seq + text.length;
+        c.ackTo(acked);
+      }
+    }
+    expect(c.query().sendBacklogSize).toBeGreaterThanOrEqual(2 * 66_000);
+    expect(backlogs()).toEqual([]);
+    w.runtime.advance(500_000);
+    for (const { seq, text } of w.sent()) c.ackTo(seq + text.length);
+    expect(backlogs()).toHaveLength(1);
+    expect(backlogs()[0]).toBeGreaterThanOrEqual(2 * 66_000);
+  });
+});
+
+describe('forwards', () => {
+  test('of a connection that was reset come back REQUEST_ABORTED (FWD-019)', () => {
+    const w = new World();
+    const c = w.offload();
+    c.receive(c.frame({ flags: 'R' }));
+    w.host.takeLog();
+    c.forward(netBufferListOver(new Uint8Array(20)));
+    w.settle();
+    expect(w.host.forwards.map(({ status }) => status)).toEqual(['REQUEST_ABORTED']);
+  });
+});
+
+describe('invalidated', () => {
+  test.each([
+    ['connection', OffloadStateType.TCP, (c: Connection) => c.tcp],
+    ['path', OffloadStateType.IP4, (c: Connection) => c.path],
+    ['neighbor', OffloadStateType.NEIGHBOR, (c: Connection) => c.neighbor],
+  ] as const)(
+    '%s: not even the ACK that is owed at the terminate leaves (INV-006, INV-007)',
+    (_what, type, objectOf) => {
+      const w = new World();
+      const c = w.offload();
+      c.receive(c.text('owed'));
+      w.sent();
+      w.invalidate(new OffloadBlock(type, objectOf(c).handle));
+      w.settle();
+      c.terminate();
+      expect(w.sent()).toEqual([]);
+    },
+  );
+});
+
+describe('half-closed', () => {
+  test.each([TcpConnectionState.FIN_WAIT1, TcpConnectionState.FIN_WAIT2, TcpConnectionState.CLOSE_WAIT])(
+    'in state %i no upload is asked for at discretion (EVT-023)',
+    (state) => {
+      const w = new World();
+      w.offload({ state, ...(state === TcpConnectionState.FIN_WAIT1 ? { sndMax: 1_001, sndNxt: 1_001 } : {}) });
+      expect(w.target.control.retrieve(null, TcpUploadReason.LOW_ACTIVITY)).toBe(0);
+    },
+  );
+
+  test.each([
+    [TcpConnectionState.ESTABLISHED, 1],
+    [TcpConnectionState.CLOSE_WAIT, 1],
+    [TcpConnectionState.FIN_WAIT2, 0],
+    [TcpConnectionState.LAST_ACK, 0],
+  ])('a connection in state %i counts %i towards CurrentlyEstablished (STAT-018)', (state, count) => {
+    const w = new World();
+    w.offload({ state });
+    const request = { oid: Oid.TCP4_OFFLOAD_STATS, kind: 'query' as const, information: null as unknown };
+    w.oid(request);
+    expect(request.information).toMatchObject({ currentlyEstablished: count });
+  });
+});
+
+test('every limit that is published is the one that is kept (CAP-019)', () => {
+  const capacity = {
+    tcpEntries: 3,
+    pathEntries: 4,
+    neighborEntries: 5,
+    maxRcvWindow: 70_000,
+    maxPathMtu: 1_400,
+  };
+  const w = new World({ capacity });
+  const request = { oid: Oid.TCP_TASK_OFFLOAD, kind: 'query' as const, information: null as unknown };
+  w.oid(request);
+  expect(request.information).toMatchObject({
+    maxTcpEntries: 3,
+    maxPathEntries: 4,
+    maxNeighborEntries: 5,
+    maxRcvWindow: 70_000,
+    maxPathMtu: 1_400,
+  });
+});
