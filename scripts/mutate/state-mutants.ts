@@ -216,11 +216,9 @@ export const STATE_MUTANTS: readonly Mutant[] = [
   ...mutantsIn('src/target/engine/delivery.ts', [
     ['STATE-034', 'isCut ? preferred : ctx.buffered.length', 'ctx.buffered.length'],
     ['STATE-035', 'const isCut = preferred > 0 && preferred', 'const isCut = preferred'],
-    [
-      'STATE-033',
-      'const wanted = ctx.tcp.initialRcvWnd - ctx.buffered.length;',
-      'const wanted = 65_535 - ctx.buffered.length;',
-    ],
+  ]),
+  ...mutantsIn('src/target/engine/receive-space.ts', [
+    ['STATE-033', 'const wanted = ctx.tcp.initialRcvWnd -', 'const wanted = 65_535 -'],
   ]),
   ...mutantsIn('src/target/engine/events.ts', [
     ['STATE-074', 'Math.min(most, 2 * cWnd)', 'Math.min(most, 2 * cWnd - ctx.tcp.queuedBytes)'],
