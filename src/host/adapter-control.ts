@@ -21,6 +21,7 @@ import {
 } from '../ndis/protocol.ts';
 import type { ChimneyClient } from './chimney/client.ts';
 import { AdapterError, type OidRequests } from './oid-requests.ts';
+import type { IpLayer } from './path/ip-layer.ts';
 import type { Interface } from './path/types.ts';
 
 /** Counters of both families. */
@@ -60,6 +61,7 @@ export interface OffloadSettings {
 
 /** What the control is made of. */
 export interface AdapterParts {
+  readonly ip: IpLayer;
   readonly chimney: ChimneyClient;
   readonly oids: OidRequests;
 }
@@ -79,6 +81,8 @@ export class AdapterControl {
   readonly #life: AdapterLife;
   #isAsleep = false;
   #isPaused = false;
+  /** Settled when everything that was asked for is done. */
+  #last: Promise<void> = Promise.resolve();
 
   constructor(parts: AdapterParts, iface: Interface, life: AdapterLife) {
     this.#parts = parts;
@@ -182,26 +186,31 @@ export class AdapterControl {
    * Takes everything back that is offloaded, then lets the adapter sleep (OID_PNP_SET_POWER, D3): it neither sends nor receives.
    * Connections live on, silent; a peer's patience is the only limit. PWR-001.
    */
-  async sleep(): Promise<void> {
-    if (this.#isAsleep) return;
-    this.#isAsleep = true;
-    const { chimney } = this.#parts;
-    await chimney.suspend(this.#binding, 'power');
-    try {
-      await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D3, 'sleep');
-    } catch (error) {
-      this.#isAsleep = false;
-      chimney.resume(this.#binding, 'power');
-      throw error;
-    }
+  sleep(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (this.#isAsleep) return;
+      const { chimney } = this.#parts;
+      const binding = this.#binding;
+      await chimney.suspend(binding, 'power');
+      try {
+        await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D3, 'sleep');
+        this.#isAsleep = true;
+      } catch (error) {
+        chimney.resume(binding, 'power');
+        throw error;
+      }
+    });
   }
 
   /** Full power again (D0): traffic goes on, and what was offloaded before goes down once more. */
-  async wake(): Promise<void> {
-    if (!this.#isAsleep) return;
-    await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D0, 'wake');
-    this.#isAsleep = false;
-    this.#parts.chimney.resume(this.#binding, 'power');
+  wake(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#isAsleep) return;
+      await this.#set(Oid.PNP_SET_POWER, NdisDevicePowerState.D0, 'wake');
+      this.#isAsleep = false;
+      this.#parts.ip.resumed(this.#iface);
+      this.#parts.chimney.resume(this.#binding, 'power');
+    });
   }
 
   /** Whether it was paused by {@link pause}. */
@@ -213,34 +222,47 @@ export class AdapterControl {
    * Takes everything back that is offloaded, then lets the adapter stand still (MiniportPause) until {@link restart}: nothing is sent or
    * received. Connections live on, as in {@link sleep}.
    */
-  async pause(): Promise<void> {
-    if (this.#isPaused) return;
-    this.#need();
-    this.#isPaused = true;
-    await this.#life.pause();
+  pause(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#need();
+      await this.#life.pause();
+      this.#isPaused = true;
+    });
   }
 
   /** The adapter works again (MiniportRestart), and what was offloaded before goes down once more. */
-  async restart(): Promise<void> {
-    if (!this.#isPaused) return;
-    this.#need();
-    await this.#life.restart();
-    this.#isPaused = false;
+  restart(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#isPaused) return;
+      this.#need();
+      await this.#life.restart();
+      this.#isPaused = false;
+    });
   }
 
   /** Takes everything back, has the hardware begin anew (MiniportResetEx), and offloads again what was. */
-  async reset(): Promise<void> {
-    this.#need();
-    await this.#life.reset();
+  reset(): Promise<void> {
+    return this.#inTurn(async () => {
+      this.#need();
+      await this.#life.reset();
+    });
   }
 
   /**
    * Removes the adapter in good order (MiniportHaltEx): what is offloaded comes back, connections from addresses of the interface are
    * reset and end with ENETDOWN, and the device is closed. For good.
    */
-  async halt(): Promise<void> {
-    if (this.isRemoved) return;
-    await this.#life.remove();
+  halt(): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.isRemoved) await this.#life.remove();
+    });
+  }
+
+  /** An adapter lives through one thing at a time, in the order in which they were asked for. */
+  #inTurn(step: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(step);
+    this.#last = done.catch(() => undefined);
+    return done;
   }
 
   /** Throws where there is no adapter any more. */

@@ -120,6 +120,7 @@ export class HostProtocol implements ProtocolDriver {
           .then(() => this.#parts.completeNetPnpEvent(binding, event));
         return NdisStatus.PENDING;
       case NetPnpEventCode.RESTART:
+        this.#ip.resumed(iface!);
         this.#chimney.resume(binding, 'pause');
         this.#chimney.resume(binding, 'reset');
         return NdisStatus.SUCCESS;

@@ -169,9 +169,9 @@ export class MemoryLink implements Link {
     return false;
   }
 
+  /** What it has sent before still arrives. */
   close(): void {
     this.#isClosed = true;
     this.#receiver = null;
-    this.#line.clear();
   }
 }

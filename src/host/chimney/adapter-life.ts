@@ -11,6 +11,7 @@ import type { TcpConnectionOffload } from '../../ndis/protocol.ts';
 import type { ChimneyAdapter, StandingStill } from './adapter.ts';
 import type { ChimneyContext } from './context.ts';
 import { ObjectState, type OffloadedConnection } from './objects.ts';
+import { isNextHopKnown } from './offloadable.ts';
 
 /** How often it is looked whether everything has come back, microseconds. */
 const LOOK_US = 1000;
@@ -60,9 +61,16 @@ function takeBack(context: ChimneyContext, connection: OffloadedConnection, why:
 export function resumeAdapter(context: ChimneyContext, adapter: ChimneyAdapter, why: StandingStill): void {
   if (!adapter.stillBecause.delete(why) || adapter.stillBecause.size > 0) return;
   adapter.queryCapabilities(context.ndis);
-  const sleepers = [...adapter.sleepers];
-  adapter.sleepers.clear();
-  for (const connection of sleepers) {
-    if (!connection.isReleased) context.moves.requestOffload(connection, why, null);
+  adapter.resumedBecause = why;
+  wakeSleepers(context, adapter);
+}
+
+/** Those whose next hop has been forgotten meanwhile wait until it is found: called again then. */
+export function wakeSleepers(context: ChimneyContext, adapter: ChimneyAdapter): void {
+  if (adapter.stillBecause.size > 0) return;
+  for (const connection of adapter.sleepers) {
+    if (!connection.isReleased && !isNextHopKnown(connection)) continue;
+    adapter.sleepers.delete(connection);
+    if (!connection.isReleased) context.moves.requestOffload(connection, adapter.resumedBecause, null);
   }
 }

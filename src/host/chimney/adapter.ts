@@ -40,6 +40,8 @@ export class ChimneyAdapter {
   readonly stillBecause: Set<StandingStill> = new Set();
   /** What was offloaded when it came to that. */
   readonly sleepers: Set<OffloadedConnection> = new Set();
+  /** Why it stood still last. */
+  resumedBecause: StandingStill = 'power';
   /** The one neighbor of a link without link-layer addresses. */
   linkNeighbor: OffloadedNeighbor | null = null;
   /** Connections that are offloaded or on their way. */

@@ -31,7 +31,7 @@ import { OffloadSwitch } from '../switch.ts';
 import type { ChimneyPort } from '../transport/chimney-port.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import { ChimneyAdapter, type StandingStill } from './adapter.ts';
-import { configurationChanged, resumeAdapter, suspendAdapter } from './adapter-life.ts';
+import { configurationChanged, resumeAdapter, suspendAdapter, wakeSleepers } from './adapter-life.ts';
 import type { ChimneyContext, MoveListener } from './context.ts';
 import { DataPath } from './data-path.ts';
 import { ConnectionHandle } from './handle.ts';
@@ -295,6 +295,8 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   neighborResolved(entry: NeighborEntry): void {
     const neighbor = entry.chimney as OffloadedNeighbor | null;
     if (neighbor !== null) this.#context.operations.neighborResolved(neighbor);
+    const adapter = this.#byInterface.get(entry.iface);
+    if (adapter !== undefined && adapter.sleepers.size > 0) wakeSleepers(this.#context, adapter);
   }
 
   neighborUnreachable(entry: NeighborEntry): void {

@@ -37,11 +37,12 @@ export function whyNotOffloadable(connection: OffloadedConnection): ChimneyError
     return no(`the target does not offload IPv${endpoint.path.family}`);
   }
   if (endpoint.path.iface !== adapter.iface) return no('the connection goes over another adapter now');
-  if (endpoint.path.neighbor !== null && !hasLinkAddress(connection)) return no('the next hop is not resolved');
+  if (!isNextHopKnown(connection)) return no('the next hop is not resolved');
   return null;
 }
 
-function hasLinkAddress(connection: OffloadedConnection): boolean {
+/** Whether the link-layer address of its next hop is known, if it needs one. */
+export function isNextHopKnown(connection: OffloadedConnection): boolean {
   const entry = connection.endpoint.path.neighbor;
-  return entry !== null && entry.state >= NeighborState.REACHABLE;
+  return entry === null || entry.state >= NeighborState.REACHABLE;
 }

@@ -216,6 +216,18 @@ export class NeighborCache implements NeighborKeeper {
     }
   }
 
+  /** The interface was deaf for a while: that its neighbors did not answer means nothing. What is being checked is merely old. */
+  doubtSilence(iface: Interface): void {
+    for (const first of this.#buckets.values()) {
+      for (let entry: NeighborEntry | null = first; entry !== null; entry = entry.nextInBucket) {
+        if (entry.iface !== iface) continue;
+        if (entry.state === NeighborState.DELAY || entry.state === NeighborState.PROBE) {
+          this.#enter(entry, NeighborState.STALE);
+        } else if (entry.state === NeighborState.INCOMPLETE) entry.probes = 0;
+      }
+    }
+  }
+
   #reachableDue(neighbor: NeighborEntry, nowUs: number): void {
     const untilUs = neighbor.confirmedUs + neighbor.iface.reachableTimeUs;
     if (untilUs > nowUs) this.#context.agenda.set(neighbor, untilUs);

@@ -113,6 +113,11 @@ export class IpLayer {
     this.#parts.linkState(iface, isUp);
   }
 
+  /** The adapter was asleep or paused, and works again. */
+  resumed(iface: Interface): void {
+    this.#parts.neighbors.doubtSilence(iface);
+  }
+
   /** Tells all neighbors the link-layer address of our addresses: after the interface has moved. RFC 4861 7.2.6, RFC 5227 2.3. */
   announce(iface: Interface): void {
     for (const entry of [...iface.addresses]) this.#parts.tester.announce(entry);
