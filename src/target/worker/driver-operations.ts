@@ -63,6 +63,12 @@ export function startOperation(
   const operation = new DriverOperation(kind, root);
   const number = driver.newOperation();
   driver.operations.set(number, operation);
+  if (driver.isDead) {
+    driver.orphans.push(number);
+    driver.schedule();
+    readTree(driver, operation);
+    return;
+  }
   driver.out.say(Down.OPERATION, number, kind);
   const above: (DriverObject | null)[] = [null, null, null];
   // What hangs on an object that is refused here is not asked about.
@@ -83,6 +89,16 @@ export function startOperation(
     writeBlock(driver, kind, block, object, depth, isNew && !isBelow, refusal);
   }
   driver.out.say(Down.GO, number);
+}
+
+/** The blocks of a tree that goes nowhere. */
+function readTree(driver: Driver, operation: DriverOperation): void {
+  const walk = new BlockWalk<MiniportOffloadBlock>();
+  walk.start(operation.root);
+  for (let block = walk.next(); block !== null; block = walk.next()) {
+    operation.blocks.push(block);
+    operation.objects.push(objectOf(driver, OperationKind.QUERY, block, null));
+  }
 }
 
 /** What a block names: an object that is here, or at initiate one that is to be. */

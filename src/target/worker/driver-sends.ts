@@ -38,7 +38,8 @@ export function postDisconnect(driver: Driver, connection: DriverConnection, lis
   list.next = null;
   if (flags === TcpDisconnectFlag.ABORTIVE_CLOSE) {
     connection.aborts.push(list);
-    driver.out.say(Down.DISCONNECT, connection.id, flags);
+    if (driver.isDead) ship(driver, connection);
+    else driver.out.say(Down.DISCONNECT, connection.id, flags);
     return;
   }
   const item = new SendItem(list, true);
@@ -57,6 +58,11 @@ function queue(connection: DriverConnection, item: SendItem): void {
 /** Gives the NIC half whatever there is room for. */
 export function ship(driver: Driver, connection: DriverConnection): void {
   if (connection.isTerminating || connection.id === 0) return;
+  if (driver.isDead) {
+    driver.lost.push(connection);
+    driver.schedule();
+    return;
+  }
   while (connection.firstUnshipped !== null) {
     const item = connection.firstUnshipped;
     if (!shipItem(driver, connection, item, Down.SEND)) {
@@ -339,8 +345,8 @@ function forward(driver: Driver, connection: DriverConnection, list: NetBufferLi
   const item = new SendItem(list, false);
   skipEmpty(item);
   const length = bytesLeft(item);
-  if (connection.isTerminating || length > driver.sendPool.freeBytes) {
-    list.status = connection.isTerminating ? NdisStatus.UPLOAD_IN_PROGRESS : NdisStatus.SUCCESS;
+  if (connection.isTerminating || driver.isDead || length > driver.sendPool.freeBytes) {
+    list.status = connection.isTerminating || driver.isDead ? NdisStatus.UPLOAD_IN_PROGRESS : NdisStatus.SUCCESS;
     connection.unforwarded.push(list);
     driver.markSoon(connection, Due.FORWARD);
     return;

@@ -85,7 +85,10 @@ export class DriverTurn {
     const { inbox, runtime, arena } = this.#driver;
     if (!inbox.hasMore) {
       Atomics.store(arena.control, ControlWord.DRIVER_ASLEEP, 1);
-      if (!inbox.hasMore) return;
+      if (!inbox.hasMore) {
+        this.#driver.port.sleep();
+        return;
+      }
       Atomics.store(arena.control, ControlWord.DRIVER_ASLEEP, 0);
     }
     runtime.defer(this.poll);
@@ -202,6 +205,7 @@ export function runTurn(driver: Driver): void {
   const { statuses } = driver;
   driver.statuses = [];
   for (const status of statuses) indicateStatus(driver, status);
+  driver.onDeadTurn();
   releaseHeldRests(driver);
   flush(driver);
   done(driver);
@@ -236,7 +240,7 @@ export function done(driver: Driver): void {
 /** The host has taken data: the NIC half may open the window by as much. */
 export function tellTaken(driver: Driver, connection: DriverConnection): void {
   const taken = connection.untakenBytes - connection.buffered.length;
-  if (taken === 0 || connection.isTerminating) return;
+  if (taken === 0 || connection.isTerminating || driver.isDead) return;
   connection.untakenBytes -= taken;
   driver.out.say(Down.TAKEN, connection.id, taken);
 }

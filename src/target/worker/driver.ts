@@ -43,6 +43,8 @@ export interface NicPort {
   start(onBell: () => void, onRoom: () => void): void;
   /** Something was published and the NIC half is asleep. */
   ring(): void;
+  /** The driver half has set its word that it is asleep: the bell is to be listened to. */
+  sleep(): void;
   /** Statistics are about to be read. */
   refresh(): void;
   /** Ends the NIC half. */
@@ -98,6 +100,13 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   readonly scaling = null;
   isEnabled = false;
   isHalted = false;
+  /** The NIC half is dead, and why: everything is answered here. */
+  isDead = false;
+  deathMessage = '';
+  /** Operations that came after its death, answered in the next turn. */
+  orphans: number[] = [];
+  /** Connections to which something was given after it. */
+  lost: DriverConnection[] = [];
   /** Paused: nothing is indicated. */
   isStill = false;
   powerState: number = NdisDevicePowerState.D0;
@@ -130,6 +139,8 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   #isPublishing = false;
   readonly #turn: () => void;
   readonly #publish: () => void;
+  /** What the turn does beside, once the NIC half is dead. */
+  onDeadTurn: () => void = () => {};
   /** Called whenever the ring may have room again. */
   onRoom: () => void = () => {};
   onAllReturned: (() => void) | null = null;
@@ -157,7 +168,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
       own: null,
       foreign: (index) => arena.receiveBlock(index),
       onForeignFree: (index, pieces) => {
-        if (!this.isHalted) this.out.say(Down.RETURN, index, pieces);
+        if (!this.isHalted && !this.isDead) this.out.say(Down.RETURN, index, pieces);
       },
     });
     this.sendPool = new ReceivePool(sizes.sendBytes, {
@@ -290,14 +301,14 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   // Publishing.
 
   #dirty(): void {
-    if (this.#isPublishing) return;
+    if (this.#isPublishing || this.isDead) return;
     this.#isPublishing = true;
     this.runtime.defer(this.#publish);
   }
 
   /** Makes visible what was said, and wakes the NIC half if it sleeps. */
   publish(): void {
-    if (this.isHalted) return;
+    if (this.isHalted || this.isDead) return;
     this.out.publish();
     if (this.out.isWaiting) this.retrySoon();
     const { control } = this.arena;

@@ -76,6 +76,8 @@ export class NicHalf {
   readonly #objects: (NicObject | undefined)[] = [];
   readonly #sendBlocks: Uint8Array[] = [];
   readonly #handle: NdisMiniportHandle;
+  /** Whether the last {@link publish} had something to show. */
+  hasSpoken = false;
   // The tree that is coming in.
   #operation = 0;
   #kind: OperationKind = OperationKind.INITIATE;
@@ -164,6 +166,7 @@ export class NicHalf {
   /** Makes everything visible to the driver half. */
   publish(): void {
     this.adapter.writeStatistics(this.#arena.statistics);
+    this.hasSpoken = this.#out.isDirty || this.#out.isWaiting;
     this.#out.publish();
   }
 

@@ -26,12 +26,19 @@ export class Outbox {
   #type = 0;
   #length = 0;
   #waiting: Waiting[] = [];
+  /** Nobody reads any more: what is said is lost. */
+  isClosed = false;
 
   /** `bytes`: the memory of the ring's words, as bytes. `onDirty`: there is something to be published. */
   constructor(ring: RingWriter, bytes: Uint8Array, onDirty: () => void) {
     this.#ring = ring;
     this.#bytes = bytes;
     this.#onDirty = onDirty;
+  }
+
+  /** Whether something was written since the last {@link publish}. */
+  get isDirty(): boolean {
+    return this.#ring.isDirty;
   }
 
   /** Whether records wait for room. */
@@ -69,6 +76,7 @@ export class Outbox {
 
   /** The record is complete. */
   end(): void {
+    if (this.isClosed) return;
     this.#onDirty();
     if (this.#waiting.length === 0 && this.#write(this.#type, this.#record, this.#length)) return;
     this.#waiting.push({ type: this.#type, words: this.#record.slice(0, this.#length) });
@@ -88,6 +96,7 @@ export class Outbox {
    * there is no room.
    */
   frame(type: number, a: number, b: number, bytes: Uint8Array, at: number, length: number): boolean {
+    if (this.isClosed) return true;
     const words = FRAME_WORDS + ((length + 7 + 3) >> 2);
     if (this.#waiting.length > 0 || this.#ring.freeWords < 2 * words + FRAME_RESERVE_WORDS) return false;
     const index = this.#ring.reserve(type, words);

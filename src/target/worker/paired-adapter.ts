@@ -56,6 +56,8 @@ class PairedPort implements NicPort {
     });
   }
 
+  sleep(): void {}
+
   refresh(): void {
     this.#nic.publish();
   }

@@ -130,6 +130,7 @@ export class WorkerAdapter implements MiniportDriver {
     else driver.ndis = handlers;
     Atomics.store(this.arena.control, ControlWord.DRIVER_ASLEEP, 1);
     driver.port.start(this.turn.poll, () => driver.goOn());
+    driver.port.sleep();
     return NdisStatus.SUCCESS;
   }
 
@@ -187,7 +188,7 @@ export class WorkerAdapter implements MiniportDriver {
     const { driver } = this;
     const status = oidRequest(driver, request);
     const isTaken = status === NdisStatus.SUCCESS || status === NdisStatus.PENDING;
-    if (request.kind === 'set' && isTaken && FOLLOWED.has(request.oid)) {
+    if (request.kind === 'set' && isTaken && !driver.isDead && FOLLOWED.has(request.oid)) {
       driver.out.begin(Down.OID);
       driver.out.put(request.oid);
       driver.out.putJson(request.information);
@@ -222,6 +223,8 @@ export class WorkerAdapter implements MiniportDriver {
       driver.trace.count(Event.TARGET_ASLEEP);
       return NdisStatus.LOW_POWER_STATE;
     }
+    // A link that is gone loses what is sent.
+    if (driver.isDead) return NdisStatus.SUCCESS;
     if (this.#firstFrame === null && this.#sendFrame(list)) return NdisStatus.SUCCESS;
     if (this.#waitingFrames >= (this.#options.backlogLists ?? BACKLOG_LISTS_DEFAULT)) {
       driver.trace.count(Event.TARGET_SEND_BACKLOG_FULL);
@@ -263,7 +266,7 @@ export class WorkerAdapter implements MiniportDriver {
     let last: NetBufferList | null = null;
     while (this.#firstFrame !== null) {
       const list = this.#firstFrame;
-      if (!this.#sendFrame(list)) {
+      if (!this.driver.isDead && !this.#sendFrame(list)) {
         this.driver.retrySoon();
         break;
       }

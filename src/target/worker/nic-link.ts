@@ -1,0 +1,137 @@
+/**
+ * The device of a NIC thread as a link: read by the thread's loop, written at once, waited for together with the driver half's bell.
+ *
+ * Promises: reads and writes never block; the wait does, for a bounded time. A device that vanishes or goes down is a link that
+ * went down. Source: performance.md, recommendation 4 (drain, timers, transmit, one bell, poll).
+ */
+
+import type { Gather, Link, LinkReceiver, Medium } from '../../link/link.ts';
+import { Device, type DeviceDescription, Outcome, READ_BYTES, READ_HEADROOM } from '../../link/node/device.ts';
+import { type Libc, libc } from '../../link/node/libc.ts';
+import { LinkChange, LinkMonitor } from '../../link/node/link-monitor.ts';
+
+const POLLIN = 1;
+const POLLOUT = 4;
+const POLLERR = 8;
+const POLLHUP = 16;
+const DEVICE = 0;
+const WAKE = 1;
+const MONITOR = 2;
+
+/** The link of one NIC thread. */
+export class NicLink implements Link {
+  readonly name: string;
+  readonly medium: Medium;
+  readonly mtu: number;
+  readonly macAddress?: Uint8Array;
+  readonly largeSendBytes: number;
+  readonly takesGather = true;
+  readonly #libc: Libc = libc();
+  readonly #device: Device;
+  readonly #monitor: LinkMonitor | null;
+  readonly #wakeFd: number;
+  readonly #buffer: Uint8Array = new Uint8Array(READ_BYTES);
+  readonly #bufferAddress: number;
+  /** struct pollfd[3]. */
+  readonly #poll: Uint8Array = new Uint8Array(128);
+  readonly #view: DataView = new DataView(this.#poll.buffer);
+  readonly #pollAddress: number;
+  #receiver: LinkReceiver | null = null;
+  #isUp = true;
+  #isGone = false;
+  #wantsRoom = false;
+
+  /** `shared`: memory from which much is written. `wakeFd`: an eventfd, the driver half's bell. */
+  constructor(description: DeviceDescription, wakeFd: number, shared: ArrayBufferLike) {
+    this.#device = new Device(description);
+    this.#device.pin(shared);
+    this.name = description.name;
+    this.medium = description.medium;
+    this.mtu = description.mtu;
+    if (description.macAddress !== null) this.macAddress = description.macAddress;
+    this.largeSendBytes = description.largeSendBytes;
+    this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
+    this.#wakeFd = wakeFd;
+    this.#bufferAddress = this.#libc.addressOf(this.#buffer);
+    this.#pollAddress = this.#libc.addressOf(this.#poll);
+  }
+
+  start(receiver: LinkReceiver): void {
+    this.#receiver = receiver;
+    this.#want(WAKE, this.#wakeFd, POLLIN);
+    this.#want(MONITOR, this.#monitor?.fd ?? -1, POLLIN);
+  }
+
+  #want(which: number, fd: number, events: number): void {
+    this.#view.setInt32(8 * which, fd, true);
+    this.#view.setInt16(8 * which + 4, events, true);
+  }
+
+  transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, text: Gather | null = null): boolean {
+    if (this.#isGone) return true;
+    const outcome = this.#device.write(bytes, at, length, segmentBytes, text);
+    if (outcome !== Outcome.AGAIN) return true;
+    this.#wantsRoom = true;
+    return false;
+  }
+
+  /** Reads up to so many frames. Answers how many there were; then the batch is over. */
+  drain(most: number): number {
+    if (this.#isGone) return 0;
+    const device = this.#device;
+    let frames = 0;
+    while (frames < most) {
+      const n = device.read(this.#buffer, 0, this.#bufferAddress);
+      if (n <= 0) {
+        if (n === Outcome.GONE) this.#vanished();
+        break;
+      }
+      frames++;
+      this.#receiver!.receive(this.#buffer, READ_HEADROOM, n, device.segmentBytes);
+    }
+    if (frames > 0) this.#receiver!.receiveDone();
+    return frames;
+  }
+
+  /** Whether frames wait for room on the device. */
+  get wantsRoom(): boolean {
+    return this.#wantsRoom;
+  }
+
+  /** Waits for the device, the bell or a change of the link, `timeoutMs` at most. */
+  wait(timeoutMs: number): void {
+    this.#want(DEVICE, this.#isGone ? -1 : this.#device.fd, POLLIN | (this.#wantsRoom ? POLLOUT : 0));
+    if (this.#libc.poll(this.#pollAddress, 3, timeoutMs) <= 0) return;
+    if (this.#revents(WAKE) !== 0) this.#libc.read(this.#wakeFd, this.#bufferAddress, 8);
+    if (this.#revents(MONITOR) !== 0 && this.#monitor !== null) this.#changed(this.#monitor.read());
+    if (this.#wantsRoom && (this.#revents(DEVICE) & (POLLOUT | POLLERR | POLLHUP)) !== 0) {
+      this.#wantsRoom = false;
+      this.#receiver!.writable();
+    }
+  }
+
+  #revents(which: number): number {
+    return this.#view.getInt16(8 * which + 6, true);
+  }
+
+  #changed(change: LinkChange): void {
+    if (change === LinkChange.UP) this.#setUp(true);
+    else if (change === LinkChange.DOWN) this.#setUp(false);
+  }
+
+  #setUp(isUp: boolean): void {
+    if (isUp === this.#isUp || this.#isGone) return;
+    this.#isUp = isUp;
+    this.#receiver!.linkState(isUp);
+  }
+
+  #vanished(): void {
+    this.#setUp(false);
+    this.#isGone = true;
+  }
+
+  /** The device itself is closed by whoever opened it, when the thread is over. */
+  close(): void {
+    this.#monitor?.close();
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * A NIC thread: owns a device, runs the NIC half and never goes back to its event loop.
+ *
+ * Each round: drain the device, do what the driver half says, run what is due, publish once and ring at most once; when there was
+ * nothing to do, wait for the device and the bell, never longer than {@link WAIT_MS_MAX}, so that neither a stop nor the end of
+ * the process waits long. Promises: a sign of life each round; a word that tells whether its records are whole.
+ */
+
+import { workerData } from 'node:worker_threads';
+import { NEVER } from '../../base/runtime.ts';
+import type { DeviceDescription } from '../../link/node/device.ts';
+import { EVENT_NAMES } from '../../trace/events.ts';
+import { Trace } from '../../trace/trace.ts';
+import { Arena, type ArenaSizes, ControlWord } from './arena.ts';
+import { LoopRuntime } from './loop-runtime.ts';
+import { type NicConfig, NicHalf } from './nic-half.ts';
+import { NicLink } from './nic-link.ts';
+
+/** What a NIC thread is given. */
+export interface NicThreadData {
+  readonly buffer: SharedArrayBuffer;
+  readonly sizes: ArenaSizes;
+  readonly config: NicConfig;
+  readonly device: DeviceDescription;
+  readonly wakeFd: number;
+  readonly timeOrigin: number;
+  /** How long it looks for something to do before it waits, µs. 0: not at all. */
+  readonly spinUs: number;
+}
+
+/** Frames read before the driver half gets its turn. */
+const BATCH_FRAMES = 64;
+/** Longest wait, milliseconds. */
+const WAIT_MS_MAX = 100;
+/** How often counters are told, µs. */
+const COUNT_EVERY_US = 50_000;
+
+class NicThread {
+  readonly #control: Int32Array;
+  readonly #runtime: LoopRuntime;
+  readonly #trace: Trace = new Trace();
+  readonly #link: NicLink;
+  readonly #nic: NicHalf;
+  readonly #spinUs: number;
+  readonly #counts: Float64Array = new Float64Array(EVENT_NAMES.length);
+  #countedAtUs = 0;
+
+  constructor(data: NicThreadData) {
+    const arena = new Arena(data.buffer, data.sizes);
+    this.#control = arena.control;
+    this.#runtime = new LoopRuntime(data.timeOrigin);
+    this.#link = new NicLink(data.device, data.wakeFd, data.buffer);
+    this.#spinUs = data.spinUs;
+    this.#nic = new NicHalf({
+      arena,
+      config: data.config,
+      link: this.#link,
+      runtime: this.#runtime,
+      trace: this.#trace,
+      onDirty: () => {},
+    });
+  }
+
+  run(): void {
+    this.#nic.start();
+    let idleSinceUs = NEVER;
+    while (Atomics.load(this.#control, ControlWord.STOP) === 0) {
+      Atomics.add(this.#control, ControlWord.HEARTBEAT, 1);
+      if (this.#round()) {
+        idleSinceUs = NEVER;
+        continue;
+      }
+      if (this.#spinUs > 0) {
+        const nowUs = this.#runtime.nowUs();
+        if (idleSinceUs === NEVER) idleSinceUs = nowUs;
+        if (nowUs - idleSinceUs < this.#spinUs) continue;
+      }
+      this.#sleep();
+    }
+    this.#stop();
+  }
+
+  /** Answers whether there was something to do. */
+  #round(): boolean {
+    const control = this.#control;
+    Atomics.store(control, ControlWord.AT_REST, 0);
+    const frames = this.#link.drain(BATCH_FRAMES);
+    const hasPolled = this.#nic.poll();
+    const hasRun = this.#runtime.runTasks();
+    const hasFired = this.#runtime.fireTimers() && (this.#runtime.runTasks() || true);
+    this.#publish();
+    if (!this.#nic.isWaiting && !this.#runtime.hasTask) Atomics.store(control, ControlWord.AT_REST, 1);
+    return frames > 0 || hasPolled || hasRun || hasFired;
+  }
+
+  /** Once a round, and a bell only where somebody sleeps. */
+  #publish(): void {
+    this.#nic.publish();
+    const control = this.#control;
+    if (!this.#nic.hasSpoken) return;
+    if (Atomics.load(control, ControlWord.DRIVER_ASLEEP) === 0) return;
+    if (Atomics.exchange(control, ControlWord.DRIVER_ASLEEP, 0) === 1) {
+      Atomics.notify(control, ControlWord.DRIVER_ASLEEP, 1);
+    }
+  }
+
+  #sleep(): void {
+    this.#tellCounts();
+    const control = this.#control;
+    Atomics.store(control, ControlWord.NIC_ASLEEP, 1);
+    // Whoever published before it could see that has not rung.
+    if (!this.#nic.hasInput) {
+      Atomics.store(control, ControlWord.AT_REST, this.#nic.isWaiting ? 0 : 1);
+      this.#link.wait(this.#waitMs());
+      Atomics.store(control, ControlWord.AT_REST, 0);
+    }
+    Atomics.store(control, ControlWord.NIC_ASLEEP, 0);
+  }
+
+  #waitMs(): number {
+    if (this.#nic.isWaiting) return 1;
+    const { soonestUs } = this.#runtime;
+    if (soonestUs === NEVER) return WAIT_MS_MAX;
+    const waitMs = Math.ceil((soonestUs - this.#runtime.nowUs()) / 1000);
+    return Math.max(0, Math.min(WAIT_MS_MAX, waitMs));
+  }
+
+  /** Counters of the trace that have grown. */
+  #tellCounts(): void {
+    const nowUs = this.#runtime.nowUs();
+    if (nowUs - this.#countedAtUs < COUNT_EVERY_US) return;
+    this.#countedAtUs = nowUs;
+    EVENT_NAMES.forEach((name, event) => {
+      const count = this.#trace.countOf(name);
+      const by = count - this.#counts[event]!;
+      if (by === 0) return;
+      this.#counts[event] = count;
+      this.#nic.count(event, by);
+    });
+    this.#publish();
+  }
+
+  /** What was said last is still done. */
+  #stop(): void {
+    while (this.#nic.poll()) this.#runtime.runTasks();
+    this.#runtime.runTasks();
+    this.#countedAtUs = 0;
+    this.#tellCounts();
+    this.#publish();
+    void this.#nic.adapter.haltEx(null);
+  }
+}
+
+new NicThread(workerData as NicThreadData).run();

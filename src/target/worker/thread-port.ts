@@ -1,0 +1,209 @@
+/**
+ * The way to a NIC half in a thread of its own: starts it, rings for it, listens to its bell, and notices when it is dead.
+ *
+ * Promises: neither start nor stop nor the end of the process waits for the thread longer than its longest wait; a thread that
+ * ends, throws or shows no sign of life is told once, within a second, and is gone afterwards.
+ */
+
+import { Worker } from 'node:worker_threads';
+import type { Runtime, Timer } from '../../base/runtime.ts';
+import type { DeviceDescription } from '../../link/node/device.ts';
+import { type Libc, libc } from '../../link/node/libc.ts';
+import { type Arena, ControlWord } from './arena.ts';
+import type { NicPort } from './driver.ts';
+import type { NicConfig } from './nic-half.ts';
+import type { NicThreadData } from './nic-thread.ts';
+
+/** Why a NIC thread is dead. */
+export const DeathCause = {
+  /** It has ended, or was ended. */
+  ENDED: 1,
+  /** It has thrown. */
+  ERROR: 2,
+  /** It shows no sign of life. */
+  HANGS: 3,
+} as const;
+export type DeathCause = (typeof DeathCause)[keyof typeof DeathCause];
+
+/** What happened to a NIC thread. */
+export interface NicDeath {
+  readonly cause: DeathCause;
+  /** In words. */
+  readonly message: string;
+}
+
+export interface ThreadPortOptions {
+  readonly arena: Arena;
+  readonly config: NicConfig;
+  readonly device: DeviceDescription;
+  readonly runtime: Runtime;
+  readonly spinUs: number;
+  readonly onDeath: (death: NicDeath) => void;
+}
+
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+/** How often the sign of life is looked for, and how long none may come, µs. A round waits for 100 ms at most. */
+const LOOK_US = 150_000;
+const LIFELESS_US = 600_000;
+/** How long a thread may take to start, µs. */
+const START_US = 10_000_000;
+/** How long a stop may take before the thread is ended, milliseconds. */
+const STOP_MS = 1_000;
+
+/** One NIC thread, seen from the host's. */
+export class ThreadPort implements NicPort {
+  readonly #options: ThreadPortOptions;
+  readonly #libc: Libc = libc();
+  readonly #control: Int32Array;
+  readonly #wakeFd: number;
+  /** Eight bytes for the eventfd, more so that V8 does not move them. */
+  readonly #one: Uint8Array = new Uint8Array(128);
+  readonly #oneAddress: number;
+  readonly #timer: Timer;
+  #worker: Worker | null = null;
+  #onBell: () => void = () => {};
+  #isListening = false;
+  #isClosing = false;
+  #isDead = false;
+  #ended: Promise<void> = Promise.resolve();
+  #beats = 0;
+  #seenAtUs = 0;
+
+  constructor(options: ThreadPortOptions) {
+    this.#options = options;
+    this.#control = options.arena.control;
+    this.#wakeFd = this.#libc.eventfd(0, O_NONBLOCK | O_CLOEXEC);
+    this.#one[0] = 1;
+    this.#oneAddress = this.#libc.addressOf(this.#one);
+    this.#timer = options.runtime.timer((nowUs) => this.#look(nowUs));
+  }
+
+  /** For tests: the thread itself. */
+  get worker(): Worker | null {
+    return this.#worker;
+  }
+
+  start(onBell: () => void): void {
+    const { arena, config, device, runtime, spinUs } = this.#options;
+    this.#onBell = onBell;
+    const data: NicThreadData = {
+      buffer: arena.buffer as SharedArrayBuffer,
+      sizes: arena.sizes,
+      config,
+      device,
+      wakeFd: this.#wakeFd,
+      timeOrigin: performance.timeOrigin,
+      spinUs,
+    };
+    const worker = new Worker(threadFile(), { workerData: data, name: `chimney ${device.name}` });
+    // What is open keeps the process alive, not that somebody could receive.
+    worker.unref();
+    worker.on('error', (error: Error) => this.#died(DeathCause.ERROR, error.stack ?? String(error)));
+    this.#ended = new Promise((resolve) => {
+      worker.on('exit', (code) => {
+        this.#worker = null;
+        resolve();
+        if (!this.#isClosing) this.#died(DeathCause.ENDED, `the NIC thread ended (exit code ${code})`);
+      });
+    });
+    this.#worker = worker;
+    this.#seenAtUs = runtime.nowUs() + START_US - LIFELESS_US;
+    this.#timer.arm(runtime.nowUs() + LOOK_US);
+    process.once('exit', this.#onExit);
+  }
+
+  ring(): void {
+    if (!this.#isDead) this.#libc.write(this.#wakeFd, this.#oneAddress, 8);
+  }
+
+  refresh(): void {}
+
+  /** The driver half sleeps: the thread's bell wakes it. */
+  sleep(): void {
+    if (this.#isListening || this.#isDead || this.#isClosing) return;
+    const wait = Atomics.waitAsync(this.#control, ControlWord.DRIVER_ASLEEP, 1);
+    this.#isListening = true;
+    if (wait.async) void wait.value.then(this.#onRung);
+    else queueMicrotask(this.#onRung);
+  }
+
+  readonly #onRung = (): void => {
+    this.#isListening = false;
+    if (!this.#isDead && !this.#isClosing) this.#onBell();
+  };
+
+  /** The thread does not go on blocking when the process ends. */
+  readonly #onExit = (): void => {
+    Atomics.store(this.#control, ControlWord.STOP, 1);
+    this.ring();
+  };
+
+  #look(nowUs: number): void {
+    if (this.#isDead || this.#isClosing) return;
+    const beats = Atomics.load(this.#control, ControlWord.HEARTBEAT);
+    if (beats !== this.#beats) {
+      this.#beats = beats;
+      this.#seenAtUs = nowUs;
+    } else if (nowUs - this.#seenAtUs > LIFELESS_US + this.#delayUs) {
+      const ms = Math.round((nowUs - this.#seenAtUs) / 1000);
+      this.#died(DeathCause.HANGS, `the NIC thread shows no sign of life for ${ms} ms`);
+      return;
+    }
+    // When this thread itself was held up the other one may have been, too.
+    const lateUs = nowUs - this.#lookAtUs;
+    this.#delayUs = this.#lookAtUs > 0 && lateUs > LOOK_US ? Math.min(lateUs, LIFELESS_US) : 0;
+    this.#lookAtUs = nowUs + LOOK_US;
+    this.#timer.arm(this.#lookAtUs);
+  }
+  #lookAtUs = 0;
+  #delayUs = 0;
+
+  #died(cause: DeathCause, message: string): void {
+    if (this.#isDead || this.#isClosing) return;
+    this.#isDead = true;
+    this.#timer.disarm();
+    process.off('exit', this.#onExit);
+    const worker = this.#worker;
+    if (worker !== null) this.#ended = Promise.all([worker.terminate(), this.#ended]).then(() => undefined);
+    void this.#ended.then(() => this.#release());
+    this.#options.onDeath({ cause, message });
+  }
+
+  /** Ends the thread; resolves when it is over and its device is closed. */
+  async close(): Promise<void> {
+    if (this.#isClosing) return this.#ended;
+    this.#isClosing = true;
+    this.#timer.disarm();
+    if (!this.#isDead) {
+      process.off('exit', this.#onExit);
+      await this.#stop();
+      this.#release();
+    } else await this.#ended;
+    // Whoever still waits on the word is let go.
+    Atomics.store(this.#control, ControlWord.DRIVER_ASLEEP, 0);
+    Atomics.notify(this.#control, ControlWord.DRIVER_ASLEEP);
+  }
+
+  async #stop(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === null) return;
+    worker.ref();
+    Atomics.store(this.#control, ControlWord.STOP, 1);
+    this.ring();
+    const late = setTimeout(() => void worker.terminate(), STOP_MS);
+    await this.#ended;
+    clearTimeout(late);
+  }
+
+  #release(): void {
+    this.#libc.close(this.#options.device.fd);
+    this.#libc.close(this.#wakeFd);
+  }
+}
+
+/** The thread's program; from the sources, as a test runner has them, it is the compiled one. */
+function threadFile(): URL {
+  const isSource = import.meta.url.endsWith('.ts');
+  return new URL(isSource ? '../../../dist/src/target/worker/nic-thread.js' : './nic-thread.js', import.meta.url);
+}

@@ -1,0 +1,104 @@
+/**
+ * A device whose NIC is a thread of its own: what a stack is told of it, and the target that drives it.
+ */
+
+import type { Link, LinkReceiver, Medium } from '../../link/link.ts';
+import type { DeviceDescription } from '../../link/node/device.ts';
+import { Arena, type ArenaSizes, arenaBytes } from './arena.ts';
+import { die } from './driver-death.ts';
+import { type NicDeath, ThreadPort } from './thread-port.ts';
+import { WorkerAdapter, type WorkerAdapterOptions } from './worker-adapter.ts';
+
+/** What a user can say about a NIC thread. */
+export interface WorkerTargetOptions
+  extends Omit<WorkerAdapterOptions, 'link' | 'runtime' | 'trace' | 'name' | 'packetTap'> {
+  /**
+   * How long the thread looks for something to do before it waits, µs. 0, the default: not at all. Lower latency, a processor
+   * fully busy.
+   */
+  readonly spinUs?: number;
+  /** Told when the thread is dead, after everything that was offloaded has been told so. */
+  readonly onDeath?: (death: NicDeath) => void;
+}
+
+/** What a target is made from, as `createStack` gives it. */
+export type WorkerEnvironment = Pick<WorkerAdapterOptions, 'link' | 'runtime' | 'trace' | 'name' | 'packetTap'>;
+
+/**
+ * The link and the target of an entry of `createStack`'s links: `links: [{ ...workerTarget(openTun(...)[0]), addresses }]`. The
+ * device is the thread's until the stack is closed, and closed with it.
+ */
+export function workerTarget(
+  device: DeviceDescription,
+  options: WorkerTargetOptions = {},
+): { readonly link: Link; readonly target: (environment: WorkerEnvironment) => ThreadAdapter } {
+  return {
+    link: new DescribedLink(device),
+    target: (environment) => new ThreadAdapter(device, { ...options, ...environment }),
+  };
+}
+
+/** Sizes of the arena where a device leaves large frames to the kernel: the rings hold dozens of them. */
+const THREAD_SIZES: Partial<ArenaSizes> = {};
+
+/** The worker target with its worker. */
+export class ThreadAdapter extends WorkerAdapter {
+  readonly #port: () => ThreadPort;
+
+  constructor(device: DeviceDescription, options: WorkerAdapterOptions & WorkerTargetOptions) {
+    let port: ThreadPort | null = null;
+    super(
+      { ...options, sizes: { ...THREAD_SIZES, ...options.sizes } },
+      (sizes) => new Arena(new SharedArrayBuffer(arenaBytes(sizes)), sizes),
+      ({ arena, config }) => {
+        port = new ThreadPort({
+          arena,
+          config,
+          device,
+          runtime: options.runtime,
+          spinUs: options.spinUs ?? 0,
+          onDeath: (death) => {
+            this.turn.drain();
+            die(this.driver, death);
+            options.onDeath?.(death);
+          },
+        });
+        return port;
+      },
+    );
+    this.#port = () => port!;
+  }
+
+  /** For tests: the thread. */
+  get port(): ThreadPort {
+    return this.#port();
+  }
+}
+
+/** A device that is told of and used by somebody else. */
+class DescribedLink implements Link {
+  readonly name: string;
+  readonly medium: Medium;
+  readonly mtu: number;
+  readonly macAddress?: Uint8Array;
+  readonly largeSendBytes: number;
+  readonly takesGather = true;
+
+  constructor(device: DeviceDescription) {
+    this.name = device.name;
+    this.medium = device.medium;
+    this.mtu = device.mtu;
+    if (device.macAddress !== null) this.macAddress = device.macAddress;
+    this.largeSendBytes = device.largeSendBytes;
+  }
+
+  start(_receiver: LinkReceiver): void {
+    throw new Error(`the device ${this.name} belongs to a NIC thread: give the link its target, too`);
+  }
+
+  transmit(): boolean {
+    return true;
+  }
+
+  close(): void {}
+}
