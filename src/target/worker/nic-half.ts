@@ -409,6 +409,9 @@ export class NicHalf {
       case Wish.DEVICE:
         this.adapter.devicePnpEventNotifyEx(null, record.next());
         return;
+      case Wish.FAIL:
+        fail(record.next() === 1);
+        return;
       case Wish.STARVE: {
         const context = this.#objects[record.next()]?.connection;
         if (context) this.adapter.upload(context, TcpUploadReason.UPLOAD_REQUESTED);
@@ -442,6 +445,12 @@ function fillFrame(list: NetBufferList, bytes: Uint8Array, at: number, length: n
   nb.dataLength = length;
   list.next = null;
   list.status = NdisStatus.SUCCESS;
+}
+
+/** As a thread that is at its end does. */
+function fail(hangs: boolean): void {
+  while (hangs);
+  throw new Error('the NIC half was told to fail');
 }
 
 /** A tap whose packets go to the driver half; those for which the ring has no room are not seen. */

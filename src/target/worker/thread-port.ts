@@ -96,7 +96,8 @@ export class ThreadPort implements NicPort {
       timeOrigin: performance.timeOrigin,
       spinUs,
     };
-    const worker = new Worker(threadFile(), { workerData: data, name: `chimney ${device.name}` });
+    // Whatever this program was started with is not for the thread.
+    const worker = new Worker(threadFile(), { workerData: data, name: `chimney ${device.name}`, execArgv: [] });
     // What is open keeps the process alive, not that somebody could receive.
     worker.unref();
     worker.on('error', (error: Error) => this.#died(DeathCause.ERROR, error.stack ?? String(error)));

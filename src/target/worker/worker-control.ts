@@ -69,6 +69,16 @@ export class WorkerControl implements TargetControl {
     return count;
   }
 
+  /** Makes the NIC half fail, as one at its end would: to see what becomes of the connections. */
+  fail(how: 'throw' | 'hang'): void {
+    this.#driver.out.say(Down.WISH, Wish.FAIL, how === 'hang' ? 1 : 0);
+  }
+
+  /** Why the NIC half is dead; empty: it is not. */
+  get death(): string {
+    return this.#driver.deathMessage;
+  }
+
   /** One queue, in the NIC half. */
   receiveQueues(): number[] {
     return [];

@@ -1,0 +1,56 @@
+/** A process with a NIC thread ends when it wants to, and how it wants to. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { describeIf, requires } from '../support/requires.ts';
+
+const dist = fileURLToPath(new URL('../../dist/src/', import.meta.url));
+
+const PROGRAM = `
+import { createStack } from '${dist}index.js';
+import { DeviceLink, openPair } from '${dist}link/node/index.js';
+import { workerTarget } from '${dist}target/worker/index.js';
+const [a, b] = openPair();
+const stack = createStack({ links: [{ ...workerTarget(a), addresses: ['10.0.0.1/24'] }] });
+const other = createStack({ links: [{ link: new DeviceLink(b), addresses: ['10.0.0.2/24'] }] });
+const server = stack.net.createServer((socket) => { socket.on("error", () => {}); socket.chimney.offload().then(() => socket.write("now")); });
+await new Promise((resolve) => server.listen(80, resolve));
+const socket = other.net.connect(80, '10.0.0.1');
+socket.on('error', () => {});
+await new Promise((resolve) => socket.once('data', resolve));
+`;
+
+/** Exit code and what was written to standard error. */
+async function run(end: string): Promise<{ code: number | null; errors: string }> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', PROGRAM + end], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let errors = '';
+  child.stderr.on('data', (data: Buffer) => {
+    errors += data.toString();
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, errors };
+}
+
+describeIf([requires.linux, requires.package('koffi')], 'a process with a NIC thread', () => {
+  test('ends at once by process.exit(), also while a connection is in the thread', async () => {
+    expect(await run('process.exit(7);')).toEqual({ code: 7, errors: '' });
+  });
+
+  test('ends with an uncaught error like any other', async () => {
+    const { code, errors } = await run("throw new Error('of its own');");
+    expect(code).toBe(1);
+    expect(errors).toContain('of its own');
+  });
+
+  test('ends by itself once its stacks are closed', async () => {
+    expect(await run('await other.close(); await stack.close();')).toEqual({ code: 0, errors: '' });
+  });
+
+  test('ends although the thread hangs', async () => {
+    const end = "[...stack.targets.values()][0].control.fail('hang'); setTimeout(() => process.exit(3), 50);";
+    expect(await run(end)).toEqual({ code: 3, errors: '' });
+  });
+});
