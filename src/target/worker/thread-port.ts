@@ -1,6 +1,8 @@
 /**
  * The way to a NIC half in a thread of its own: starts it, rings for it, listens to its bell, and notices when it is dead.
  *
+ * The thread keeps the process alive until its stack is closed, as a device does that is read by the event loop.
+ *
  * Promises: neither start nor stop nor the end of the process waits for the thread longer than its longest wait; a thread that
  * ends, throws or shows no sign of life is told once, within a second, and is gone afterwards.
  */
@@ -98,8 +100,6 @@ export class ThreadPort implements NicPort {
     };
     // Whatever this program was started with is not for the thread.
     const worker = new Worker(threadFile(), { workerData: data, name: `chimney ${device.name}`, execArgv: [] });
-    // What is open keeps the process alive, not that somebody could receive.
-    worker.unref();
     worker.on('error', (error: Error) => this.#died(DeathCause.ERROR, error.stack ?? String(error)));
     this.#ended = new Promise((resolve) => {
       worker.on('exit', (code) => {
@@ -189,7 +189,6 @@ export class ThreadPort implements NicPort {
   async #stop(): Promise<void> {
     const worker = this.#worker;
     if (worker === null) return;
-    worker.ref();
     Atomics.store(this.#control, ControlWord.STOP, 1);
     this.ring();
     const late = setTimeout(() => void worker.terminate(), STOP_MS);
