@@ -1,5 +1,5 @@
 /**
- * A device as a link, driven by the event loop of this thread: a poll of the thread pool says when there is something to read.
+ * A device as a link, driven by the event loop of this thread, which polls it like its own sockets.
  *
  * Promises: reads and writes never block; a device that vanishes or goes down is a link that went down, not a crash; one that
  * comes up again is a link that came up. Closing closes the device, which removes it if it was made here.
@@ -9,20 +9,22 @@ import type { Gather, Link, LinkReceiver, Medium } from '../link.ts';
 import { Device, type DeviceDescription, Outcome, READ_BYTES, READ_HEADROOM } from './device.ts';
 import { type Libc, libc } from './libc.ts';
 import { LinkChange, LinkMonitor } from './link-monitor.ts';
+import { ReadWatch } from './read-watch.ts';
 
-const POLLIN = 1;
 const POLLOUT = 4;
 const POLLERR = 8;
 const POLLHUP = 16;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
 /** Frames read in one go before the event loop gets its turn. */
 const BATCH_FRAMES = 64;
-/** How long one poll lasts at most: bounds how long the end of the process can be held up, milliseconds. */
-const POLL_MS = 100;
-const DEVICE = 0;
-const WAKE = 1;
-const MONITOR = 2;
+/**
+ * Bytes after which what was read is done with and acknowledged, before more is read: a sender that hears of a whole window at once
+ * stands still until then, and a window is more than the caches hold.
+ */
+const BATCH_BYTES = 256 << 10;
+/** How long one poll for room lasts at most: bounds how long a close waits for it, milliseconds. */
+const ROOM_POLL_MS = 20;
+/** A device whose reads fail for now is tried again after so long, milliseconds. */
+const RETRY_MS = 100;
 
 /** A link over a device. */
 export class DeviceLink implements Link {
@@ -34,20 +36,21 @@ export class DeviceLink implements Link {
   readonly takesGather = true;
   readonly #libc: Libc = libc();
   readonly #device: Device;
-  readonly #wakeFd: number;
   readonly #monitor: LinkMonitor | null;
   readonly #buffer: Uint8Array = new Uint8Array(READ_BYTES);
   readonly #bufferAddress: number;
-  /** struct pollfd[3]: device, wake-up, notifications. */
+  /** struct pollfd: the device, while there is no room. */
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #pollView: DataView = new DataView(this.#poll.buffer);
   readonly #pollAddress: number;
   #receiver: LinkReceiver | null = null;
-  #isPolling = false;
+  #watch: ReadWatch | null = null;
+  #monitorWatch: ReadWatch | null = null;
+  #retry: ReturnType<typeof setTimeout> | null = null;
   #isClosed = false;
   #isUp = true;
   #isGone = false;
-  #wantsRoom = false;
+  #waitsForRoom = false;
 
   constructor(description: DeviceDescription) {
     this.#device = new Device(description);
@@ -57,7 +60,6 @@ export class DeviceLink implements Link {
     if (description.macAddress !== null) this.macAddress = description.macAddress;
     this.largeSendBytes = description.largeSendBytes;
     this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
-    this.#wakeFd = this.#libc.eventfd(0, O_NONBLOCK | O_CLOEXEC);
     this.#bufferAddress = this.#libc.addressOf(this.#buffer);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
@@ -69,12 +71,8 @@ export class DeviceLink implements Link {
 
   start(receiver: LinkReceiver): void {
     this.#receiver = receiver;
-    this.#pollView.setInt32(8 * DEVICE, this.#device.fd, true);
-    this.#pollView.setInt32(8 * WAKE, this.#wakeFd, true);
-    this.#pollView.setInt16(8 * WAKE + 4, POLLIN, true);
-    this.#pollView.setInt32(8 * MONITOR, this.#monitor?.fd ?? -1, true);
-    this.#pollView.setInt16(8 * MONITOR + 4, POLLIN, true);
-    this.#wait();
+    this.#watchDevice();
+    this.#watchMonitor();
   }
 
   transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, text: Gather | null = null): boolean {
@@ -82,61 +80,70 @@ export class DeviceLink implements Link {
     const outcome = this.#device.write(bytes, at, length, segmentBytes, text);
     if (outcome === 0) return true;
     if (outcome === Outcome.AGAIN) {
-      this.#wantsRoom = true;
-      this.#wake();
+      this.#waitForRoom();
       return false;
     }
-    // Told by the poll, as nothing may be told from inside here.
+    // Told by the next read, as nothing may be told from inside here.
     this.#device.writeErrors++;
     return true;
   }
 
-  /** Closes the device, which removes it. Resolves when the last poll has come back. */
+  /** Closes the device, which removes it. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#receiver = null;
-    this.#wake();
-    while (this.#isPolling) await new Promise((resolve) => setImmediate(resolve));
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    await this.#watch?.close();
+    await this.#monitorWatch?.close();
+    while (this.#waitsForRoom) await new Promise((resolve) => setImmediate(resolve));
     this.#device.close();
     this.#monitor?.close();
-    this.#libc.close(this.#wakeFd);
   }
 
-  #wake(): void {
-    if (!this.#isPolling) return;
-    const one = new Uint8Array(128);
-    one[0] = 1;
-    this.#libc.write(this.#wakeFd, this.#libc.addressOf(one), 8);
-  }
-
-  #wait(): void {
-    if (this.#isClosed || this.#isPolling) return;
-    this.#isPolling = true;
-    // A device that is gone is always "readable".
-    this.#pollView.setInt32(8 * DEVICE, this.#isGone ? -1 : this.#device.fd, true);
-    this.#pollView.setInt16(8 * DEVICE + 4, POLLIN | (this.#wantsRoom ? POLLOUT : 0), true);
-    this.#libc.pollAsync(this.#pollAddress, 3, POLL_MS, () => {
-      this.#isPolling = false;
-      if (this.#isClosed) return;
-      this.#look();
-      this.#drain();
+  #watchDevice(): void {
+    this.#watch = new ReadWatch(this.#device.fd, this.#buffer.subarray(this.#device.skipped), {
+      readable: (bytes) => this.#drain(this.#device.took(bytes, this.#buffer, 0)),
+      failed: () => this.#readFailed(),
     });
   }
 
-  #revents(which: number): number {
-    return this.#pollView.getInt16(8 * which + 6, true);
+  /** Notifications of the interface. They end when too many were lost, and are asked for anew. */
+  #watchMonitor(): void {
+    const monitor = this.#monitor;
+    if (monitor === null || this.#isClosed) return;
+    this.#monitorWatch = new ReadWatch(monitor.fd, monitor.buffer, {
+      readable: (bytes) => this.#changed(monitor.took(bytes)),
+      failed: () => this.#watchMonitor(),
+    });
   }
 
-  /** Wake-ups, notifications, room. */
-  #look(): void {
-    if (this.#revents(WAKE) !== 0) this.#libc.read(this.#wakeFd, this.#bufferAddress, 8);
-    if (this.#revents(MONITOR) !== 0 && this.#monitor !== null) this.#changed(this.#monitor.read());
-    const device = this.#revents(DEVICE);
-    if (this.#wantsRoom && (device & (POLLOUT | POLLERR | POLLHUP)) !== 0) {
-      this.#wantsRoom = false;
-      this.#receiver?.writable();
-    }
+  /** The device is gone, or it is down and reads fail for now. */
+  #readFailed(): void {
+    const n = this.#device.read(this.#buffer, 0, this.#bufferAddress);
+    if (n > 0 || n === Outcome.GONE) this.#drain(n);
+    if (this.#isClosed || this.#isGone) return;
+    this.#retry = setTimeout(() => this.#watchDevice(), RETRY_MS);
+  }
+
+  #waitForRoom(): void {
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
+    this.#pollForRoom();
+  }
+
+  #pollForRoom(): void {
+    this.#pollView.setInt32(0, this.#device.fd, true);
+    this.#pollView.setInt16(4, POLLOUT, true);
+    this.#libc.pollAsync(this.#pollAddress, 1, ROOM_POLL_MS, () => {
+      const hasRoom = (this.#pollView.getInt16(6, true) & (POLLOUT | POLLERR | POLLHUP)) !== 0;
+      if (!hasRoom && !this.#isClosed && !this.#isGone) {
+        this.#pollForRoom();
+        return;
+      }
+      this.#waitsForRoom = false;
+      if (!this.#isClosed) this.#receiver?.writable();
+    });
   }
 
   #changed(change: LinkChange): void {
@@ -151,29 +158,26 @@ export class DeviceLink implements Link {
     this.#receiver?.linkState(isUp);
   }
 
-  /** Reads what is there, a batch at a time, then waits again. */
-  #drain(): void {
+  /** A frame of `first` bytes has been read (or an outcome); reads what else is there, at most a batch: the poll tells again. */
+  #drain(first: number): void {
     const device = this.#device;
-    for (let frames = 0; frames < BATCH_FRAMES; frames++) {
-      if (this.#isClosed) return;
-      const n = this.#isGone ? Outcome.AGAIN : device.read(this.#buffer, 0, this.#bufferAddress);
-      if (n > 0) {
-        this.#receiver?.receive(this.#buffer, READ_HEADROOM, n, device.segmentBytes);
-        continue;
-      }
-      if (frames > 0) this.#receiver?.receiveDone();
-      if (n === Outcome.GONE) this.#vanished();
-      this.#wait();
-      return;
+    let n = first;
+    let bytes = 0;
+    for (let frames = 0; n > 0; n = device.read(this.#buffer, 0, this.#bufferAddress)) {
+      this.#receiver?.receive(this.#buffer, READ_HEADROOM, n, device.segmentBytes);
+      bytes += n;
+      if (++frames === BATCH_FRAMES) break;
+      if (bytes < BATCH_BYTES) continue;
+      this.#receiver?.receiveDone();
+      bytes = 0;
     }
-    this.#receiver?.receiveDone();
-    setImmediate(() => this.#drain());
+    if (bytes > 0) this.#receiver?.receiveDone();
+    if (n === Outcome.GONE) this.#vanished();
   }
 
   /** The device was removed under us. */
   #vanished(): void {
     this.#setUp(false);
     this.#isGone = true;
-    this.#receiver?.removed?.();
   }
 }

@@ -108,15 +108,23 @@ export class Device {
    * `address`: where `at` is in memory. Answers its length, or an {@link Outcome}.
    */
   read(bytes: Uint8Array, at: number, address: number): number {
-    const skipped = READ_HEADROOM - this.#headerBytes;
+    const { skipped } = this;
     const n = this.#libc.read(this.#fd, address + skipped, READ_BYTES - skipped);
-    if (n > this.#headerBytes) {
-      this.segmentBytes = this.#headerBytes === 0 ? 0 : readVirtioNetHeader(bytes, at);
-      return n - this.#headerBytes;
-    }
-    if (n >= 0) return Outcome.GONE;
+    if (n >= 0) return this.took(n, bytes, at);
     const outcome = outcomeOf(this.#libc.errno());
     return outcome === REFUSED ? Outcome.AGAIN : outcome;
+  }
+
+  /** Bytes of headroom that a read leaves as they are: it begins behind them. */
+  get skipped(): number {
+    return READ_HEADROOM - this.#headerBytes;
+  }
+
+  /** Somebody else has read `n` bytes into `bytes` from `at` plus {@link skipped}; answers what {@link read} would. */
+  took(n: number, bytes: Uint8Array, at: number): number {
+    if (n <= this.#headerBytes) return Outcome.GONE;
+    this.segmentBytes = this.#headerBytes === 0 ? 0 : readVirtioNetHeader(bytes, at);
+    return n - this.#headerBytes;
   }
 
   /** Writes a frame; parameters as in `Link.transmit`. Answers 0, or an {@link Outcome}. A frame that the kernel refuses is lost. */

@@ -26,6 +26,10 @@ export interface Libc {
   recv(fd: number, address: number, length: number, flags: number): number;
   nameToIndex(name: string): number;
   eventfd(initial: number, flags: number): number;
+  /** pipe2(2); `address`: where the two descriptors go, int32 each. */
+  pipe(address: number, flags: number): number;
+  /** dup3(2): `to` becomes another name of `from`. */
+  dup(from: number, to: number, flags: number): number;
   /** poll(2), blocking this thread. */
   poll(address: number, count: number, timeoutMs: number): number;
   memcpy(to: number, from: number, length: number): void;
@@ -120,6 +124,8 @@ function load(): Libc {
   const recv = lib.func('int64_t recv(int fd, uintptr_t buf, size_t count, int flags)');
   const nameToIndex = lib.func('unsigned int if_nametoindex(const char *name)');
   const eventfd = lib.func('int eventfd(unsigned int initval, int flags)');
+  const pipe = lib.func('int pipe2(uintptr_t fds, int flags)');
+  const dup = lib.func('int dup3(int from, int to, int flags)');
   const poll = lib.func('int poll(uintptr_t fds, unsigned long n, int timeout)');
   return {
     open: (path, flags) => open(path, flags),
@@ -130,6 +136,8 @@ function load(): Libc {
     bind: (fd, address, length) => bind(fd, address, length),
     setsockopt: (fd, level, option, address, length) => setsockopt(fd, level, option, address, length),
     socketpair: (domain, type, protocol, address) => socketpair(domain, type, protocol, address),
+    pipe: (address, flags) => pipe(address, flags),
+    dup: (from, to, flags) => dup(from, to, flags),
     poll: (address, count, timeoutMs) => poll(address, count, timeoutMs),
     memcpy: (to, from, length) => void memcpy(to, from, length),
     ioctl: (fd, request, address) => ioctl(fd, request, address),

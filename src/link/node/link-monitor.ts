@@ -16,7 +16,7 @@ const RTM_DELLINK = 17;
 const IFF_UP = 1;
 const NLMSG_HEADER = 16;
 
-/** What {@link LinkMonitor.read} found out. */
+/** What {@link LinkMonitor.took} found out. */
 export const LinkChange = { NONE: 0, UP: 1, DOWN: 2, REMOVED: 3 } as const;
 export type LinkChange = (typeof LinkChange)[keyof typeof LinkChange];
 
@@ -43,27 +43,38 @@ export class LinkMonitor {
     throw new DeviceError(code, 'bind', 'rtnetlink notifications');
   }
 
-  /** Takes in what has been notified; answers the last change of the interface. */
-  read(): LinkChange {
+  /** Where notifications are read into by whoever waits for them; {@link took} is told how many bytes. */
+  get buffer(): Uint8Array {
+    return this.#buffer;
+  }
+
+  /** Takes in `n` bytes of the buffer and whatever else has been notified; answers the last change of the interface. */
+  took(n: number): LinkChange {
     const c = libc();
     let change: LinkChange = LinkChange.NONE;
-    for (;;) {
-      const n = c.recv(this.fd, c.addressOf(this.#buffer), this.#buffer.length, 0);
-      // ENOBUFS says that notifications were lost: the next one tells how things stand.
-      if (n < NLMSG_HEADER) return change;
-      for (let at = 0; at + NLMSG_HEADER + 16 <= n; ) {
-        const length = this.#view.getUint32(at, true);
-        if (length < NLMSG_HEADER) break;
-        const type = this.#view.getUint16(at + 4, true);
-        // struct ifinfomsg: family, pad, type, index at 4, flags at 8.
-        if (this.#view.getInt32(at + NLMSG_HEADER + 4, true) === this.#index) {
-          const isUp = (this.#view.getUint32(at + NLMSG_HEADER + 8, true) & IFF_UP) !== 0;
-          if (type === RTM_DELLINK) change = LinkChange.REMOVED;
-          else if (type === RTM_NEWLINK) change = isUp ? LinkChange.UP : LinkChange.DOWN;
-        }
-        at += (length + 3) & ~3;
-      }
+    // ENOBUFS says that notifications were lost: the next one tells how things stand.
+    for (let length = n; length >= NLMSG_HEADER; ) {
+      change = this.#parse(length, change);
+      length = c.recv(this.fd, c.addressOf(this.#buffer), this.#buffer.length, 0);
     }
+    return change;
+  }
+
+  #parse(n: number, before: LinkChange): LinkChange {
+    let change = before;
+    for (let at = 0; at + NLMSG_HEADER + 16 <= n; ) {
+      const length = this.#view.getUint32(at, true);
+      if (length < NLMSG_HEADER) break;
+      const type = this.#view.getUint16(at + 4, true);
+      // struct ifinfomsg: family, pad, type, index at 4, flags at 8.
+      if (this.#view.getInt32(at + NLMSG_HEADER + 4, true) === this.#index) {
+        const isUp = (this.#view.getUint32(at + NLMSG_HEADER + 8, true) & IFF_UP) !== 0;
+        if (type === RTM_DELLINK) change = LinkChange.REMOVED;
+        else if (type === RTM_NEWLINK) change = isUp ? LinkChange.UP : LinkChange.DOWN;
+      }
+      at += (length + 3) & ~3;
+    }
+    return change;
   }
 
   close(): void {
