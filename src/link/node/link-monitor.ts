@@ -16,7 +16,7 @@ const RTM_DELLINK = 17;
 const IFF_UP = 1;
 const NLMSG_HEADER = 16;
 
-/** What {@link LinkMonitor.took} found out. */
+/** What {@link LinkMonitor.read} found out. */
 export const LinkChange = { NONE: 0, UP: 1, DOWN: 2, REMOVED: 3 } as const;
 export type LinkChange = (typeof LinkChange)[keyof typeof LinkChange];
 
@@ -48,16 +48,22 @@ export class LinkMonitor {
     return this.#buffer;
   }
 
+  /** Takes in what has been notified; answers the last change of the interface. */
+  read(): LinkChange {
+    return this.took(this.#receive());
+  }
+
   /** Takes in `n` bytes of the buffer and whatever else has been notified; answers the last change of the interface. */
   took(n: number): LinkChange {
-    const c = libc();
     let change: LinkChange = LinkChange.NONE;
     // ENOBUFS says that notifications were lost: the next one tells how things stand.
-    for (let length = n; length >= NLMSG_HEADER; ) {
-      change = this.#parse(length, change);
-      length = c.recv(this.fd, c.addressOf(this.#buffer), this.#buffer.length, 0);
-    }
+    for (let length = n; length >= NLMSG_HEADER; length = this.#receive()) change = this.#parse(length, change);
     return change;
+  }
+
+  #receive(): number {
+    const c = libc();
+    return c.recv(this.fd, c.addressOf(this.#buffer), this.#buffer.length, 0);
   }
 
   #parse(n: number, before: LinkChange): LinkChange {
