@@ -17,7 +17,7 @@ export const SERVER_PORT = 80;
 const READ_BUFFER_BYTES = 8 * 1024;
 const SLICE_BYTES = 32 * 1024;
 /** An upload's reader dozes off now and then while the target has the connection, so that its receives are refused, then posted. */
-const NAP_EVERY_BYTES = 64 * 1024;
+const NAPS = 8;
 const NAP_MS = 50;
 
 /** Starts it; resolves when it listens. */
@@ -96,12 +96,13 @@ async function* bytesOfFile(path: string, length: number): AsyncGenerator<Uint8A
 }
 
 async function takeUpload(request: IncomingMessage, stream: Stream, mover: Mover): Promise<void> {
-  let untilNap = NAP_EVERY_BYTES;
+  const napEvery = stream.content.length / NAPS;
+  let untilNap = napEvery;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     stream.received(chunk);
     untilNap -= chunk.length;
     if (untilNap <= 0) {
-      untilNap = NAP_EVERY_BYTES;
+      untilNap = napEvery;
       await mover.isAtTarget(request.socket);
       await sleep(NAP_MS);
     }
