@@ -10,6 +10,7 @@ import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { ConnectionFlags } from './connection-flags.ts';
+import type { Activity } from './discretion.ts';
 import { BufferedData } from './receive-pool.ts';
 
 /** What a layer is called where people read it. */
@@ -168,6 +169,8 @@ export class TcpContext extends ConnectionFlags {
 
   /** A TCP_UPLOAD_REASON to be raised; 0: none. */
   reason = 0;
+  /** What happens on it, where the target has an eye on that; else null. */
+  activity: Activity | null = null;
   /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
   held: HeldFrame[] | null = null;
 

@@ -31,6 +31,7 @@ import { attributesOf } from '../plain/attributes.ts';
 import { Standing, TcpContext } from './contexts.ts';
 import { EngineControl } from './control.ts';
 import { postRequests } from './delivery.ts';
+import { noteRequests } from './discretion.ts';
 import { Engine, type EngineAdapterOptions, OperationKind } from './engine.ts';
 import { postForwards } from './forward.ts';
 import { oidRequest } from './oids.ts';
@@ -102,6 +103,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     const engine = this.engine;
     engine.isHalted = true;
     engine.timer.disarm();
+    engine.discretion?.stop();
     engine.outlet.flush(NdisStatus.ADAPTER_REMOVED);
     const closed = engine.link.close();
     if (engine.pool.listsOut === 0) return closed;
@@ -194,7 +196,9 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   /** MiniportTcpOffloadReceive. */
   tcpOffloadReceive(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
-    postRequests(this.engine, liveContext(offloadContext), lists);
+    const ctx = liveContext(offloadContext);
+    if (ctx.activity !== null) noteRequests(ctx.activity, lists);
+    postRequests(this.engine, ctx, lists);
     return NdisStatus.PENDING;
   }
 

@@ -34,6 +34,7 @@ import { FrameOutlet } from '../plain/frame-outlet.ts';
 import { type AllocateSends, type Capacity, DEFAULT_CAPACITY, type Refuse } from './capacity.ts';
 import type { Administration } from './configuration.ts';
 import { type NeighborContext, type PathContext, Standing, type TcpContext } from './contexts.ts';
+import { type Discretion, DiscretionWatch } from './discretion.ts';
 import { ReceivePool } from './receive-pool.ts';
 
 import type { ReceiveScaling, WakeQueue } from './receive-scaling.ts';
@@ -77,6 +78,8 @@ export interface EngineAdapterOptions {
    * the host terminates (INV-012). Default 'halt'.
    */
   readonly invalidated?: 'halt' | 'continue';
+  /** When the host is asked to take a connection back that is not worth being offloaded. Default: never. */
+  readonly discretion?: Discretion;
   /** A policy asked about each object before it is taken. */
   readonly refuse?: Refuse;
   /** Asked for memory before each send. Default: there is always enough. */
@@ -125,6 +128,7 @@ export class Engine {
   readonly refuse: Refuse | null;
   readonly allocateSends: AllocateSends | null;
   readonly pauseQueueUs: number;
+  readonly discretion: DiscretionWatch | null;
   capacity: Capacity;
 
   // Set by MiniportInitializeEx.
@@ -227,6 +231,7 @@ export class Engine {
     this.largeSendBytes = options.link.largeSendBytes ?? 0;
     this.work = new Work(Math.max(options.link.mtu, this.largeSendBytes));
     this.timer = options.runtime.timer(onTimer);
+    this.discretion = options.discretion === undefined ? null : new DiscretionWatch(this, options.discretion);
     this.#turn = () => {
       this.#isScheduled = false;
       turn();

@@ -12,7 +12,7 @@ import { Event } from '../../trace/events.ts';
 import { HandledBy } from '../../trace/trace.ts';
 import { decodeEthernet, EtherType } from '../../wire/ethernet.ts';
 import { decodeIpv4 } from '../../wire/ipv4.ts';
-import { decodeIpv6 } from '../../wire/ipv6.ts';
+import { decodeIpv6, type Ipv6Header } from '../../wire/ipv6.ts';
 import { equalMac } from '../../wire/mac-address.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import { WIRE_OK } from '../../wire/status.ts';
@@ -106,6 +106,9 @@ function tryIpv4(
   const ip = engine.work.ipv4;
   const wire = decodeIpv4(bytes, at, length, ip);
   if (wire !== WIRE_OK) return dropsBadIp(engine, 4, wire, bytes, at, length) ? TAKEN : PASS_UP;
+  if (ip.protocol === IpProtocol.TCP && ip.isFragment && engine.discretion !== null && ip.fragmentOffset === 0) {
+    noteFragment(engine, 4, bytes, ip.payloadAt, ip.payloadLength, ip.srcAt, ip.dstAt);
+  }
   if (ip.protocol !== IpProtocol.TCP || ip.isFragment || ip.hasOptions) return PASS_UP;
   if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) {
     return dropsBadTcp(engine, 4, ip.totalLength) ? TAKEN : PASS_UP;
@@ -131,6 +134,7 @@ function tryIpv6(
   const ip = engine.work.ipv6;
   const wire = decodeIpv6(bytes, at, length, ip);
   if (wire !== WIRE_OK) return dropsBadIp(engine, 6, wire, bytes, at, length) ? TAKEN : PASS_UP;
+  if (ip.nextHeader === IpProtocol.FRAGMENT && engine.discretion !== null) noteFragment6(engine, bytes, ip);
   if (ip.nextHeader !== IpProtocol.TCP) return PASS_UP;
   if (decodeTcp(bytes, ip.payloadAt, ip.payloadLength, engine.work.segment) !== WIRE_OK) {
     return dropsBadTcp(engine, 6, 40 + ip.payloadLength) ? TAKEN : PASS_UP;
@@ -144,6 +148,33 @@ function tryIpv6(
   }
   return take(engine, ctx, 40 + ip.payloadLength, bytes, frameAt, frameLength);
 }
+
+/** The first fragment of a datagram names its connection; what is done with it is the host's (TCP-072). */
+function noteFragment(
+  engine: Engine,
+  family: number,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  srcAt: number,
+  dstAt: number,
+): void {
+  if (decodeTcp(bytes, at, length, engine.work.segment) !== WIRE_OK) return;
+  const activity = find(engine, family, bytes, srcAt, dstAt)?.activity ?? null;
+  if (activity !== null) activity.fragments++;
+}
+
+/** A fragment header right behind the fixed one; offset and flag are its octets 2 and 3. RFC 8200 4.5. */
+function noteFragment6(engine: Engine, bytes: Uint8Array, ip: Ipv6Header): void {
+  const { payloadAt, payloadLength } = ip;
+  if (payloadLength < FRAGMENT_HEADER || bytes[payloadAt] !== IpProtocol.TCP) return;
+  const isFirst = bytes[payloadAt + 2] === 0 && (bytes[payloadAt + 3]! & 0xf8) === 0;
+  if (!isFirst) return;
+  const at = payloadAt + FRAGMENT_HEADER;
+  noteFragment(engine, 6, bytes, at, payloadLength - FRAGMENT_HEADER, ip.srcAt, ip.dstAt);
+}
+
+const FRAGMENT_HEADER = 8;
 
 /** The checksum is right, or the device vouches for it. */
 function isIntact(

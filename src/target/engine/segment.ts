@@ -5,6 +5,7 @@
  * before the engine sees it, so nothing is acknowledged that cannot be kept. Source: chimney-sequences 13, 16, 20.
  */
 
+import { seqDiff } from '../../base/seq.ts';
 import { TcpConnectionState } from '../../state/tcp.ts';
 import { Effect } from '../../tcp/effects.ts';
 import { onSegment } from '../../tcp/on-segment.ts';
@@ -12,6 +13,7 @@ import { Event } from '../../trace/events.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
 import type { TcpContext } from './contexts.ts';
 import { acceptText } from './delivery.ts';
+import type { Activity } from './discretion.ts';
 import { applyEffects } from './effects.ts';
 import type { Engine } from './engine.ts';
 import { hasRoom } from './receive-space.ts';
@@ -32,12 +34,19 @@ export function processSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment,
       return Effect.DROPPED;
     }
   }
+  if (ctx.activity !== null) noteArrival(engine, ctx, ctx.activity, seg);
   const state = c.state;
   const effects = onSegment(c, engine.parameters, seg, nowUs);
   if ((effects & Effect.TEXT) !== 0) takeText(engine, ctx, seg, nowUs);
   if ((effects & ENDS) !== 0) noteEnd(engine, ctx, state);
   applyEffects(engine, ctx, effects, nowUs);
   return effects;
+}
+
+function noteArrival(engine: Engine, ctx: TcpContext, activity: Activity, seg: TcpSegment): void {
+  activity.segmentsReceived += segmentsIn(seg.textLength, engine.work.segmentBytes);
+  if (seg.textLength > 0 && ctx.firstRequest === null) activity.unpostedBytes += seg.textLength;
+  if (seg.textLength > 0 && seqDiff(seg.seq, ctx.tcp.rcvNxt) > 0) activity.segmentsOutOfOrder++;
 }
 
 /** Segments on a wire that one with so much text stands for. `segmentBytes`: as in `LinkReceiver.receive`. */

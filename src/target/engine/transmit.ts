@@ -86,6 +86,11 @@ function segmentText(c: TcpConnection, headerLength: number): number {
 function countSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment, behindSndMax: number): void {
   const statistics = engine.statistics(ctx.path.family);
   const segments = segmentsIn(seg.textLength, segmentText(ctx.tcp, tcpHeaderLength(seg)));
+  const { activity } = ctx;
+  if (activity !== null) {
+    activity.segmentsSent += segments;
+    if (behindSndMax < 0) activity.segmentsRepeated += segments;
+  }
   if (behindSndMax >= 0) statistics.outSegments += segments;
   else {
     statistics.retransmittedSegments += segments;
