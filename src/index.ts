@@ -47,6 +47,7 @@ export { NdisLibrary } from './ndis/ndis-library.ts';
 export * from './ndis/protocol.ts';
 export { SystemRuntime } from './runtime.ts';
 export type { StackNet } from './socket/net.ts';
+export type { BorrowingOnRead, FillingOnRead, KeptBytes, Loan } from './socket/on-read.ts';
 export type { StackServer } from './socket/server.ts';
 export type { StackSocket } from './socket/socket.ts';
 export type { StackUdpSocket } from './socket/udp-socket.ts';
