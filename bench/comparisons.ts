@@ -17,7 +17,7 @@ const onHost = inNode.filter(({ name }) => name !== 'chimney engine');
 export const COMPARISONS: readonly ComparisonGroup[] = [
   {
     name: 'peers',
-    what: 'one connection, the kernel on the other side; MTU 1500 over TUN. in: kernel to application; back: into its own buffer (onread); out: 64 KiB writes; echo: one byte',
+    what: 'one connection, the kernel on the other side; MTU 1500 over TUN. in: kernel to application; back: without a copy (Node: into its own buffer); out: 64 KiB writes; echo: one byte',
     plan: {
       subjects,
       modes: ['in', 'back', 'out', 'echo'],

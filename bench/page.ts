@@ -151,7 +151,7 @@ ${section(
   'Throughput',
   'One connection, the kernel on the other side, MTU 1500 over TUN. Bars are medians, thin lines the spread of the rounds.',
   barsOf(results, 'peers', ' in', 'Kernel to application', 'Gbit/s'),
-  barsOf(results, 'peers', ' back', 'Kernel to application, into its own buffer (onread)', 'Gbit/s'),
+  barsOf(results, 'peers', ' back', 'Kernel to application, without a copy (Node: into its own buffer)', 'Gbit/s'),
   barsOf(results, 'peers', ' out', 'Application to kernel', 'Gbit/s'),
 )}
 ${section('Latency', 'A kernel client waits for each byte before it sends the next.', latency(document))}

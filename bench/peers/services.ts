@@ -18,6 +18,7 @@ type Accepted = (socket: net.Socket) => unknown;
 
 /** A maker of sockets and servers. */
 export interface Shape {
+  readonly Socket: { readonly prototype: object };
   createServer(options: net.ServerOpts, accepted: Accepted): net.Server;
   connect(options: net.NetConnectOpts): net.Socket;
 }
@@ -56,9 +57,12 @@ function generate(socket: net.Socket): void {
   go();
 }
 
-/** Connects to who called and takes what it sends into a buffer of the application's own (`onread`). */
+/** Connects to who called and takes what it sends without a copy, where that can be had, or into a buffer of its own (`onread`). */
 function callBack(shape: Shape, call: net.Socket, began: Accepted): void {
-  const onread = { buffer: Buffer.alloc(65536), callback: () => true };
+  const callback = (): boolean => true;
+  const onread = (
+    'setOnRead' in shape.Socket.prototype ? { borrow: true, callback } : { buffer: Buffer.alloc(65536), callback }
+  ) as net.OnReadOpts;
   const host = call.remoteAddress ?? '';
   const socket = shape.connect({ host, port: PORT_BASE + CALL_BACK, onread });
   socket.on('error', () => socket.destroy());
