@@ -4,7 +4,7 @@
  * Fifth of RFC 9293 3.10.7.4, with the range test of RFC 5961 5.2. Answers with DROPPED when the segment ends here.
  */
 
-import { type Seq, seqBefore, seqDiff } from '../base/seq.ts';
+import { asSeq, type Seq, seqBefore, seqDiff } from '../base/seq.ts';
 import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import type { TcpSegment } from '../wire/tcp-segment.ts';
 import { challenge } from './acceptability.ts';
@@ -16,7 +16,7 @@ import { enterClosed, enterTimeWait } from './lifecycle.ts';
 import { onSynAcked } from './open.ts';
 import type { TcpParameters } from './parameters.ts';
 import { onSameAck, onUnaMoved, takeSack } from './recovery.ts';
-import { echoedRttUs, isTiming, onRttSample, timedRttUs } from './rtt.ts';
+import { echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
 import { onWindowOpened, onZeroWindow, restartRetransmit, updateSendWindow } from './send-window.ts';
 import { timestampNow } from './timestamps.ts';
 import { nextState, TcpEvent } from './transitions.ts';
@@ -85,7 +85,11 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
   let us: number;
   let samplesPerRtt = 1;
   if (isTiming(c)) us = timedRttUs(c, ack, nowUs);
-  else if (seg.hasTimestamps && seg.tsEcr !== 0 && c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED)) {
+  else if (reportsDuplicate(seg, ack)) {
+    // No sample; but the retransmission has come through, and so has its answer: what the back-off waited for.
+    endBackOff(c);
+    return;
+  } else if (seg.hasTimestamps && seg.tsEcr !== 0 && c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED)) {
     us = echoedRttUs(seg.tsEcr, timestampNow(c, p, nowUs), p.ticksPerSecond);
     // RFC 7323 appendix G: ExpectedSamples = ceiling(FlightSize / (SMSS * 2)).
     samplesPerRtt = Math.max(1, Math.ceil(seqDiff(c.sndMax, c.sndUna) / (2 * senderMss(c))));
@@ -93,6 +97,14 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
   if (us < 0) return;
   onRttSample(c, us, samplesPerRtt);
   p.congestion.onRttSample(c, us, nowUs);
+}
+
+/**
+ * Whether the ACK was provoked by text that had come before (D-SACK, RFC 2883): its echo is of that earlier transmission, whose own
+ * ACK was lost. As a sample that would be the timeout itself, and each lost ACK would multiply the next one.
+ */
+function reportsDuplicate(seg: TcpSegment, ack: Seq): boolean {
+  return seg.sackCount > 0 && seqDiff(asSeq(seg.sackEdges[1]!), ack) <= 0;
 }
 
 function onFinAcked(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {

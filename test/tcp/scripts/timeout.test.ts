@@ -44,6 +44,23 @@ describe('the retransmission timer', () => {
     `);
   });
 
+  test('an ACK that reports a duplicate was delayed by the loss of another: no sample, and the back-off ends (RFC 7323 4.1, RFC 2883)', () => {
+    // The first copy has arrived, its ACK was lost: the echo is of the first copy.
+    play(
+      `
+      +0    app write 1000
+      +0    > P. 1:1001(1000) ack 1 <TS val f ecr 1010>
+      +0.21 > P. 1:1001(1000) ack 1 <TS val * ecr 1010>
+      +0.42 > P. 1:1001(1000) ack 1 <TS val * ecr 1010>
+      +0.01 < .  1:1(0) ack 1001 win 512 <TS val 2000 ecr f, sack 1:1001>
+      +0    app write 1000
+      +0    > P. 1001:2001(1000) ack 1 <TS val * ecr 2000>
+      +0.2..0.25 > P. 1001:2001(1000) ack 1 <TS val * ecr 2000>
+    `,
+      { handshake: FULL_HANDSHAKE },
+    );
+  });
+
   test('with timestamps a retransmission gives one (RFC 7323 4.1)', () => {
     play(
       `
