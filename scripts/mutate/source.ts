@@ -60,12 +60,23 @@ class Copy {
   passes(tests: readonly string[]): Promise<{ isGood: boolean; text: string }> {
     const program = join(this.folder, 'node_modules/vitest/vitest.mjs');
     const given = [program, 'run', '--project', 'unit', '--bail', '1', '--reporter', 'dot', '--maxWorkers', '1'];
-    const child = spawn(process.execPath, [...given, ...tests], { cwd: this.folder, timeout: TESTS_TIMEOUT_MS });
+    // A group of its own: where a mutant never ends, the runner's workers have to go with the runner.
+    const child = spawn(process.execPath, [...given, ...tests], { cwd: this.folder, detached: true });
+    const killGroup = (): void => {
+      try {
+        process.kill(-child.pid!, 'SIGKILL');
+      } catch {} // they have all ended
+    };
+    const late = setTimeout(killGroup, TESTS_TIMEOUT_MS);
+    process.once('exit', killGroup);
     const lines: string[] = [];
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => lines.push(String(data)));
     return new Promise((resolve, reject) => {
       child.on('error', reject);
       child.on('close', (status) => {
+        clearTimeout(late);
+        process.off('exit', killGroup);
+        killGroup();
         resolve({ isGood: status === 0, text: lines.join('').split('\n').slice(-30).join('\n') });
       });
     });
