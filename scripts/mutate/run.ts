@@ -62,6 +62,8 @@ function valueGiven(args: readonly string[], name: string): string | null {
 /** The command. Answers the exit status. */
 export async function mutate(root: string, args: readonly string[]): Promise<number> {
   const startedMs = performance.now();
+  // An orderly exit, in which the tests under way are ended as well.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
   const rule = valueGiven(args, '--rule');
   const faults = runFaults(valueGiven(args, '--area')).filter((one) => rule === null || one.rule === rule);
   console.error(`${faults.length} faulty drivers: ${faults.filter(({ isKilled }) => isKilled).length} named`);
