@@ -12,10 +12,7 @@ const [name = '', kernelAddress = '', address = '', place = 'host', offload = 'a
 if (offload !== 'all' && offload !== 'none') throw new Error(`OFFLOAD: expected 'all' or 'none', got '${offload}'`);
 const kernel = Uint8Array.from(kernelAddress.split('.'), Number);
 const link = TunLink.open({ name, addresses: [{ address: kernel, prefixLength: 24 }], offload });
-const stack = createStack({
-  tcp: { receiveBuffer: 4 << 20 },
-  links: [{ link, addresses: [`${address}/24`] }],
-});
+const stack = createStack({ links: [{ link, addresses: [`${address}/24`] }] });
 await serve(stack.net as unknown as Shape, address, (socket: net.Socket) => {
   if (place !== 'target') return;
   const { chimney } = socket as unknown as { chimney: { offload(): Promise<unknown> } };
