@@ -35,7 +35,7 @@ export const COMPARISONS: readonly ComparisonGroup[] = [
       modes: ['in', 'out'],
       connections: [1, 10, 100, 1000, 10_000],
       rounds: 3,
-      warmMs: 1500,
+      warmMs: 4000,
       runMs: 2000,
     },
   },

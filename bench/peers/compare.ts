@@ -6,6 +6,7 @@
 import { spawnSync } from 'node:child_process';
 import type { Figure } from '../measure.ts';
 import { kernelMissing, kernelProgram } from './kernel/subjects.ts';
+import { prioritized } from './shell.ts';
 import type { Mode, Running, Subject } from './subject.ts';
 
 /** More than these in one run are worth a word. */
@@ -93,8 +94,9 @@ function load(running: Running, mode: Mode, connections: number, plan: Plan): Lo
   const { warmMs, runMs, congestion } = plan;
   const numbers = [connections, warmMs, runMs].map(String);
   const args = ['load', mode, running.address, ...numbers, congestion, String(running.pid)];
-  const [command, ...rest] = [...(running.prefix ?? []), kernelProgram(), ...args];
-  const done = spawnSync(command!, rest, { encoding: 'utf8', timeout: warmMs + runMs + 30_000 });
+  const [own, ...parts] = [...(running.prefix ?? []), kernelProgram(), ...args];
+  const [command, ...rest] = prioritized(own!, parts);
+  const done = spawnSync(command, rest, { encoding: 'utf8', timeout: warmMs + runMs + 30_000 });
   if (done.status !== 0) throw new Error(done.error?.message ?? done.stderr.trim());
   return JSON.parse(done.stdout) as Load;
 }

@@ -36,7 +36,7 @@ export function makeDevice(): void {
   removeDevice();
   run('ip', 'tuntap', 'add', 'dev', DEVICE, 'mode', 'tun', 'vnet_hdr');
   run('ip', 'addr', 'add', `${KERNEL_ADDRESS}/24`, 'dev', DEVICE);
-  run('ip', 'link', 'set', DEVICE, 'mtu', MTU, 'txqueuelen', '5000', 'up');
+  run('ip', 'link', 'set', DEVICE, 'mtu', MTU, 'txqueuelen', '50000', 'up');
 }
 
 export function removeDevice(): void {

@@ -66,7 +66,7 @@ export interface Lender {
 export type WriteCallback = (code: TransportErrorCode | null) => void;
 
 /** A chunk that leaves its slab at least so full keeps the slab; a smaller one is copied into memory of its own size. */
-const KEEP_SLAB_FROM = 16384;
+const KEEP_SLAB_FROM = 32768;
 
 /** One TCP connection, or one that is to become it. */
 export class TcpHandle implements TcpHandler, Lender {

@@ -263,12 +263,24 @@ static void report(const struct load *load, double seconds, uint64_t bytes, stru
          (unsigned long long)retransmitted(load->fds, load->count), after.process - before.process, after.first - before.first);
 }
 
+/*
+ * Many connections share a budget of send buffers: left alone, ten thousand of them fill the kernel's memory for TCP, and then it is
+ * that limit which is measured. 0: left to the kernel.
+ */
+static int send_buffer_of(int count) {
+  enum { BUDGET = 256 << 20, LEAST = 64 << 10, FEW = 100 };
+  if (count <= FEW) return 0;
+  return BUDGET / count > LEAST ? BUDGET / count : LEAST;
+}
+
 static void load_bulk(char mode, const char *address, int count, int64_t warm, int64_t run, const char *cc, int pid) {
   int port = PORT_BASE + (mode == 'i' ? DISCARD : CHARGEN);
   int is_writing = mode == 'i' || mode == 'b';
   struct load load = {.fds = calloc(count, sizeof(int)), .count = count, .poll = epoll_create1(0)};
+  int share = send_buffer_of(count);
   for (int i = 0; i < count; i++) {
     load.fds[i] = mode == 'b' ? called_back(address, cc) : connect_to(address, port, cc);
+    if (share > 0) setsockopt(load.fds[i], SOL_SOCKET, SO_SNDBUF, &share, sizeof share);
     watch(load.poll, load.fds[i], is_writing ? EPOLLOUT : EPOLLIN, (uint32_t)load.fds[i]);
   }
   run_until(&load, mode, now_ns() + warm);

@@ -21,7 +21,7 @@ export interface TunOptions {
   readonly addresses?: readonly { readonly address: Uint8Array; readonly prefixLength: number }[];
   /** Prefixes the kernel shall reach over the device. */
   readonly routes?: readonly { readonly prefix: Uint8Array; readonly prefixLength: number }[];
-  /** Packets the kernel queues for us. Default 5000. */
+  /** Packets the kernel queues for us; what does not fit is dropped. Default 50,000. */
   readonly txQueueLength?: number;
   /**
    * What is left to the kernel: 'all' (the default) checksums and segmentation, both ways (TSO for both families, USO for UDP);
@@ -46,7 +46,8 @@ const OFFLOAD_CSUM = 1;
 const OFFLOAD_TSO = 0xf;
 const OFFLOAD_USO = 0x6f;
 const NAME_BYTES = 16;
-const TXQUEUE_DEFAULT = 5000;
+/** Enough for the windows of a thousand connections: the queue drops what does not fit, and senders then slow down. */
+const TXQUEUE_DEFAULT = 50_000;
 const LARGE_SEND_BYTES = 65_535;
 
 /** Opens a device with so many queues, each a descriptor of its own; the kernel spreads flows over them. Throws {@link DeviceError}. */
