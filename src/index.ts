@@ -4,6 +4,7 @@
 
 export { SeededRandom } from './base/random.ts';
 export { NEVER, type RandomSource, type Runtime, type Timer } from './base/runtime.ts';
+export { type Seq, seqAdd, seqDiff } from './base/seq.ts';
 export { VirtualRuntime } from './base/virtual-runtime.ts';
 export { type Finding, findingText } from './contract/finding.ts';
 export { Verifier } from './contract/verifier.ts';
@@ -12,6 +13,7 @@ export { AdapterControl, type OffloadSettings, type StackStatistics } from './ho
 export * from './host/api.ts';
 export { AdapterError } from './host/oid-requests.ts';
 export { Capture, type CaptureOptions, type CaptureOutput } from './im/capture.ts';
+export type { ImOffloadEntry } from './im/entries.ts';
 export { Filter, type FilterOptions } from './im/filter.ts';
 export type { FilterAction, FilterRule, FilterRuleCount } from './im/filter-verdict.ts';
 export { Impair, type ImpairOptions } from './im/impair.ts';
@@ -64,8 +66,13 @@ export {
   type TeamLinks,
   type TeamMemberLink,
 } from './stack-options.ts';
+export { NetBufferList } from './state/net-buffer-list.ts';
+export { type TcpCachedState, TcpConnectionState, type TcpConstState, type TcpDelegatedState } from './state/tcp.ts';
+export type { TargetConnection } from './target/base/connection.ts';
+export { OffloadTarget, type OffloadTargetOptions } from './target/base/offload-target.ts';
 export { EngineAdapter } from './target/engine/engine-adapter.ts';
 export { PlainAdapter } from './target/plain/plain-adapter.ts';
 export { EVENT_TABLE, type EventName } from './trace/events.ts';
 export { HandledBy, type PacketTap, Trace } from './trace/trace.ts';
 export { IpAddress, parseIp } from './wire/ip-address.ts';
+export { TcpFlag, type TcpSegment } from './wire/tcp-segment.ts';

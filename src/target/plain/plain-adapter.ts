@@ -128,6 +128,11 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
   /** MiniportReturnNetBufferLists: all indications are borrowed, so nothing is expected back. */
   returnNetBufferLists(_context: unknown, _lists: NetBufferList): void {}
 
+  /** For targets built on this one: a frame of their own, which is lost when too many wait for the link. */
+  protected emitFrame(bytes: Uint8Array, length: number): void {
+    this.#outlet.emit(bytes, 0, length, 0, null);
+  }
+
   // The link's side.
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
