@@ -63,7 +63,10 @@ describe('the example of a target', () => {
   });
 
   test('gives a connection back when its peer falls silent, and the host goes on', async () => {
-    const hosts = twoHosts({ server: { target: (environment) => target(environment) } });
+    const hosts = twoHosts({
+      impairment: { delayUs: 1000, rateBps: 1_000_000 },
+      server: { target: (environment) => target(environment) },
+    });
     const { server, client } = connectPeers(hosts, OPEN, 0, 4, 80, false);
     hosts.runtime.runUntil(() => server.isConnected, 5_000_000);
     await settled(hosts, server.endpoint.chimney.offload());
@@ -74,7 +77,7 @@ describe('the example of a target', () => {
     expect(server.endpoint.chimney.moves.at(-1)).toMatchObject({ cause: 'retrieve', reason: 'TimeoutExpiration' });
     hosts.wire.a.setUp(true);
     const before = client.received;
-    hosts.runtime.advance(120_000_000);
+    hosts.runtime.runUntil(() => client.received > before, 200_000_000);
     expect(client.received).toBeGreaterThan(before);
     server.endpoint.abort();
     await expectNothingHeld(hosts);
