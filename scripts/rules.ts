@@ -13,6 +13,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isMain, repositoryRoot } from './files.ts';
+import { withIncludes } from './includes.ts';
 import { mutate } from './mutate/run.ts';
 import { operationsPage } from './operations/page.ts';
 import { ddiPage } from './rules/ddi.ts';
@@ -20,12 +21,16 @@ import { isMissing, type Matrix, matrixOf } from './rules/matrix.ts';
 import { rulesPage } from './rules/page.ts';
 import { matrixJson, matrixText, missingText, showText } from './rules/print.ts';
 
+/** Pages with code from files. */
+const INCLUDING = ['docs/write-your-own-target.md', 'docs/write-your-own-driver.md'];
+
 /** The pages that `--write` makes, path -> text. */
 export function generatedPages(root: string): Map<string, string> {
   return new Map([
     ['docs/rules.md', rulesPage(matrixOf(root))],
     ['docs/ddi.md', ddiPage(root)],
     ['docs/operations.md', operationsPage()],
+    ...INCLUDING.map((path) => [path, withIncludes(root, readFileSync(join(root, path), 'utf8'))] as const),
   ]);
 }
 

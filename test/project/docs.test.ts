@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { filesUnder, repositoryRoot } from '../../scripts/files.ts';
+import { withIncludes } from '../../scripts/includes.ts';
 import { operationsPage } from '../../scripts/operations/page.ts';
 import { CHAPTERS } from '../../scripts/operations/scenes.ts';
 import { RULE_BOOK } from '../../src/contract/rule-book.ts';
@@ -37,6 +38,25 @@ describe('docs/operations.md', () => {
     const ids = new Set(RULE_BOOK.flatMap(({ rules }) => rules.map(({ id }) => id)));
     const cited = CHAPTERS.flatMap(({ scenes }) => scenes.flatMap(({ text }) => text.match(/[A-Z]+-\d{3}/g) ?? []));
     expect(cited.filter((id) => !ids.has(id))).toEqual([]);
+  });
+});
+
+describe('code in documents', () => {
+  const pages = filesUnder(root, '', '.md').filter((path) => read(path).includes('<!-- from '));
+
+  test('is in two pages at least', () => {
+    expect(pages).toEqual(['docs/write-your-own-driver.md', 'docs/write-your-own-target.md']);
+  });
+
+  test.each(pages)('%s: is that of its files', (path) => {
+    const page = read(path);
+    expect(page).toBe(withIncludes(root, page));
+    expect(page).not.toContain('```ts\n```');
+  });
+
+  test('a text that is not in the file is told', () => {
+    const page = '<!-- from package.json: "nonsense" -->\n```json\n\n```\n';
+    expect(() => withIncludes(root, page)).toThrow("package.json has no line with 'nonsense'");
   });
 });
 

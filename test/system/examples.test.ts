@@ -1,4 +1,5 @@
 /** Every example runs as it stands in its header, and does what it says. */
+import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -7,13 +8,15 @@ import { type Example, SUBNET, startExample, startServer } from './support/examp
 import { shell } from './support/programs.ts';
 
 const WITHOUT_DEVICE = ['hello-http', 'move-a-connection', 'custom-link'];
+/** Modules for `chimney verify`; also tested in test/target/offload-target. */
+const MODULES = ['my-target', 'my-driver'];
 const ON_A_DEVICE = ['tun-http', 'small-servers', 'iperf3-server'];
 
 describe('the examples', () => {
   test('are all run by a test', () => {
     const folder = fileURLToPath(new URL('../../examples', import.meta.url));
     const programs = readdirSync(folder).filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'));
-    expect(programs.sort()).toEqual([...WITHOUT_DEVICE, ...ON_A_DEVICE].map((name) => `${name}.ts`).sort());
+    expect(programs.sort()).toEqual([...WITHOUT_DEVICE, ...MODULES, ...ON_A_DEVICE].map((name) => `${name}.ts`).sort());
   });
 
   test('hello-http answers over IPv4 and IPv6', async () => {
@@ -33,6 +36,14 @@ describe('the examples', () => {
     expect([await example.ended(), example.stderr()]).toEqual([0, '']);
     expect(example.stdout()).toMatch(/^initiate: frozen for \d+ us$/m);
     expect(example.stdout()).toMatch(/^\d+ moves, 67108864 bytes, hashes equal\n0 rules of the contract broken\n$/m);
+  });
+
+  test.each(MODULES)('%s is examined by chimney verify, which finds nothing', (name) => {
+    const file = (path: string): string => fileURLToPath(new URL(`../../dist/${path}`, import.meta.url));
+    const given = [file('apps/cli/main.js'), 'verify', file(`examples/${name}.js`), '--interleavings', '300'];
+    const { status, stdout } = spawnSync(process.execPath, given, { encoding: 'utf8' });
+    expect(stdout).toContain('nothing found');
+    expect(status).toBe(0);
   });
 
   test.each(ON_A_DEVICE)('%s says what was expected of a wrong option', async (name) => {
