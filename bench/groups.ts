@@ -81,6 +81,16 @@ export const GROUPS: readonly Group[] = [
     variants: [{ file: './cases/freeze.js', args: ['4000'] }],
   },
   {
+    name: 'worker',
+    what: 'kernel to application to kernel over TUN, the application only pipes: on the host thread, offloaded to the engine target in it, and to a NIC thread',
+    rounds: 3,
+    needsRoot: true,
+    variants: ['host', 'engine', 'worker', 'moves'].map((variant) => ({
+      file: './cases/worker.js',
+      args: [variant, '3'],
+    })),
+  },
+  {
     name: 'bulk',
     what: '100,000 idle connections, all moved through one tree each way',
     rounds: 1,

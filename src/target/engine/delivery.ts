@@ -35,7 +35,7 @@ export function acceptText<C extends Receiver>(
 ): void {
   let placed = 0;
   if (ctx.buffered.length === 0 && ctx.firstRequest !== null && !ctx.isDelivering && !ctx.isInitiating) {
-    placed = fillRequests(ctx, bytes, at, length);
+    placed = fillRequests(ctx, bytes, at, length, engine.copy);
     if (placed === length) afterPlacing(engine, ctx, isPush, nowUs);
   }
   if (placed < length) {
@@ -129,7 +129,7 @@ function placeBuffered<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, nowU
   if (ctx.buffered.length === 0 || ctx.firstRequest === null) return;
   while (ctx.buffered.first !== null && ctx.firstRequest !== null) {
     const mdl = ctx.buffered.first;
-    const placed = fillRequests(ctx, mdl.buffer, mdl.byteOffset, mdl.byteCount);
+    const placed = fillRequests(ctx, mdl.buffer, mdl.byteOffset, mdl.byteCount, engine.copy);
     engine.pool.consume(ctx.buffered, placed);
   }
   if (ctx.buffered.length === 0) afterPlacing(engine, ctx, ctx.isBufferedPushed, nowUs);

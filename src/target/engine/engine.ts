@@ -168,6 +168,7 @@ export class Engine {
   readonly statistics6: FamilyStatistics = new FamilyStatistics();
   readonly work: Work;
   keepsPush = false;
+  readonly copy = undefined;
   readonly consumed: BytesConsumed = { value: 0 };
   /** Largest IP packet that the link cuts into segments; 0: it leaves nothing to a device. */
   readonly largeSendBytes: number;

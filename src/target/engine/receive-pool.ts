@@ -8,7 +8,7 @@
  */
 
 import { assert } from '../../base/assert.ts';
-import { copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import { type CopyBytes, copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 
 export const BLOCK_BYTES: number = 32 * 1024;
 /** Copies up to this length are made byte by byte anyway (copyBytes). */
@@ -37,6 +37,8 @@ export class PoolBlock {
 export interface SharedBlocks {
   /** The block's memory; null: a pool that has no shared memory of its own. */
   readonly own: ((index: number) => Uint8Array) | null;
+  /** What copies into it; null: `copyBytes`. */
+  readonly copy: CopyBytes | null;
   /** The memory of a block of the other thread's pool. */
   readonly foreign: ((index: number) => Uint8Array) | null;
   /** Nothing here refers to this block of the other's pool any more; `pieces` references of it go back. */
@@ -78,6 +80,9 @@ export class ReceivePool {
   readonly #maxBlocks: number;
   #made = 0;
   readonly #shared: SharedBlocks | null;
+  readonly #copy: CopyBytes;
+  /** Whether both sides of a copy are to be aligned alike. */
+  readonly #isAligned: boolean;
   readonly #blocks: PoolBlock[] = [];
   readonly #foreign: PoolBlock[] = [];
   readonly #freeBlocks: PoolBlock[] = [];
@@ -91,6 +96,8 @@ export class ReceivePool {
   constructor(maxBytes: number, shared: SharedBlocks | null = null) {
     this.#maxBlocks = Math.max(1, Math.ceil(maxBytes / BLOCK_BYTES));
     this.#shared = shared;
+    this.#copy = shared?.copy ?? copyBytes;
+    this.#isAligned = shared !== null && shared.own !== null && shared.copy === null;
   }
 
   /** Bytes it can still take. */
@@ -131,7 +138,7 @@ export class ReceivePool {
       const open = this.#openBlock(left > LOOP_COPY_MAX ? bytes.byteOffset + from : -1);
       const room = BLOCK_BYTES - open.used;
       const n = left < room ? left : room;
-      copyBytes(bytes, from, n, open.bytes, open.used);
+      this.#copy(bytes, from, n, open.bytes, open.used);
       const last = data.last;
       if (last !== null && last.block === open && last.byteOffset + last.byteCount === open.used) last.byteCount += n;
       else this.#link(data, this.#takeMdl(open, open.used, n));
@@ -286,7 +293,7 @@ export class ReceivePool {
     const open = this.#open;
     if (open !== null) {
       // V8 copies to shared memory byte by byte unless both sides are aligned alike.
-      if (sourceAt >= 0 && this.#shared?.own) open.used += (sourceAt - open.used) & 7;
+      if (sourceAt >= 0 && this.#isAligned) open.used += (sourceAt - open.used) & 7;
       if (open.used < BLOCK_BYTES) return open;
       this.#open = null;
       this.#release(open);
@@ -298,7 +305,7 @@ export class ReceivePool {
       block = new PoolBlock(own === null ? new Uint8Array(BLOCK_BYTES) : own(index), index);
       this.#blocks.push(block);
     }
-    block.used = sourceAt >= 0 && this.#shared?.own ? sourceAt & 7 : 0;
+    block.used = sourceAt >= 0 && this.#isAligned ? sourceAt & 7 : 0;
     block.references = 1;
     this.#open = block;
     return block;

@@ -11,7 +11,7 @@ import type {
   TcpConnectionOffloadParameters,
   TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
-import type { NetBufferList } from '../../state/net-buffer-list.ts';
+import type { CopyBytes, NetBufferList } from '../../state/net-buffer-list.ts';
 import type { Standing } from './contexts.ts';
 import type { BufferedData, ReceivePool } from './receive-pool.ts';
 
@@ -58,6 +58,8 @@ export interface ReceiverHost<C extends Receiver> extends Indicator {
   readonly pool: ReceivePool;
   readonly tunables: TcpConnectionOffloadParameters;
   readonly consumed: BytesConsumed;
+  /** What copies into requests; undefined: `copyBytes`. */
+  readonly copy: CopyBytes | undefined;
   /** Data is handed on in batches and placed elsewhere: a push inside of one counts for what is behind it, too. */
   readonly keepsPush: boolean;
   /** Connections whose delivery goes on in the next turn. */

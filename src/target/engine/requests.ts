@@ -7,7 +7,12 @@
 
 import { NEVER } from '../../base/runtime.ts';
 import { NdisStatus } from '../../ndis/miniport.ts';
-import { advanceNetBufferDataStart, copyIntoNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import {
+  advanceNetBufferDataStart,
+  type CopyBytes,
+  copyIntoNetBuffer,
+  type NetBufferList,
+} from '../../state/net-buffer-list.ts';
 import type { Receiver, ReceiverHost } from './receiver.ts';
 
 /** Queues a chain of posted requests and starts the push timer for one that came with data in push mode (RECV-050). */
@@ -38,7 +43,13 @@ function alreadyIn(list: NetBufferList): number {
 }
 
 /** Copies bytes into requests, oldest first, and finishes those that become full. Answers how many found room. */
-export function fillRequests(ctx: Receiver, bytes: Uint8Array, at: number, length: number): number {
+export function fillRequests(
+  ctx: Receiver,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  copy: CopyBytes | undefined,
+): number {
   let placed = 0;
   while (placed < length && ctx.firstRequest !== null) {
     const nb = ctx.firstRequest.firstNetBuffer!;
@@ -46,7 +57,7 @@ export function fillRequests(ctx: Receiver, bytes: Uint8Array, at: number, lengt
     if (room > 0) {
       const left = length - placed;
       const n = left < room ? left : room;
-      copyIntoNetBuffer(nb, ctx.filled, bytes, at + placed, n);
+      copyIntoNetBuffer(nb, ctx.filled, bytes, at + placed, n, copy);
       ctx.filled += n;
       ctx.requestedBytes -= n;
       placed += n;

@@ -6,6 +6,7 @@
  * layout follows from four sizes alone, so that both sides compute it. Source: design.md, "Rings and pools are one arena".
  */
 
+import type { CopyBytes } from '../../state/net-buffer-list.ts';
 import { BLOCK_BYTES } from '../engine/receive-pool.ts';
 
 /** Sizes of an arena, bytes. */
@@ -60,6 +61,8 @@ export class Arena {
   readonly statistics: Float64Array;
   /** All of it, for bytes. */
   readonly bytes: Uint8Array;
+  /** What copies in and out fastest; null: `copyBytes`. */
+  readonly copy: CopyBytes | null;
   readonly words: Int32Array;
   readonly upAt: number;
   readonly downAt: number;
@@ -72,7 +75,8 @@ export class Arena {
    * `isWhole`: the blocks are in the buffer too. Else they are made as they are needed, each by itself, which is for both halves in
    * one thread.
    */
-  constructor(buffer: ArrayBufferLike, sizes: ArenaSizes, isWhole = true) {
+  constructor(buffer: ArrayBufferLike, sizes: ArenaSizes, isWhole = true, copy: CopyBytes | null = null) {
+    this.copy = copy;
     this.#apart = isWhole ? null : { receive: [], send: [] };
     this.buffer = buffer;
     this.sizes = sizes;

@@ -89,6 +89,7 @@ export function startOperation(
     writeBlock(driver, kind, block, object, depth, isNew && !isBelow, refusal);
   }
   driver.out.say(Down.GO, number);
+  driver.publishSoon();
 }
 
 /** The blocks of a tree that goes nowhere. */

@@ -242,7 +242,7 @@ export function tellTaken(driver: Driver, connection: DriverConnection): void {
   const taken = connection.untakenBytes - connection.buffered.length;
   if (taken === 0 || connection.isTerminating || driver.isDead) return;
   connection.untakenBytes -= taken;
-  driver.out.say(Down.TAKEN, connection.id, taken);
+  driver.sayLazily(Down.TAKEN, connection.id, taken, taken);
 }
 
 /** Push timers that have expired. */

@@ -20,13 +20,14 @@ import {
   type TcpConnectionOffloadParameters,
   type TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
+import type { CopyBytes } from '../../state/net-buffer-list.ts';
 import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
 import type { Trace } from '../../trace/trace.ts';
 import type { Capacity } from '../engine/capacity.ts';
 import type { Administration } from '../engine/configuration.ts';
 import type { OperationKind } from '../engine/engine.ts';
 import type { OidSubject } from '../engine/oids.ts';
-import { ReceivePool } from '../engine/receive-pool.ts';
+import { BLOCK_BYTES, ReceivePool } from '../engine/receive-pool.ts';
 import type { ReceiverHost } from '../engine/receiver.ts';
 import { FrameIndicator } from '../plain/frame-indicator.ts';
 import { type Arena, ControlWord } from './arena.ts';
@@ -61,11 +62,15 @@ export interface DriverParts {
   readonly allowSourceMac: boolean;
   readonly supports8021p: boolean;
   readonly tcp: Partial<TcpParameters>;
+  /** How long news that only make room may wait for others, µs. */
+  readonly lazyUs: number;
   readonly onTurn: () => void;
   readonly onTimer: (nowUs: number) => void;
   readonly onDelivered: (connection: DriverConnection, nowUs: number) => void;
 }
 
+/** Bytes taken or returned for which the NIC half is woken at once. */
+const LAZY_BYTES = 256 * 1024;
 /** How soon is tried again what found the ring full, µs. */
 const RETRY_US = 200;
 
@@ -88,6 +93,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   readonly pool: ReceivePool;
   readonly consumed: BytesConsumed = { value: 0 };
   readonly keepsPush = false;
+  readonly copy: CopyBytes | undefined;
   later: DriverConnection[] = [];
   hasIndicated = false;
   readonly onDelivered: (connection: DriverConnection, nowUs: number) => void;
@@ -141,6 +147,11 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   readonly #publish: () => void;
   /** What the turn does beside, once the NIC half is dead. */
   onDeadTurn: () => void = () => {};
+  /** Whether the NIC half is to be woken for what was said since it was rung for last. */
+  isRinging = false;
+  /** Bytes that are told of and not rung for; how long that may be so, µs. */
+  lazyBytes = 0;
+  readonly lazyUs: number;
   /** Called whenever the ring may have room again. */
   onRoom: () => void = () => {};
   onAllReturned: (() => void) | null = null;
@@ -150,10 +161,12 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     const { arena, runtime } = parts;
     const { words, control, sizes } = arena;
     this.runtime = runtime;
+    this.copy = arena.copy ?? undefined;
     this.trace = parts.trace;
     this.attributes = parts.attributes;
     this.arena = arena;
     this.capacity = parts.capacity;
+    this.lazyUs = parts.lazyUs;
     this.allowSourceMac = parts.allowSourceMac;
     this.supports8021p = parts.supports8021p;
     this.parameters = tcpParameters({ ...parts.tcp, role: 'target' });
@@ -162,23 +175,31 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     const up = { at: arena.upAt >> 2, capacity: sizes.upBytes >> 2 };
     const downWords = { head: ControlWord.DOWN_HEAD, tail: ControlWord.DOWN_TAIL };
     const upWords = { head: ControlWord.UP_HEAD, tail: ControlWord.UP_TAIL };
-    this.out = new Outbox(new RingWriter({ words, control, ...down, ...downWords }), arena.bytes, () => this.#dirty());
+    this.out = new Outbox(new RingWriter({ words, control, ...down, ...downWords }), arena.bytes, arena.copy, () => {
+      this.isRinging = true;
+      this.#dirty();
+    });
     this.inbox = new RingReader({ words, control, ...up, ...upWords });
     this.pool = new ReceivePool(sizes.receiveBytes, {
       own: null,
+      copy: null,
       foreign: (index) => arena.receiveBlock(index),
       onForeignFree: (index, pieces) => {
-        if (!this.isHalted && !this.isDead) this.out.say(Down.RETURN, index, pieces);
+        if (!this.isHalted && !this.isDead) this.sayLazily(Down.RETURN, index, pieces, BLOCK_BYTES);
       },
     });
     this.sendPool = new ReceivePool(sizes.sendBytes, {
       own: (index) => arena.sendBlock(index),
+      copy: arena.copy,
       foreign: null,
       onForeignFree: null,
     });
     this.#statistics = [new SharedStatistics(arena.statistics, 0), new SharedStatistics(arena.statistics, 1)];
     this.timer = runtime.timer(parts.onTimer);
-    this.#retry = runtime.timer(() => this.goOn());
+    this.#retry = runtime.timer(() => {
+      this.isRinging = true;
+      this.goOn();
+    });
     this.#turn = () => {
       this.#isScheduled = false;
       parts.onTurn();
@@ -306,11 +327,31 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.runtime.defer(this.#publish);
   }
 
+  /** What was said must not wait behind other tasks: a connection stands still meanwhile. */
+  publishSoon(): void {
+    this.isRinging = true;
+    this.runtime.urgent(this.#publish);
+  }
+
+  /** Words that need no answer: the NIC half is not woken for them at once. See {@link isRinging}. */
+  sayLazily(type: number, a: number, b: number, bytes: number): void {
+    const wasRinging = this.isRinging;
+    this.out.say(type, a, b);
+    this.lazyBytes += bytes;
+    this.isRinging = wasRinging || this.lazyUs === 0 || this.lazyBytes >= LAZY_BYTES;
+  }
+
   /** Makes visible what was said, and wakes the NIC half if it sleeps. */
   publish(): void {
     if (this.isHalted || this.isDead) return;
     this.out.publish();
     if (this.out.isWaiting) this.retrySoon();
+    if (!this.isRinging) {
+      if (this.#retry.atUs === NEVER) this.#retry.arm(this.runtime.nowUs() + this.lazyUs);
+      return;
+    }
+    this.isRinging = false;
+    this.lazyBytes = 0;
     const { control } = this.arena;
     if (Atomics.load(control, ControlWord.NIC_ASLEEP) === 0) return;
     if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();

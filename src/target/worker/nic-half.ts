@@ -109,10 +109,11 @@ export class NicHalf {
       head: ControlWord.UP_HEAD,
       tail: ControlWord.UP_TAIL,
     });
-    const out = new Outbox(writer, arena.bytes, parts.onDirty);
+    const out = new Outbox(writer, arena.bytes, arena.copy, parts.onDirty);
     this.#out = out;
     const pool = new ReceivePool(sizes.receiveBytes, {
       own: (index) => arena.receiveBlock(index),
+      copy: arena.copy,
       foreign: null,
       onForeignFree: null,
     });

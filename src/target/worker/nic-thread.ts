@@ -15,6 +15,7 @@ import { Arena, type ArenaSizes, ControlWord } from './arena.ts';
 import { LoopRuntime } from './loop-runtime.ts';
 import { type NicConfig, NicHalf } from './nic-half.ts';
 import { NicLink } from './nic-link.ts';
+import { sharedCopy } from './shared-copy.ts';
 
 /** What a NIC thread is given. */
 export interface NicThreadData {
@@ -46,7 +47,7 @@ class NicThread {
   #countedAtUs = 0;
 
   constructor(data: NicThreadData) {
-    const arena = new Arena(data.buffer, data.sizes);
+    const arena = new Arena(data.buffer, data.sizes, true, sharedCopy(data.buffer));
     this.#control = arena.control;
     this.#runtime = new LoopRuntime(data.timeOrigin);
     this.#link = new NicLink(data.device, data.wakeFd, data.buffer);

@@ -6,7 +6,7 @@
  * Nothing is allocated per record while the ring has room.
  */
 
-import { copyBytes } from '../../state/net-buffer-list.ts';
+import { type CopyBytes, copyBytes } from '../../state/net-buffer-list.ts';
 import type { RingWriter } from './ring.ts';
 
 /** Words kept free for records when a frame is put into the ring. */
@@ -22,6 +22,7 @@ export class Outbox {
   readonly #ring: RingWriter;
   readonly #bytes: Uint8Array;
   readonly #onDirty: () => void;
+  readonly #copy: CopyBytes;
   #record: Int32Array = new Int32Array(256);
   #type = 0;
   #length = 0;
@@ -30,7 +31,8 @@ export class Outbox {
   isClosed = false;
 
   /** `bytes`: the memory of the ring's words, as bytes. `onDirty`: there is something to be published. */
-  constructor(ring: RingWriter, bytes: Uint8Array, onDirty: () => void) {
+  constructor(ring: RingWriter, bytes: Uint8Array, copy: CopyBytes | null, onDirty: () => void) {
+    this.#copy = copy ?? copyBytes;
     this.#ring = ring;
     this.#bytes = bytes;
     this.#onDirty = onDirty;
@@ -110,7 +112,7 @@ export class Outbox {
     ring[index + 1] = b;
     ring[index + 2] = skip;
     ring[index + 3] = length;
-    copyBytes(bytes, at, length, this.#bytes, base + skip);
+    this.#copy(bytes, at, length, this.#bytes, base + skip);
     return true;
   }
 

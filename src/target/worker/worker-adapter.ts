@@ -44,6 +44,8 @@ import { WorkerControl } from './worker-control.ts';
 /** What a worker target is made with: the engine target's options, and the sizes of what both halves share. */
 export interface WorkerAdapterOptions extends Omit<EngineAdapterOptions, 'pool' | 'receiveQueues' | 'wakeQueue'> {
   readonly sizes?: Partial<ArenaSizes>;
+  /** How long the NIC half may not be woken for news that only make room for it, µs. Default 0. */
+  readonly lazyUs?: number;
 }
 
 /** What a port is made from. */
@@ -100,6 +102,7 @@ export class WorkerAdapter implements MiniportDriver {
       allowSourceMac: options.allowSourceMac ?? true,
       supports8021p: options.supports8021p ?? true,
       tcp: options.tcp ?? {},
+      lazyUs: options.lazyUs ?? 0,
       onTurn: () => runTurn(driver),
       onTimer: (nowUs) => onTimer(driver, nowUs),
       onDelivered: (connection) => tellTaken(driver, connection),

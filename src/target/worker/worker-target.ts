@@ -4,8 +4,9 @@
 
 import type { Link, LinkReceiver, Medium } from '../../link/link.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
-import { Arena, type ArenaSizes, arenaBytes } from './arena.ts';
+import { Arena, arenaBytes } from './arena.ts';
 import { die } from './driver-death.ts';
+import { sharedCopy } from './shared-copy.ts';
 import { type NicDeath, ThreadPort } from './thread-port.ts';
 import { WorkerAdapter, type WorkerAdapterOptions } from './worker-adapter.ts';
 
@@ -38,8 +39,8 @@ export function workerTarget(
   };
 }
 
-/** Sizes of the arena where a device leaves large frames to the kernel: the rings hold dozens of them. */
-const THREAD_SIZES: Partial<ArenaSizes> = {};
+/** As long as a segment on its way would wake it anyway. */
+const LAZY_US = 500;
 
 /** The worker target with its worker. */
 export class ThreadAdapter extends WorkerAdapter {
@@ -48,8 +49,11 @@ export class ThreadAdapter extends WorkerAdapter {
   constructor(device: DeviceDescription, options: WorkerAdapterOptions & WorkerTargetOptions) {
     let port: ThreadPort | null = null;
     super(
-      { ...options, sizes: { ...THREAD_SIZES, ...options.sizes } },
-      (sizes) => new Arena(new SharedArrayBuffer(arenaBytes(sizes)), sizes),
+      { lazyUs: LAZY_US, ...options },
+      (sizes) => {
+        const buffer = new SharedArrayBuffer(arenaBytes(sizes));
+        return new Arena(buffer, sizes, true, sharedCopy(buffer));
+      },
       ({ arena, config }) => {
         port = new ThreadPort({
           arena,

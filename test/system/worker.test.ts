@@ -1,0 +1,102 @@
+/**
+ * A NIC thread over a real TUN device: the kernel's own curl downloads and uploads while the connections move between the host's
+ * thread and the NIC's. Root only.
+ */
+import { createHash } from 'node:crypto';
+import { afterEach, expect, test } from 'vitest';
+import { findingText } from '../../src/contract/finding.ts';
+import { openTun } from '../../src/link/node/open-tun.ts';
+import { createStack, type Stack } from '../../src/stack.ts';
+import { type ThreadAdapter, workerTarget } from '../../src/target/worker/worker-target.ts';
+import { describeIf, requires } from '../support/requires.ts';
+import { contentHash } from './support/content.ts';
+import { serveFiles } from './support/file-server.ts';
+import { Mover } from './support/mover.ts';
+import { shell } from './support/programs.ts';
+
+const MIB = 1 << 20;
+
+interface WorkerWorld {
+  readonly stack: Stack;
+  readonly mover: Mover;
+  readonly adapter: ThreadAdapter;
+  /** The stack's address as it stands in a URL. */
+  host(family: 4 | 6): string;
+}
+
+let world: WorkerWorld | undefined;
+let worlds = 0;
+
+function open(kind: 'tun' | 'tap', offload: 'all' | 'none'): WorkerWorld {
+  const n = (process.pid + worlds++ * 7) % 250;
+  const six = new Uint8Array(16);
+  six.set([0xfd, 0, 0x0c, 0x46, 0, n]);
+  six[15] = 1;
+  const [device] = openTun({
+    kind,
+    offload,
+    addresses: [
+      { address: Uint8Array.of(10, 206, n, 1), prefixLength: 24 },
+      { address: six, prefixLength: 64 },
+    ],
+  });
+  const stack = createStack({
+    verify: true,
+    links: [{ ...workerTarget(device!), addresses: [`10.206.${n}.2/24`, `fd00:c46:${n.toString(16)}::2/64`] }],
+  });
+  world = {
+    stack,
+    mover: new Mover(5),
+    adapter: [...stack.targets.values()][0] as ThreadAdapter,
+    host: (family) => (family === 4 ? `10.206.${n}.2` : `[fd00:c46:${n.toString(16)}::2]`),
+  };
+  return world;
+}
+
+afterEach(async () => {
+  const { stack, mover } = world!;
+  mover.stop();
+  await stack.close();
+  expect(stack.findings.map(findingText)).toEqual([]);
+  expect(stack.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+  expect(mover.refusals).toEqual([]);
+  world = undefined;
+});
+
+describeIf([requires.tun, requires.program('curl')], 'a NIC thread over a device of the kernel', () => {
+  test.each([
+    ['tun', 4, 'all'],
+    ['tun', 6, 'all'],
+    ['tap', 4, 'all'],
+    ['tun', 4, 'none'],
+  ] as const)(
+    'a download and an upload by curl over %s, IPv%i, offload %s, moving all the while',
+    async (kind, family, offload) => {
+      const { stack, mover, host } = open(kind, offload);
+      const bytes = (offload === 'all' ? 128 : 32) * MIB;
+      const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
+      const url = `http://${host(family)}:8080/`;
+      const down = await shell(`curl -sS -g ${url}${bytes} | sha256sum`, { timeoutMs: 120_000 });
+      expect(down.stdout.split(' ')[0]).toBe(contentHash(bytes));
+      const up = await shell(`head -c ${bytes} /dev/zero | curl -sS -g -H Expect: -T - ${url}`, { timeoutMs: 120_000 });
+      const zeros = createHash('sha256').update(Buffer.alloc(bytes)).digest('hex');
+      expect(up.stdout).toBe(`${bytes} ${zeros}\n`);
+      server.close();
+      expect(mover.toTarget).toBeGreaterThanOrEqual(3);
+      expect(mover.toHost).toBeGreaterThanOrEqual(3);
+    },
+    120_000,
+  );
+
+  test('32 downloads at once by curl, each of them moving', async () => {
+    const { stack, mover, host } = open('tun', 'all');
+    const server = await serveFiles(stack, 8080, (socket) => mover.add(socket));
+    const one = `curl -sS http://${host(4)}:8080/${4 * MIB} | sha256sum`;
+    const { stdout } = await shell(`for i in $(seq 32); do (${one}) & done; wait`, { timeoutMs: 120_000 });
+    const hashes = stdout.trim().split('\n');
+    expect(hashes).toHaveLength(32);
+    for (const hash of hashes) expect(hash.split(' ')[0]).toBe(contentHash(4 * MIB));
+    server.close();
+    expect(mover.toTarget).toBeGreaterThan(10);
+  }, 120_000);
+});
