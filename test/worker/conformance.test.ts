@@ -17,10 +17,10 @@ function texts(subject: Subject, interleavings: number): string[] {
 
 describe('the worker target passes', () => {
   test('by itself', () => {
-    expect(texts({ target: worker }, 2000), seedNote).toEqual([]);
+    expect(texts({ target: worker }, 800), seedNote).toEqual([]);
   });
 
   test('under an intermediate driver', () => {
-    expect(texts({ target: worker, drivers: [passThrough] }, 300), seedNote).toEqual([]);
+    expect(texts({ target: worker, drivers: [passThrough] }, 150), seedNote).toEqual([]);
   });
 });

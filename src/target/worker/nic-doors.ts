@@ -40,6 +40,8 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
   readonly #trace: Trace;
   readonly #lists: NicLists;
   readonly #pool: ReceivePool;
+  /** Ordinary frames were indicated in this batch. */
+  #hasFrames = false;
   /** Operations of the trees that are in the engine. */
   readonly operations: Map<MiniportOffloadBlock, number> = new Map();
   /** An ordinary frame of the host was sent. */
@@ -75,10 +77,14 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
     const nb = lists.firstNetBuffer!;
     const mdl = nb.currentMdl!;
     const isTaken = this.#out.frame(Up.FRAME, lists.largeSendMss, 0, mdl.buffer, mdl.byteOffset, nb.dataLength);
-    if (!isTaken) this.#trace.count(Event.TARGET_RING_FULL);
+    if (isTaken) this.#hasFrames = true;
+    else this.#trace.count(Event.TARGET_RING_FULL);
   }
 
   indicateReceiveDone(_handle: NdisMiniportHandle): void {
+    // Of everything else the driver half knows by itself when the batch is over.
+    if (!this.#hasFrames) return;
+    this.#hasFrames = false;
     this.#out.say(Up.BATCH);
   }
 
