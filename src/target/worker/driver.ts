@@ -197,7 +197,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.#statistics = [new SharedStatistics(arena.statistics, 0), new SharedStatistics(arena.statistics, 1)];
     this.timer = runtime.timer(parts.onTimer);
     this.#retry = runtime.timer(() => {
-      this.isRinging = true;
+      if (this.lazyBytes > 0) this.isRinging = true;
       this.goOn();
     });
     this.#turn = () => {
@@ -344,10 +344,12 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   /** Makes visible what was said, and wakes the NIC half if it sleeps. */
   publish(): void {
     if (this.isHalted || this.isDead) return;
+    // What waited for room must be told as well.
+    if (this.out.isWaiting) this.isRinging = true;
     this.out.publish();
     if (this.out.isWaiting) this.retrySoon();
     if (!this.isRinging) {
-      if (this.#retry.atUs === NEVER) this.#retry.arm(this.runtime.nowUs() + this.lazyUs);
+      if (this.lazyBytes > 0 && this.#retry.atUs === NEVER) this.#retry.arm(this.runtime.nowUs() + this.lazyUs);
       return;
     }
     this.isRinging = false;
