@@ -58,8 +58,8 @@ export interface ReceiverHost<C extends Receiver> extends Indicator {
   readonly pool: ReceivePool;
   readonly tunables: TcpConnectionOffloadParameters;
   readonly consumed: BytesConsumed;
-  /** What copies into requests; undefined: `copyBytes`. */
-  readonly copy: CopyBytes | undefined;
+  /** What copies into requests; absent: `copyBytes`. */
+  readonly copy?: CopyBytes | undefined;
   /** Data is handed on in batches and placed elsewhere: a push inside of one counts for what is behind it, too. */
   readonly keepsPush: boolean;
   /** Connections whose delivery goes on in the next turn. */
