@@ -19,6 +19,8 @@ export interface Group {
   readonly needsRoot?: boolean;
   /** Left out, and said so, where this program is not installed. */
   readonly needsProgram?: string;
+  /** Runs only when it is named. */
+  readonly isLong?: boolean;
   readonly variants: readonly Variant[];
 }
 
@@ -113,5 +115,19 @@ export const GROUPS: readonly Group[] = [
     what: 'memory of 100,000 idle established connections, one end',
     rounds: 1,
     variants: [{ file: './cases/idle.js', args: ['100000'], flags: ['--expose-gc'] }],
+  },
+  {
+    name: 'idle-million',
+    what: 'memory of a million idle established connections, both ends of half a million in one process',
+    rounds: 1,
+    isLong: true,
+    variants: [{ file: './cases/idle.js', args: ['500000'], flags: ['--expose-gc', '--max-old-space-size=6144'] }],
+  },
+  {
+    name: 'soak',
+    what: 'ten minutes (--minutes N) of mixed load and constant moves: memory flat, nothing held, hashes right',
+    rounds: 1,
+    isLong: true,
+    variants: [{ file: './cases/soak.js', args: ['MINUTES'], flags: ['--expose-gc'] }],
   },
 ];

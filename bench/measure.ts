@@ -19,10 +19,13 @@ export function report(figures: readonly Figure[]): void {
   process.stdout.write(`${JSON.stringify({ figures })}\n`);
 }
 
+/** Longest time a case may take: the soak has as many minutes as it is told. */
+const CASE_MS_MAX = 24 * 3_600_000;
+
 /** Runs a compiled case (`cases/goodput.js`) with arguments and Node flags; answers its figures. */
 export function runCase(file: string, args: readonly string[], flags: readonly string[] = []): Figure[] {
   const path = fileURLToPath(new URL(file, import.meta.url));
-  const run = spawnSync(process.execPath, [...flags, path, ...args], { encoding: 'utf8', timeout: 300_000 });
+  const run = spawnSync(process.execPath, [...flags, path, ...args], { encoding: 'utf8', timeout: CASE_MS_MAX });
   const line = run.stdout
     .split('\n')
     .filter((text) => text.startsWith('{"figures"'))

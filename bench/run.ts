@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every comparison in one run, variants in turn (A B C A B C), medians and spreads, a machine line, what is promised and
  * what was seen. `--json FILE` writes all of it, `--page FILE` a page of plots. `npm run bench -- peers http` runs some groups only;
- * `--setup` installs and builds the peers first (Debian, root). Figures inform; only allocations are a test (test/alloc).
+ * `soak` and `idle-million` run only when they are named. `--setup` installs and builds the peers first (Debian, root). Figures inform; only allocations are a test (test/alloc).
  */
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -22,6 +22,7 @@ const OPTIONS = {
   only: { type: 'string' },
   congestion: { type: 'string', default: 'cubic' },
   setup: { type: 'boolean', default: false },
+  minutes: { type: 'string', default: '10' },
 } as const;
 
 function parse(args: readonly string[]) {
@@ -30,10 +31,13 @@ function parse(args: readonly string[]) {
 
 type Values = ReturnType<typeof parse>['values'];
 
-function runGroup(group: Group, rounds: number): Result[] {
+function runGroup(group: Group, rounds: number, minutes: string): Result[] {
   const figures: Figure[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (const { file, args, flags = [] } of group.variants) figures.push(...runCase(file, args, flags));
+    for (const { file, args, flags = [] } of group.variants) {
+      const given = args.map((arg) => (arg === 'MINUTES' ? minutes : arg));
+      figures.push(...runCase(file, given, flags));
+    }
   }
   return resultsOf(group.name, figures);
 }
@@ -103,11 +107,11 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(`\n${group.name}: ${group.what} (${values.rounds ?? group.plan.rounds} rounds)`);
     finish(await runComparison(group, values, document));
   }
-  for (const group of GROUPS.filter(isWanted)) {
+  for (const group of GROUPS.filter((group) => isWanted(group) && (group.isLong !== true || wanted.length > 0))) {
     const rounds = Number(values.rounds ?? group.rounds);
     console.log(`\n${group.name}: ${group.what} (${rounds} rounds)`);
     const lack = lackOf(group);
-    if (lack === null) finish(runGroup(group, rounds));
+    if (lack === null) finish(runGroup(group, rounds, values.minutes));
     else {
       document.notes.push(`${group.name}: left out: needs ${lack}`);
       console.log(`  left out: needs ${lack}`);
