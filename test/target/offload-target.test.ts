@@ -104,6 +104,77 @@ describe('the example of a target', () => {
   });
 });
 
+describe('the base of targets: what happens to the adapter under load', () => {
+  const busy = (): { hosts: ReturnType<typeof twoHosts>; pair: ReturnType<typeof connectPeers> } => {
+    const hosts = twoHosts({
+      impairment: { delayUs: 500, rateBps: 20_000_000 },
+      server: { target: (environment) => target(environment) },
+    });
+    return { hosts, pair: connectPeers(hosts, 1_000_000, 1_000_000) };
+  };
+  const adapterOf = (hosts: ReturnType<typeof twoHosts>) => hosts.server.adapter('server');
+
+  test.each([
+    ['sleep and wake (PWR-001, PWR-004)', (h) => adapterOf(h).sleep(), (h) => adapterOf(h).wake()],
+    ['pause and restart', (h) => adapterOf(h).pause(), (h) => adapterOf(h).restart()],
+    ['reset', (h) => adapterOf(h).reset(), async () => {}],
+  ] as [
+    string,
+    (h: ReturnType<typeof twoHosts>) => Promise<void>,
+    (h: ReturnType<typeof twoHosts>) => Promise<void>,
+  ][])('%s: everything comes back, and goes on', async (_, down, up) => {
+    const { hosts, pair } = busy();
+    hosts.runtime.runUntil(() => pair.server.isConnected, 5_000_000);
+    hosts.runtime.advance(20_000);
+    await settled(hosts, pair.server.endpoint.chimney.offload());
+    hosts.runtime.advance(30_000);
+    expect(countOf(hosts)).toBe(1);
+    await settled(hosts, down(hosts));
+    expect(pair.server.endpoint.chimney.moveCount).toBeGreaterThan(1);
+    hosts.runtime.advance(30_000);
+    await settled(hosts, up(hosts));
+    const isDone = (): boolean => pair.server.closedWith !== undefined && pair.client.closedWith !== undefined;
+    hosts.runtime.runUntil(isDone, 600_000_000);
+    const seen = [pair.server, pair.client].flatMap((one) => [one.received, one.wrongBytes, one.closedWith]);
+    expect(seen, seedNote).toEqual([1_000_000, 0, null, 1_000_000, 0, null]);
+    await expectNothingHeld(hosts);
+  });
+
+  test('keepalive probes are left to the host: an idle connection comes back when one is due', async () => {
+    const { hosts, pair } = busy();
+    hosts.runtime.runUntil(() => pair.server.isConnected, 5_000_000);
+    const idle = connectPeers(hosts, 0, 0, 4, 81, false).server;
+    hosts.runtime.runUntil(() => idle.isConnected, 5_000_000);
+    idle.endpoint.setKeepAlive(true, 1000);
+    await settled(hosts, idle.endpoint.chimney.offload());
+    hosts.runtime.advance(900_000);
+    expect(idle.endpoint.chimney.location).toBe('target');
+    hosts.runtime.advance(200_000);
+    expect(idle.endpoint.chimney.location).toBe('host');
+    hosts.runtime.advance(10_000_000);
+    expect(idle.closedWith).toBe(undefined);
+    idle.endpoint.abort();
+    pair.server.endpoint.abort();
+    await expectNothingHeld(hosts);
+  });
+
+  test('an application that reads nothing closes the window, and opens it again', async () => {
+    const { hosts } = busy();
+    const pair = connectPeers(hosts, 0, 1_000_000, 4, 82, false);
+    pair.server.appetite = 1000;
+    hosts.runtime.runUntil(() => pair.server.isConnected, 5_000_000);
+    await settled(hosts, pair.server.endpoint.chimney.offload());
+    hosts.runtime.advance(5_000_000);
+    expect([pair.server.received, pair.server.endpoint.chimney.location]).toEqual([1000, 'target']);
+    pair.server.appetite = Number.POSITIVE_INFINITY;
+    pair.server.endpoint.resume();
+    hosts.runtime.runUntil(() => pair.server.received === 1_000_000, 60_000_000);
+    expect([pair.server.received, pair.server.wrongBytes]).toEqual([1_000_000, 0]);
+    pair.server.endpoint.abort();
+    await expectNothingHeld(hosts);
+  });
+});
+
 /** Nothing to say and nothing to hear. */
 const silent: TcpHandler = { connected() {}, data: (_b, _a, n) => n, dataDone() {}, end() {}, closed() {} };
 

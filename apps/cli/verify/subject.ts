@@ -7,7 +7,18 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { EngineAdapter, FAULTS, Filter, faulty, Impair, type MiniportDriver, PassThrough, PlainAdapter } from 'chimney';
+import {
+  Capture,
+  EngineAdapter,
+  FAULTS,
+  Filter,
+  faulty,
+  Impair,
+  type MiniportDriver,
+  PassThrough,
+  PlainAdapter,
+  Team,
+} from 'chimney';
 import type { DriverFactory, Subject, TargetFactory } from 'chimney/conformance';
 import { PairedAdapter } from 'chimney/worker';
 import { UsageError } from '../demo/options.ts';
@@ -28,6 +39,11 @@ const passThrough: DriverFactory = (environment, below, name) => new PassThrough
 const filter: DriverFactory = (environment, below, name) =>
   new Filter(environment, below, { name, rules: [{ action: 'deny', match: 'udp port 9' }] });
 const impair: DriverFactory = (environment, below, name) => new Impair(environment, below, { name, offload: 'pass' });
+/** A capture that nobody keeps. */
+const capture: DriverFactory = (environment, below, name) =>
+  new Capture(environment, below, { name, output: { packet() {}, operation() {} } });
+/** One member; with two, links that are cut among them, it is examined by the tests (test/im/team-conformance). */
+const team: DriverFactory = (environment, below, name) => new Team(environment, [below], { name });
 
 /** What can be named instead of a file. */
 const OWN: Readonly<Record<string, NamedSubject>> = {
@@ -37,6 +53,8 @@ const OWN: Readonly<Record<string, NamedSubject>> = {
   'pass-through': driverSubject('pass-through', passThrough),
   filter: driverSubject('filter', filter),
   impair: driverSubject('impair', impair),
+  capture: driverSubject('capture', capture),
+  team: driverSubject('team', team),
   // Four drivers over each other.
   stack: {
     name: 'stack',
