@@ -179,5 +179,6 @@ export class DeviceLink implements Link {
   #vanished(): void {
     this.#setUp(false);
     this.#isGone = true;
+    this.#receiver?.removed?.();
   }
 }
