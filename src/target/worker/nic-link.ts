@@ -10,6 +10,8 @@ import { Device, type DeviceDescription, Outcome, READ_BYTES, READ_HEADROOM } fr
 import { type Libc, libc } from '../../link/node/libc.ts';
 import { LinkChange, LinkMonitor } from '../../link/node/link-monitor.ts';
 
+/** Bytes read before they are acknowledged: a sender that hears of a whole window at once stands still until then. */
+const BATCH_BYTES = 256 << 10;
 const POLLIN = 1;
 const POLLOUT = 4;
 const POLLERR = 8;
@@ -75,18 +77,20 @@ export class NicLink implements Link {
     return false;
   }
 
-  /** Reads up to so many frames. Answers how many there were; then the batch is over. */
+  /** Reads up to so many frames, or {@link BATCH_BYTES}. Answers how many there were; then the batch is over. */
   drain(most: number): number {
     if (this.#isGone) return 0;
     const device = this.#device;
     let frames = 0;
-    while (frames < most) {
+    let bytes = 0;
+    while (frames < most && bytes < BATCH_BYTES) {
       const n = device.read(this.#buffer, 0, this.#bufferAddress);
       if (n <= 0) {
         if (n === Outcome.GONE) this.#vanished();
         break;
       }
       frames++;
+      bytes += n;
       this.#receiver!.receive(this.#buffer, READ_HEADROOM, n, device.segmentBytes);
     }
     if (frames > 0) this.#receiver!.receiveDone();
