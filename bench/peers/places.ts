@@ -1,23 +1,33 @@
 /**
  * Where the peers live: compiled programs, devices, namespaces, addresses. Names and networks that nothing else here uses.
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attempt, run } from './shell.ts';
 
-/** The repository, seen from the compiled file (dist/bench/peers). */
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const ROOT = rootOf(fileURLToPath(new URL('.', import.meta.url)));
+
+/** The folder with package.json, from a source as from its compiled file. */
+function rootOf(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : rootOf(dirname(folder));
+}
 
 /** A source file of a peer. */
 export function source(path: string): string {
-  return `${ROOT}bench/peers/${path}`;
+  return join(ROOT, 'bench/peers', path);
 }
 
-/** Where compiled peers go; made when it is not there. */
+/** Where a compiled peer goes. */
 export function built(name: string): string {
-  const folder = `${ROOT}dist/bench/built`;
-  mkdirSync(folder, { recursive: true });
-  return `${folder}/${name}`;
+  return join(ROOT, 'dist/bench/built', name);
+}
+
+/** The same, for those who put something there. */
+export function toBuild(name: string): string {
+  const path = built(name);
+  mkdirSync(dirname(path), { recursive: true });
+  return path;
 }
 
 /** The compiled form of a TypeScript file of this folder. */

@@ -1,20 +1,22 @@
 /**
  * This package as a peer: `server.js DEVICE KERNEL_ADDRESS ADDRESS PLACE OFFLOAD`. It makes the TUN device itself. PLACE is 'host' (the
- * connections stay in this thread) or 'target' (each is offloaded to the engine target when it begins); OFFLOAD is 'all' or 'none', what is
- * left to the device.
+ * connections stay in this thread), 'target' (each is offloaded to the engine target when it begins) or 'worker' (to the NIC thread that
+ * owns the device); OFFLOAD is 'all' or 'none', what is left to the device.
  */
 import type net from 'node:net';
 import { createStack } from 'chimney';
-import { TunLink } from 'chimney/node';
+import { openTun, TunLink, type TunOptions } from 'chimney/node';
+import { workerTarget } from 'chimney/worker';
 import { ready, type Shape, serve } from '../services.ts';
 
 const [name = '', kernelAddress = '', address = '', place = 'host', offload = 'all'] = process.argv.slice(2);
 if (offload !== 'all' && offload !== 'none') throw new Error(`OFFLOAD: expected 'all' or 'none', got '${offload}'`);
 const kernel = Uint8Array.from(kernelAddress.split('.'), Number);
-const link = TunLink.open({ name, addresses: [{ address: kernel, prefixLength: 24 }], offload });
-const stack = createStack({ links: [{ link, addresses: [`${address}/24`] }] });
+const device: TunOptions = { name, addresses: [{ address: kernel, prefixLength: 24 }], offload };
+const below = place === 'worker' ? workerTarget(openTun(device)[0]!) : { link: TunLink.open(device) };
+const stack = createStack({ links: [{ ...below, addresses: [`${address}/24`] }] });
 await serve(stack.net as unknown as Shape, address, (socket: net.Socket) => {
-  if (place !== 'target') return;
+  if (place === 'host') return;
   const { chimney } = socket as unknown as { chimney: { offload(): Promise<unknown> } };
   chimney.offload().catch(() => {});
 });

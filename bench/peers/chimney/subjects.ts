@@ -3,7 +3,7 @@ import { compiled, DEVICE, KERNEL_ADDRESS, removeDevice, SERVER_ADDRESS } from '
 import { Program } from '../shell.ts';
 import type { Running, Subject } from '../subject.ts';
 
-function subject(name: string, what: string, place: 'host' | 'target', offloads: boolean): Subject {
+function subject(name: string, what: string, place: 'host' | 'target' | 'worker', offloads: boolean): Subject {
   const start = async (): Promise<Running> => {
     removeDevice();
     const args = [DEVICE, KERNEL_ADDRESS, SERVER_ADDRESS, place, offloads ? 'all' : 'none'];
@@ -24,5 +24,11 @@ function subject(name: string, what: string, place: 'host' | 'target', offloads:
 export const chimneySubjects: readonly Subject[] = [
   subject('chimney', 'stack.net over TUN, in the application’s thread, virtio-net header, TSO', 'host', true),
   subject('chimney engine', 'the same, each connection offloaded to the engine target in that thread', 'target', true),
+  subject(
+    'chimney worker',
+    'the same, each connection offloaded to the NIC thread that owns the device',
+    'worker',
+    true,
+  ),
   subject('chimney plain', 'stack.net over TUN, nothing left to the device', 'host', false),
 ];

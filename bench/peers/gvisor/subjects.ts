@@ -1,7 +1,7 @@
 /** gVisor's netstack as a peer: main.go, built with Debian's golang-gvisor-gvisor-dev. */
 import { existsSync } from 'node:fs';
 import { overTun } from '../over-tun.ts';
-import { built, source } from '../places.ts';
+import { built, source, toBuild } from '../places.ts';
 import { run } from '../shell.ts';
 import type { Subject } from '../subject.ts';
 
@@ -10,7 +10,16 @@ const SOURCES = '/usr/share/gocode/src/gvisor.dev';
 
 export function buildGvisor(): void {
   if (!existsSync(SOURCES)) throw new Error('golang-gvisor-gvisor-dev is not installed');
-  run('env', 'GO111MODULE=off', 'GOPATH=/usr/share/gocode', 'go', 'build', '-o', PROGRAM, source('gvisor/main.go'));
+  run(
+    'env',
+    'GO111MODULE=off',
+    'GOPATH=/usr/share/gocode',
+    'go',
+    'build',
+    '-o',
+    toBuild('gvisor'),
+    source('gvisor/main.go'),
+  );
 }
 
 export const gvisorSubjects: readonly Subject[] = [

@@ -1,6 +1,6 @@
 /** The kernel itself as a peer, over loopback and over a veth pair, and the program that is the kernel's end of all comparisons. */
 import { existsSync, statSync } from 'node:fs';
-import { built, IN_NAMESPACE, MTU, makeNamespace, NAMESPACE, removeNamespace, source } from '../places.ts';
+import { built, IN_NAMESPACE, MTU, makeNamespace, NAMESPACE, removeNamespace, source, toBuild } from '../places.ts';
 import { attempt, Program, run, which } from '../shell.ts';
 import type { Running, Subject } from '../subject.ts';
 
@@ -15,7 +15,7 @@ export function kernelMissing(): string | null {
   const text = source('kernel/kernel.c');
   if (existsSync(program) && statSync(program).mtimeMs > statSync(text).mtimeMs) return null;
   if (which('gcc') === null) return 'gcc is not installed: nothing can be measured against the kernel';
-  run('gcc', '-O2', '-o', program, text);
+  run('gcc', '-O2', '-o', toBuild('kernel'), text);
   return null;
 }
 

@@ -4,7 +4,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { overTun } from '../over-tun.ts';
-import { built, source } from '../places.ts';
+import { built, source, toBuild } from '../places.ts';
 import { run } from '../shell.ts';
 import type { Subject } from '../subject.ts';
 
@@ -15,7 +15,7 @@ const HEADERS = '/usr/include/lwip';
 
 export function buildLwipDebian(): void {
   if (!existsSync(HEADERS)) throw new Error('liblwip-dev is not installed');
-  run('gcc', ...FLAGS, `-I${HEADERS}`, '-o', DEBIAN, source('lwip/driver.c'), '-llwip');
+  run('gcc', ...FLAGS, `-I${HEADERS}`, '-o', toBuild('lwip-debian'), source('lwip/driver.c'), '-llwip');
 }
 
 export function buildLwipLarge(): void {
@@ -26,12 +26,12 @@ export function buildLwipLarge(): void {
       .map((name) => join(folder, part, name)),
   );
   const includes = [`-I${source('lwip/large')}`, `-I${folder}/src/include`];
-  run('gcc', ...FLAGS, ...includes, '-o', LARGE, source('lwip/driver.c'), ...sources);
+  run('gcc', ...FLAGS, ...includes, '-o', toBuild('lwip-large'), source('lwip/driver.c'), ...sources);
 }
 
 /** Debian's source package of lwIP, unpacked; fetched when it is not there. Answers its folder. */
 function lwipSource(): string {
-  const folder = built('lwip-source');
+  const folder = toBuild('lwip-source');
   mkdirSync(folder, { recursive: true });
   const unpacked = (): string | undefined => readdirSync(folder).find((name) => /^lwip-[\d.]+/.test(name));
   if (unpacked() === undefined) fetchSource(folder);
