@@ -53,7 +53,7 @@ export type { BorrowingOnRead, FillingOnRead, KeptBytes, Loan } from './socket/o
 export type { StackServer } from './socket/server.ts';
 export type { StackSocket } from './socket/socket.ts';
 export type { StackUdpSocket } from './socket/udp-socket.ts';
-export { createStack, type Held, Stack } from './stack.ts';
+export { type ControlledTarget, createStack, type Held, Stack } from './stack.ts';
 export type { CaptureFileOptions, IntermediateChoice } from './stack-drivers.ts';
 export {
   type LinkChoice,

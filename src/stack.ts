@@ -29,10 +29,18 @@ import {
   type TargetChoice,
   type TargetEnvironment,
 } from './stack-options.ts';
+import type { TargetControl } from './target/engine/control.ts';
 import { EngineAdapter } from './target/engine/engine-adapter.ts';
 import { PlainAdapter } from './target/plain/plain-adapter.ts';
 import type { EventName } from './trace/events.ts';
 import { Trace } from './trace/trace.ts';
+
+/** A target that an operator can make do things: the engine target, the worker target. */
+export type ControlledTarget = MiniportDriver & { readonly control: TargetControl };
+
+function isControlled(driver: MiniportDriver): driver is ControlledTarget {
+  return 'control' in driver && typeof (driver.control as Partial<TargetControl> | null)?.held === 'function';
+}
 
 /** What a stack still holds of others' or has given to others; all zero when everything is back where it belongs. */
 export interface Held {
@@ -161,14 +169,14 @@ export class Stack {
     return () => this.#moveListeners.delete(listener);
   }
 
-  /** The chimney control of an engine target, by adapter name: pause, resume, retrieve, upload all, capacity. */
-  target(adapterName: string): EngineAdapter {
+  /** The chimney control of an engine or worker target, by adapter name: pause, resume, retrieve, upload all, capacity. */
+  target(adapterName: string): ControlledTarget {
     const driver = this.targets.get(adapterName);
-    if (driver instanceof EngineAdapter) return driver;
+    if (driver !== undefined && isControlled(driver)) return driver;
     throw new Error(
       driver === undefined
         ? `there is no adapter '${adapterName}': expected one of ${[...this.targets.keys()].join(', ')}`
-        : `adapter '${adapterName}' has no engine target`,
+        : `adapter '${adapterName}' has no target with a control`,
     );
   }
 
@@ -213,7 +221,7 @@ export class Stack {
     let buffers = this.ndis.listsHeld + this.host.tcp.writes.outstanding;
     let stateObjects = offloaded.connections + offloaded.paths + offloaded.neighbors;
     for (const target of this.targets.values()) {
-      if (!(target instanceof EngineAdapter)) continue;
+      if (!isControlled(target)) continue;
       const held = target.control.held();
       buffers += held.indicatedLists;
       // Whatever the target still has although the host does not know of it is a leak as well.

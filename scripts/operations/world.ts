@@ -2,9 +2,9 @@
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
 import type { ChimneyHandle, TcpEndpoint, TcpHandler } from '../../src/host/api.ts';
 import { type MemoryLinkPair, memoryLinkPair } from '../../src/link/memory.ts';
+import type { ControlledTarget } from '../../src/stack.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
 import type { IntermediateChoice } from '../../src/stack-drivers.ts';
-import type { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
 import { Recorder } from './recorder.ts';
 
 /** An application that takes so much, and no more. */
@@ -75,7 +75,7 @@ export class World {
   get chimney(): ChimneyHandle {
     return this.server.endpoint.chimney;
   }
-  get target(): EngineAdapter {
+  get target(): ControlledTarget {
     return this.stack.target('eth0');
   }
 
