@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { describeIf, requires } from '../support/requires.ts';
 
+/** For a machine that is busy with other things. */
+const TIMEOUT_MS = 90_000;
 const dist = fileURLToPath(new URL('../../dist/src/', import.meta.url));
 
 const PROGRAM = `
@@ -35,22 +37,38 @@ async function run(end: string): Promise<{ code: number | null; errors: string }
 }
 
 describeIf([requires.linux, requires.package('koffi')], 'a process with a NIC thread', () => {
-  test('ends at once by process.exit(), also while a connection is in the thread', async () => {
-    expect(await run('process.exit(7);')).toEqual({ code: 7, errors: '' });
-  });
+  test(
+    'ends at once by process.exit(), also while a connection is in the thread',
+    async () => {
+      expect(await run('process.exit(7);')).toEqual({ code: 7, errors: '' });
+    },
+    TIMEOUT_MS,
+  );
 
-  test('ends with an uncaught error like any other', async () => {
-    const { code, errors } = await run("throw new Error('of its own');");
-    expect(code).toBe(1);
-    expect(errors).toContain('of its own');
-  });
+  test(
+    'ends with an uncaught error like any other',
+    async () => {
+      const { code, errors } = await run("throw new Error('of its own');");
+      expect(code).toBe(1);
+      expect(errors).toContain('of its own');
+    },
+    TIMEOUT_MS,
+  );
 
-  test('ends by itself once its stacks are closed', async () => {
-    expect(await run('await other.close(); await stack.close();')).toEqual({ code: 0, errors: '' });
-  });
+  test(
+    'ends by itself once its stacks are closed',
+    async () => {
+      expect(await run('await other.close(); await stack.close();')).toEqual({ code: 0, errors: '' });
+    },
+    TIMEOUT_MS,
+  );
 
-  test('ends although the thread hangs', async () => {
-    const end = "[...stack.targets.values()][0].control.fail('hang'); setTimeout(() => process.exit(3), 50);";
-    expect(await run(end)).toEqual({ code: 3, errors: '' });
-  });
+  test(
+    'ends although the thread hangs',
+    async () => {
+      const end = "[...stack.targets.values()][0].control.fail('hang'); setTimeout(() => process.exit(3), 50);";
+      expect(await run(end)).toEqual({ code: 3, errors: '' });
+    },
+    TIMEOUT_MS,
+  );
 });

@@ -37,6 +37,8 @@ export const ControlWord = {
   AT_REST: 112,
   /** 1: the NIC half is to stop. */
   STOP: 128,
+  /** The system's number of the NIC half's thread. */
+  THREAD: 144,
 } as const;
 
 const CONTROL_BYTES = 4096;

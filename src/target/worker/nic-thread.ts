@@ -6,6 +6,7 @@
  * the process waits long. Promises: a sign of life each round; a word that tells whether its records are whole.
  */
 
+import { readlinkSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
 import { NEVER } from '../../base/runtime.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
@@ -63,6 +64,8 @@ class NicThread {
   }
 
   run(): void {
+    // '<process>/task/<thread>'.
+    Atomics.store(this.#control, ControlWord.THREAD, Number(readlinkSync('/proc/thread-self').split('/').at(-1)));
     this.#nic.start();
     let idleSinceUs = NEVER;
     while (Atomics.load(this.#control, ControlWord.STOP) === 0) {

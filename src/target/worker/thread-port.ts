@@ -13,6 +13,7 @@ import type { DeviceDescription } from '../../link/node/device.ts';
 import { type Libc, libc } from '../../link/node/libc.ts';
 import { type Arena, ControlWord } from './arena.ts';
 import type { NicPort } from './driver.ts';
+import { LifeSigns, LOOK_US } from './life-signs.ts';
 import type { NicConfig } from './nic-half.ts';
 import type { NicThreadData } from './nic-thread.ts';
 
@@ -40,16 +41,13 @@ export interface ThreadPortOptions {
   readonly device: DeviceDescription;
   readonly runtime: Runtime;
   readonly spinUs: number;
+  /** How much longer than usual a round may take, for what the thread was given to do, µs. */
+  readonly allowanceUs: () => number;
   readonly onDeath: (death: NicDeath) => void;
 }
 
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
-/** How often the sign of life is looked for, and how long none may come, µs. A round waits for 100 ms at most. */
-const LOOK_US = 150_000;
-const LIFELESS_US = 600_000;
-/** How long a thread may take to start, µs. */
-const START_US = 10_000_000;
 /** How long a stop may take before the thread is ended, milliseconds. */
 const STOP_MS = 1_000;
 
@@ -69,8 +67,7 @@ export class ThreadPort implements NicPort {
   #isClosing = false;
   #isDead = false;
   #ended: Promise<void> = Promise.resolve();
-  #beats = 0;
-  #seenAtUs = 0;
+  #life: LifeSigns | null = null;
 
   constructor(options: ThreadPortOptions) {
     this.#options = options;
@@ -109,7 +106,7 @@ export class ThreadPort implements NicPort {
       });
     });
     this.#worker = worker;
-    this.#seenAtUs = runtime.nowUs() + START_US - LIFELESS_US;
+    this.#life = new LifeSigns(this.#control, runtime.nowUs());
     this.#timer.arm(runtime.nowUs() + LOOK_US);
     process.once('exit', this.#onExit);
   }
@@ -142,23 +139,10 @@ export class ThreadPort implements NicPort {
 
   #look(nowUs: number): void {
     if (this.#isDead || this.#isClosing) return;
-    const beats = Atomics.load(this.#control, ControlWord.HEARTBEAT);
-    if (beats !== this.#beats) {
-      this.#beats = beats;
-      this.#seenAtUs = nowUs;
-    } else if (nowUs - this.#seenAtUs > LIFELESS_US + this.#delayUs) {
-      const ms = Math.round((nowUs - this.#seenAtUs) / 1000);
-      this.#died(DeathCause.HANGS, `the NIC thread shows no sign of life for ${ms} ms`);
-      return;
-    }
-    // When this thread itself was held up the other one may have been, too.
-    const lateUs = nowUs - this.#lookAtUs;
-    this.#delayUs = this.#lookAtUs > 0 && lateUs > LOOK_US ? Math.min(lateUs, LIFELESS_US) : 0;
-    this.#lookAtUs = nowUs + LOOK_US;
-    this.#timer.arm(this.#lookAtUs);
+    const death = this.#life!.look(nowUs, this.#options.allowanceUs());
+    if (death !== null) this.#died(DeathCause.HANGS, death);
+    else this.#timer.arm(nowUs + LOOK_US);
   }
-  #lookAtUs = 0;
-  #delayUs = 0;
 
   #died(cause: DeathCause, message: string): void {
     if (this.#isDead || this.#isClosing) return;

@@ -61,6 +61,7 @@ export class ThreadAdapter extends WorkerAdapter {
           device,
           runtime: options.runtime,
           spinUs: options.spinUs ?? 0,
+          allowanceUs: () => this.driver.allowanceUs,
           onDeath: (death) => {
             this.turn.drain();
             die(this.driver, death);
