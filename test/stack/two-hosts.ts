@@ -30,6 +30,9 @@ export function address(side: 'server' | 'client', family: 4 | 6 = 4): string {
   return side === 'server' ? 'fd00::1' : 'fd00::2';
 }
 
+/** The server's target where a test does not name one; another file may run the same tests over another one. */
+export const subject: { target: NonNullable<StackLink['target']> | null } = { target: null };
+
 export function twoHosts(options: TwoHostsOptions = {}): TwoHosts {
   const runtime = new VirtualRuntime(options.seed ?? 1);
   const wire = memoryLinkPair({
@@ -44,7 +47,14 @@ export function twoHosts(options: TwoHostsOptions = {}): TwoHosts {
     runtime,
     verify: true,
     ...options.serverStack,
-    links: [{ link: wire.a, addresses: ['10.0.0.1/24', 'fd00::1/64'], ...options.server }],
+    links: [
+      {
+        link: wire.a,
+        addresses: ['10.0.0.1/24', 'fd00::1/64'],
+        ...(subject.target === null ? {} : { target: subject.target }),
+        ...options.server,
+      },
+    ],
   });
   const client = createStack({
     runtime,
