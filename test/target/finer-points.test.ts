@@ -11,7 +11,7 @@ import {
   TcpUploadReason,
 } from '../../src/ndis/protocol.ts';
 import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
-import { TcpConnectionState } from '../../src/state/tcp.ts';
+import { MAX_RT_NO_LIMIT, TcpCachedFlag, TcpConnectionState } from '../../src/state/tcp.ts';
 import { Connection, HostObject, pattern, World } from './support/world.ts';
 
 function name(block: OffloadBlock): string {
@@ -213,5 +213,83 @@ test('every limit that is published is the one that is kept (CAP-019)', () => {
     maxNeighborEntries: 5,
     maxRcvWindow: 70_000,
     maxPathMtu: 1_400,
+  });
+});
+
+describe('state variables', () => {
+  test('a keepalive timer that did not run does not run here either; one that did goes on (STATE-066, QRY-023)', () => {
+    const w = new World();
+    const idle = w.offload();
+    expect(idle.query().keepAliveTimeoutDelta).toBe(-1);
+    const running = new World().offload({
+      cachedFlags: TcpCachedFlag.KEEP_ALIVE_ENABLED,
+      keepAliveTimeoutDelta: 5_000,
+    });
+    running.world.runtime.advance(1_000_000);
+    expect(running.query().keepAliveTimeoutDelta).toBe(4_000);
+  });
+
+  test('RemoteMss caps the text of a segment (STATE-027)', () => {
+    const w = new World();
+    const c = w.offload({ remoteMss: 500 });
+    c.send(netBufferListOver(pattern(1_000, 1_200)));
+    w.settle();
+    expect(w.sent().map((f) => f.text.length)).toEqual([500, 500, 200]);
+  });
+
+  test.each([4, 6] as const)('IPv%i: TosOrTrafficClass stands in the header (STATE-047)', (family) => {
+    const w = new World({ family });
+    const c = w.offload({ cached: { tosOrTrafficClass: 0x28 } });
+    c.send(netBufferListOver(pattern(1_000, 10)));
+    w.settle();
+    const [frame] = w.link.take();
+    expect(family === 4 ? frame![15] : ((frame![14]! & 15) << 4) | (frame![15]! >> 4)).toBe(0x28);
+  });
+
+  test('InitialRcvWnd is the window, however much room there is (STATE-033)', () => {
+    const w = new World();
+    const c = w.offload({ window: 20_000 });
+    for (let i = 0; i < 30; i++) c.receive(c.text(1_000));
+    w.runtime.advance(500_000);
+    const windows = w.sent().map(({ window }) => window << 2);
+    expect(Math.max(...windows)).toBeLessThanOrEqual(20_000);
+    expect(windows.at(-1)).toBeGreaterThan(19_000);
+  });
+
+  test.each([
+    ['0: TcpMaximumRetransmissions governs', 'STATE-042', 0, true],
+    ['0xffffffff: there is no limit', 'STATE-043', MAX_RT_NO_LIMIT, false],
+    ['a time: that time governs', 'STATE-041', 3_000, true],
+  ] as const)('MaxRT %s (STATE-041 to STATE-043)', (_what, _rule, maxRt, isGivenUp) => {
+    const w = new World({ parameters: { tcpMaximumRetransmissions: maxRt === 3_000 ? 255 : 2 } });
+    const c = w.offload({ cached: { maxRt } });
+    c.send(netBufferListOver(pattern(1_000, 10)));
+    w.runtime.advance(60_000_000);
+    const reasons = w.host.events.filter(({ type }) => type === TcpOffloadEventType.INDICATE_RETRIEVE);
+    expect(reasons.map(({ information }) => information)).toEqual(
+      isGivenUp ? [TcpUploadReason.TIMEOUT_EXPIRATION] : [],
+    );
+  });
+
+  test('each answered probe of a closed window is a round of SndWndProbeCount (STATE-064)', () => {
+    const w = new World();
+    const c = w.offload({ sndWnd: 0 });
+    c.send(netBufferListOver(pattern(1_000, 10)));
+    for (let round = 0; round < 3; round++) {
+      expect(c.query().sndWndProbeCount).toBe(round);
+      w.sent();
+      for (let i = 0; i < 100 && w.sent().length === 0; i++) w.runtime.advance(100_000);
+      c.receive(c.frame({ flags: 'A', window: 0 }));
+    }
+  });
+
+  test('the largest window and the segment of its last update are kept (STATE-055, STATE-056)', () => {
+    const w = new World();
+    const c = w.offload({ sndWnd: 4_000 });
+    c.receive(c.frame({ flags: 'A', window: 2_000 }));
+    expect(c.query()).toMatchObject({ sndWnd: 8_000, maxSndWnd: 8_000 });
+    c.receive(c.text('abc'), c.frame({ flags: 'A', window: 500 }));
+    expect(c.query()).toMatchObject({ sndWnd: 2_000, sndWl1: 5_003 });
+    expect(c.query().maxSndWnd).toBeGreaterThanOrEqual(8_000);
   });
 });
