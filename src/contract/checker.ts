@@ -56,8 +56,14 @@ export interface Checker {
 
   dataCall?(watch: Watch, call: DataCall): void;
   dataCallDone?(watch: Watch, call: DataCall, status: number): void;
-  /** One list of a completion; `record` undefined: not the target's. Disconnect completions without a list are not shown. */
-  listCompleted?(watch: Watch, as: DataOperation, list: NetBufferList, record: ListRecord | undefined): void;
+  /** One list of a completion, the first of its chain or not; `record` undefined: not the target's. Disconnect completions without a list are not shown. */
+  listCompleted?(
+    watch: Watch,
+    as: DataOperation,
+    list: NetBufferList,
+    record: ListRecord | undefined,
+    isFirst: boolean,
+  ): void;
 
   receiveIndicate?(watch: Watch, indication: Indication): void;
   receiveIndicateDone?(watch: Watch, indication: Indication, answer: number, consumed: number): void;

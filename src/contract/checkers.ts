@@ -3,7 +3,9 @@
  */
 
 import type { Checker } from './checker.ts';
+import { ACCOUNT_CHECKERS } from './checkers/accounts.ts';
 import { COMPLETION_CHECKERS } from './checkers/completions.ts';
+import { DUTY_CHECKERS } from './checkers/duties.ts';
 import { EVENT_CHECKERS } from './checkers/events.ts';
 import { INITIATE_CHECKERS } from './checkers/initiate.ts';
 import { OPERATION_CHECKERS } from './checkers/operations.ts';
@@ -22,6 +24,8 @@ export const CHECKERS: readonly Checker[] = [
   ...COMPLETION_CHECKERS,
   ...RECEIVING_CHECKERS,
   ...EVENT_CHECKERS,
+  ...ACCOUNT_CHECKERS,
+  ...DUTY_CHECKERS,
 ];
 
 /** Ids of all rules that some checker watches, under their own id or another's, sorted. */

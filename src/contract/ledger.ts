@@ -5,16 +5,19 @@
  * keeps alive. Source: chimney-ddi 12 and 13.
  */
 
+import { seqAdd } from '../base/seq.ts';
 import {
   DataOperation,
   layerOf,
+  NdisDevicePowerState,
   type NdisOffloadHandle,
   NdisStatus,
   type OffloadBlock,
   StateOperation,
+  TcpDisconnectFlag,
 } from '../ndis/protocol.ts';
 import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
-import { TcpConnectionState, TcpDelegatedState } from '../state/tcp.ts';
+import { TcpConnectionState, TcpConstState, TcpDelegatedState } from '../state/tcp.ts';
 import { CallRing } from './calls.ts';
 import { listsOf, readTree } from './read-tree.ts';
 import { type BlockRecord, ListRecord, ObjectRecord, type OperationRecord, Phase, Role } from './records.ts';
@@ -57,6 +60,10 @@ export class Ledger {
   isEnabled = false;
   isPaused = false;
   hasUploadAll = false;
+  /** OID_TCP_TASK_OFFLOAD has been queried. */
+  hasQueried = false;
+  /** NDIS_DEVICE_POWER_STATE, as far as it was set. */
+  powerState: number = NdisDevicePowerState.D0;
   /** OFFLOAD_RESUME was indicated and the capabilities have not been queried since. */
   needsQuery = false;
   #numbers = 0;
@@ -136,10 +143,27 @@ export class Ledger {
     const delegated = entry.block.delegatedState;
     if (!(delegated instanceof TcpDelegatedState)) return;
     object.holdsBufferedData = delegated.bufferedData !== null;
+    this.#beginFlow(entry, object, delegated);
     const { FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK } = TcpConnectionState;
     const state = delegated.state;
     object.hasGraceful = state === FIN_WAIT1 || state === FIN_WAIT2 || state === CLOSING || state === LAST_ACK;
     object.hasPeerFinished = state === CLOSE_WAIT || state === CLOSING || state === LAST_ACK;
+  }
+
+  #beginFlow({ block }: BlockRecord, object: ObjectRecord, delegated: TcpDelegatedState): void {
+    const buffered: NetBufferList[] = [];
+    listsOf(delegated.bufferedData, buffered);
+    let bytes = 0;
+    for (const list of buffered) bytes += dataLengthOf(list);
+    // A structure that nobody has filled tells nothing about streams.
+    object.isFlowKnown = delegated.rcvNxt !== 0 || delegated.sndUna !== 0;
+    object.rcvBase = seqAdd(delegated.rcvNxt, -bytes);
+    object.sndBase = delegated.sndUna;
+    const constant = block.constState;
+    if (!(constant instanceof TcpConstState)) return;
+    const { localPort, remotePort, remoteMss } = constant;
+    object.constants = { localPort, remotePort, remoteMss };
+    object.hashValue = constant.hashValue;
   }
 
   #own(record: ListRecord): void {
@@ -161,7 +185,10 @@ export class Ledger {
       } else if (record.operation === TERMINATE) this.#completeTerminate(entry, object, isGood);
       else if (record.operation === UPDATE && isGood) this.#relink(entry, object);
       else if (record.operation === INVALIDATE && isGood) object.isInvalid = true;
-      if (!isGood && record.operation !== INITIATE && record.operation !== UPDATE) object.isCorrupt = true;
+      if (isGood || record.operation === INITIATE) continue;
+      if (record.operation === UPDATE) object.hasFailedUpdate = true;
+      else object.isCorrupt = true;
+      if (record.operation === StateOperation.QUERY) object.hasFailedQuery = true;
     }
   }
 
@@ -219,6 +246,31 @@ export class Ledger {
     if (record.operation !== StateOperation.INITIATE) return;
     this.initiates--;
     for (const entry of record.blocks) if (entry.object !== null) entry.object.isSettling = false;
+  }
+
+  /** What later events need to know of a list that came back. */
+  bookCompletion(record: ListRecord): void {
+    const { list, kind, object, flags } = record;
+    const { status } = list;
+    const bytes = list.tcpOffloadBytesTransferred;
+    const advanced = list.firstNetBuffer === record.firstNetBuffer ? record.bytes - dataLengthOf(list) : 0;
+    if (kind === DataOperation.RECEIVE) object.delivered += advanced;
+    else if (kind !== DataOperation.FORWARD) object.transferred += advanced;
+    if (kind === DataOperation.SEND) {
+      const isRefusal = status === NdisStatus.REQUEST_UPLOAD || status === NdisStatus.UPLOAD_REQUESTED;
+      if (status === NdisStatus.SUCCESS || isRefusal || status === NdisStatus.PENDING) return;
+      if (object.failedSend < 0) object.failedSend = record.order;
+      if (bytes > record.bytesBefore && bytes < record.bytes) object.hasPartialSend = true;
+    } else if (kind === DataOperation.RECEIVE) {
+      if (status !== NdisStatus.SUCCESS || record.bytes === 0) return;
+      const room = dataLengthOf(list);
+      if (room === record.bytes && bytes === 0) object.shortReceive = 'empty';
+      else if (room > 0 && list.tcpReceiveNoPush) object.shortReceive = 'nonpush';
+    } else if (kind === DataOperation.DISCONNECT && status !== NdisStatus.SUCCESS) {
+      object.failedDisconnects |= flags;
+      const isGraceful = flags === TcpDisconnectFlag.GRACEFUL_CLOSE;
+      if (isGraceful && status === NdisStatus.REQUEST_ABORTED) object.hasFailedClose = true;
+    }
   }
 
   /** Books lists as handed to the target. Their status is set to PENDING, so that one that nobody writes shows. */

@@ -6,9 +6,9 @@
 
 import { addressText, BlockLayer, layerOf, type OffloadBlock, StateOperation } from '../ndis/protocol.ts';
 import { NeighborCachedState } from '../state/neighbor.ts';
-import type { NetBufferList } from '../state/net-buffer-list.ts';
+import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
 import { PathCachedState, PathConstState } from '../state/path.ts';
-import { TCP_CACHED_AT, TCP_CACHED_WORDS, TcpCachedState, TcpConstState } from '../state/tcp.ts';
+import { TCP_CACHED_AT, TCP_CACHED_WORDS, TcpCachedState, TcpConstState, TcpDelegatedState } from '../state/tcp.ts';
 import { type BlockRecord, type ObjectRecord, Role } from './records.ts';
 
 /** Blocks of one tree that are looked at. */
@@ -89,6 +89,7 @@ function recordOf(
     sends,
     sendStatuses: sends.length === 0 ? NO_STATUSES : sends.map((list) => list.status),
     cachedDigest: operation === StateOperation.UPDATE ? cachedDigest(block) : 0,
+    bufferedDigest: isNew ? bufferedDigest(block) : 0,
     dependents: [],
   };
 }
@@ -133,6 +134,32 @@ export function cachedDigest(block: OffloadBlock): number {
     return digest;
   }
   return 0;
+}
+
+/** Bytes of each list that are looked at. */
+const SAMPLE_BYTES = 16;
+
+/** A number that changes when the lists of BufferedData behind a block do: their order, lengths, statuses, first bytes. 0: none. */
+export function bufferedDigest(block: OffloadBlock): number {
+  const delegated = block.delegatedState;
+  if (!(delegated instanceof TcpDelegatedState) || delegated.bufferedData === null) return 0;
+  let digest = 17;
+  const mix = (value: number): void => {
+    digest = (Math.imul(digest, 31) + value) | 0;
+  };
+  const lists: NetBufferList[] = [];
+  listsOf(delegated.bufferedData, lists);
+  for (const list of lists) {
+    mix(dataLengthOf(list));
+    mix(list.status);
+    const nb = list.firstNetBuffer;
+    if (nb === null || nb.currentMdl === null) continue;
+    const { buffer, byteOffset, byteCount } = nb.currentMdl;
+    const at = byteOffset + nb.currentMdlOffset;
+    const end = Math.min(byteOffset + byteCount, at + Math.min(SAMPLE_BYTES, nb.dataLength));
+    for (let i = at; i < end; i++) mix(buffer[i]!);
+  }
+  return digest === 0 ? 1 : digest;
 }
 
 /** What an object is to be called, from the constant state that it is offloaded with. */

@@ -5,6 +5,7 @@
  * long as what they describe is out; the calls kept of an object are twenty.
  */
 
+import { asSeq, type Seq } from '../base/seq.ts';
 import { DataOperation, type NdisOffloadHandle, type OffloadBlock, type StateOperation } from '../ndis/protocol.ts';
 import type { NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
 import { CallRing } from './calls.ts';
@@ -118,6 +119,25 @@ export class ObjectRecord {
   failedDisconnects = 0;
   hasMandatoryRetrieve = false;
   hasHardwareRetrieve = false;
+  /** A graceful disconnect came back REQUEST_ABORTED; an update or query of it failed; UPLOAD_ALL was said while it was here. */
+  hasFailedClose = false;
+  hasFailedUpdate = false;
+  hasFailedQuery = false;
+  isWantedByAll = false;
+  /** The last reason of a Retrieve; 0: none. */
+  retrieveReason = 0;
+
+  /** Whether it was seen how the connection went down; then where its streams stood, and what has been told of them since. */
+  isFlowKnown = false;
+  rcvBase: Seq = asSeq(0);
+  sndBase: Seq = asSeq(0);
+  /** Bytes handed up, by completions and indications; bytes of sends told as transferred. */
+  delivered = 0;
+  transferred = 0;
+  /** Constants that it was offloaded with. */
+  constants: { readonly localPort: number; readonly remotePort: number; readonly remoteMss: number } | null = null;
+  hashValue = 0;
+
   /** Order of the first send that came back failed; -1: none. */
   failedSend = -1;
   /** A send came back partly sent. */
@@ -174,6 +194,16 @@ export class ObjectRecord {
     this.hasGraceful = false;
     this.hasAbortive = false;
     this.failedDisconnects = 0;
+    this.hasFailedClose = false;
+    this.hasFailedUpdate = false;
+    this.hasFailedQuery = false;
+    this.isWantedByAll = false;
+    this.retrieveReason = 0;
+    this.isFlowKnown = false;
+    this.delivered = 0;
+    this.transferred = 0;
+    this.constants = null;
+    this.hashValue = 0;
     this.hasMandatoryRetrieve = false;
     this.hasHardwareRetrieve = false;
     this.failedSend = -1;
@@ -222,6 +252,8 @@ export interface BlockRecord {
   readonly sendStatuses: readonly number[];
   /** A digest of the cached state in an update. */
   readonly cachedDigest: number;
+  /** A digest of the received data that goes down with an initiate; 0: none does. */
+  readonly bufferedDigest: number;
   /** Dependents, filled in as the tree is read. */
   readonly dependents: BlockRecord[];
 }

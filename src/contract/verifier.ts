@@ -294,9 +294,10 @@ export class Verifier extends IdleTap implements Watch {
         const record = this.ledger.lists.get(list);
         if (record === undefined && !this.ledger.isWhole) continue;
         record?.object.calls.note(this.#call, number, Told.RESULT, list.status, list.tcpOffloadBytesTransferred);
-        this.#each('listCompleted', (checker) => checker.listCompleted?.(this, operation, list, record));
+        const isFirst = list === lists;
+        this.#each('listCompleted', (checker) => checker.listCompleted?.(this, operation, list, record, isFirst));
         if (record === undefined) continue;
-        this.#bookCompletion(operation, list, record.object, record.flags);
+        if (record.kind === operation) this.ledger.bookCompletion(record);
         this.ledger.drop(record, 'completed');
         if (operation === DataOperation.RECEIVE && !objects.includes(record.object)) objects.push(record.object);
       }
@@ -304,26 +305,6 @@ export class Verifier extends IdleTap implements Watch {
         if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
       }
     });
-  }
-
-  /** What later events need to know of a list that came back. */
-  #bookCompletion(operation: DataOperation, list: NetBufferList, object: ObjectRecord, flags: number): void {
-    const status = list.status;
-    const record = this.ledger.lists.get(list)!;
-    const bytes = list.tcpOffloadBytesTransferred;
-    if (operation === DataOperation.SEND) {
-      const isRefusal = status === NdisStatus.REQUEST_UPLOAD || status === NdisStatus.UPLOAD_REQUESTED;
-      if (status === NdisStatus.SUCCESS || isRefusal || status === NdisStatus.PENDING) return;
-      if (object.failedSend < 0) object.failedSend = record.order;
-      if (bytes > record.bytesBefore && bytes < record.bytes) object.hasPartialSend = true;
-    } else if (operation === DataOperation.RECEIVE) {
-      if (status !== NdisStatus.SUCCESS || record.bytes === 0) return;
-      const room = dataLengthOf(list);
-      if (room === record.bytes && bytes === 0) object.shortReceive = 'empty';
-      else if (room > 0 && list.tcpReceiveNoPush) object.shortReceive = 'nonpush';
-    } else if (operation === DataOperation.DISCONNECT && status !== NdisStatus.SUCCESS) {
-      object.failedDisconnects |= flags;
-    }
   }
 
   override dataCompleteDone(_operation: DataOperation): void {
@@ -378,6 +359,7 @@ export class Verifier extends IdleTap implements Watch {
     const object = indication.object;
     object.calls.answer(indication.number, answer, bytesConsumed);
     object.deliveries--;
+    object.delivered += bytesConsumed;
     if (answer === NdisStatus.SUCCESS) this.ledger.held.set(list, { object, from: 'indication' });
     else {
       // A receive posted inside the very call that refuses comes after the refusal: the host knew its answer.
@@ -400,6 +382,7 @@ export class Verifier extends IdleTap implements Watch {
       } else if (eventType === TcpOffloadEventType.INDICATE_ABORT) object.hasAborted = true;
       else if (eventType === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE) object.lastBacklog = information;
       else if (eventType === TcpOffloadEventType.INDICATE_RETRIEVE) {
+        object.retrieveReason = information;
         if (isMandatoryUploadReason(information)) object.hasMandatoryRetrieve = true;
         if (information === TcpUploadReason.HARDWARE_FAILURE) object.hasHardwareRetrieve = true;
       }
@@ -431,8 +414,10 @@ export class Verifier extends IdleTap implements Watch {
         const ledger = this.ledger;
         ledger.indicationsInside++;
         if (code === NdisStatus.OFFLOAD_PAUSE) ledger.isPaused = true;
-        else if (code === NdisStatus.UPLOAD_ALL) ledger.hasUploadAll = true;
-        else if (code === NdisStatus.OFFLOAD_RESUME) {
+        else if (code === NdisStatus.UPLOAD_ALL) {
+          ledger.hasUploadAll = true;
+          for (const object of ledger.live) object.isWantedByAll = true;
+        } else if (code === NdisStatus.OFFLOAD_RESUME) {
           ledger.isPaused = false;
           ledger.hasUploadAll = false;
           ledger.needsQuery = true;
@@ -452,7 +437,10 @@ export class Verifier extends IdleTap implements Watch {
       'NdisOidRequest',
       () => {
         this.#each('oidRequest', (checker) => checker.oidRequest?.(this, request));
-        if (request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query') this.ledger.needsQuery = false;
+        if (request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query') {
+          this.ledger.needsQuery = false;
+          this.ledger.hasQueried = true;
+        }
       },
       Told.OID,
       request.oid,
@@ -472,6 +460,8 @@ export class Verifier extends IdleTap implements Watch {
     this.#each('oidAnswered', (checker) => checker.oidAnswered?.(this, request, status, isLate));
     const isSet = request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'set';
     if (isSet && status === NdisStatus.SUCCESS) this.ledger.isEnabled = true;
+    const isPower = request.oid === Oid.PNP_SET_POWER && request.kind === 'set' && status === NdisStatus.SUCCESS;
+    if (isPower) this.ledger.powerState = Number(request.information);
   }
 
   override receiveFrames(lists: NetBufferList, flags: number): void {

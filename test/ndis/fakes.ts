@@ -35,7 +35,13 @@ import {
   netBufferListOver,
 } from '../../src/state/net-buffer-list.ts';
 import { PathCachedState, PathConstState, PathDelegatedState } from '../../src/state/path.ts';
-import { TcpCachedState, TcpConnectionState, TcpConstState, TcpDelegatedState } from '../../src/state/tcp.ts';
+import {
+  TcpCachedState,
+  TcpConnectionState,
+  TcpConstState,
+  TcpDelegatedState,
+  TIMER_NOT_RUNNING,
+} from '../../src/state/tcp.ts';
 import { Trace } from '../../src/trace/trace.ts';
 
 /** A runtime, a trace and a library. */
@@ -396,6 +402,7 @@ export function tcpBlock(handle: NdisOffloadHandle, localPort = 80): OffloadBloc
   constant.remotePort = 4711;
   const delegated = new TcpDelegatedState();
   delegated.state = TcpConnectionState.ESTABLISHED;
+  delegated.retransmitTimeoutDelta = TIMER_NOT_RUNNING;
   block.constState = constant;
   block.cachedState = new TcpCachedState();
   block.delegatedState = delegated;

@@ -4,6 +4,14 @@ import type { Scenario } from '../stage.ts';
 
 export const ENDING_SCENARIOS: readonly Scenario[] = [
   {
+    name: 'close-alone',
+    about: 'a graceful disconnect without data, and nothing else',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.close(c), s.terminate([c])]];
+    },
+  },
+  {
     name: 'close',
     about: 'data, then a graceful disconnect, acknowledged; the peer goes on',
     build: (s) => {

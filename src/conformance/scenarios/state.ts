@@ -5,6 +5,14 @@ import { routeOf, type Scenario } from '../stage.ts';
 
 export const STATE_SCENARIOS: readonly Scenario[] = [
   {
+    name: 'operations-alone',
+    about: 'a connection is queried and updated, and nothing else happens to it',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.query([c]), s.update(c), s.terminate([c])]];
+    },
+  },
+  {
     name: 'queries',
     about: 'connection, path and neighbor are queried, alone and in one tree, while data flows',
     build: (s) => {

@@ -79,7 +79,7 @@ function checkRoute(watch: Watch, as: DataOperation, list: NetBufferList, record
 const orders: Checker = {
   about: 'the order in which lists come back',
   must: ['NBL-021'],
-  also: ['SEND-005'],
+  also: ['SEND-005', 'RECV-006', 'RECV-008'],
   should: ['RECV-009'],
   listCompleted(watch, as, list, record) {
     if (record === undefined || record.kind !== as || (as !== SEND && as !== RECEIVE)) return;
@@ -165,7 +165,7 @@ function wasRefused(status: number): boolean {
 /** The count of bytes, the start of the data and the status agree. */
 const bytes: Checker = {
   about: 'bytes of completed lists',
-  also: ['SEND-021', 'NBL-016', 'NBL-017'],
+  also: ['SEND-021', 'NBL-016', 'NBL-017', 'RECV-043'],
   must: [...['SEND-017', 'SEND-024', 'SEND-025', 'RECV-066', 'RECV-067'], ...['DISC-024', 'DISC-028', 'DISC-029']],
   listCompleted(watch, as, list, record) {
     if (record === undefined || record.kind !== as || as === FORWARD) return;

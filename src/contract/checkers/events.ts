@@ -24,7 +24,7 @@ const REASONS: readonly number[] = Object.values(TcpUploadReason);
 /** Events of one connection. */
 const tcpEvents: Checker = {
   about: 'events of a connection',
-  must: ['EVT-002', 'EVT-005', 'EVT-007', 'EVT-023', 'CTX-011', 'TERM-006'],
+  must: ['EVT-002', 'EVT-005', 'EVT-006', 'EVT-007', 'EVT-023', 'EVT-029', 'EVT-030', 'CTX-011', 'TERM-006'],
   should: ['EVT-025', 'INIT-054'],
   tcpEvent(watch, object, _handle, type, info) {
     if (object === undefined || object.phase === Phase.ABSENT) {
@@ -40,6 +40,15 @@ const tcpEvents: Checker = {
     if (object.isSettling)
       watch.breach('INIT-054', 'target', object, 'no event while an offload is in progress', 'one');
     if (type === TcpOffloadEventType.INDICATE_RETRIEVE) checkRetrieve(watch, object, info);
+    if (type === TcpOffloadEventType.INDICATE_DISCONNECT && object.hasDisconnectEvent) {
+      watch.breach('EVT-029', 'target', object, 'TcpIndicateDisconnect once, for a FIN that is news', 'another');
+    }
+    if (type === TcpOffloadEventType.INDICATE_ABORT && object.hasAborted) {
+      watch.breach('EVT-030', 'target', object, 'TcpIndicateAbort once', 'another');
+    }
+    if (type === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE && !(Number.isInteger(info) && info >= 0)) {
+      watch.breach('EVT-006', 'target', object, 'a number of bytes', `${info}`);
+    }
     if (type === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE && info === object.lastBacklog) {
       watch.breach('EVT-025', 'target', object, 'backlog events about changes', `${info} bytes again`);
     }

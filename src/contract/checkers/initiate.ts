@@ -4,6 +4,7 @@
 
 import { seqDiff } from '../../base/seq.ts';
 import { BlockLayer, layerOf, NdisStatus, ndisStatusName, StateOperation } from '../../ndis/protocol.ts';
+import { NeighborConstState } from '../../state/neighbor.ts';
 import { TcpConnectionState, TcpDelegatedState } from '../../state/tcp.ts';
 import type { Checker, Watch } from '../checker.ts';
 import { wasTaken } from '../ledger.ts';
@@ -13,6 +14,7 @@ import { type BlockRecord, Phase, Role } from '../records.ts';
 const enabling: Checker = {
   about: 'when offloading is allowed',
   must: ['CAP-022', 'EVT-042', 'EVT-044', 'EVT-039'],
+  also: ['CAP-036', 'TERM-072'],
   stateCall(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
     const ledger = watch.ledger;
@@ -37,6 +39,7 @@ const enabling: Checker = {
 const offloadable: Checker = {
   about: 'what may be offloaded',
   must: ['INIT-039', 'INIT-072', 'INIT-066', 'INIT-067', 'INIT-071', 'CTX-007'],
+  also: ['INIT-074'],
   stateCall(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
     for (const entry of operation.blocks) {
@@ -98,6 +101,8 @@ const LAYER_OF_CODE: Readonly<Record<number, readonly [rule: string, layer: numb
   [NdisStatus.OFFLOAD_TCP_RCV_WINDOW]: ['INIT-022', BlockLayer.TCP],
   [NdisStatus.OFFLOAD_PATH_MTU]: ['INIT-023', BlockLayer.PATH],
   [NdisStatus.OFFLOAD_CONNECTION_REJECTED]: ['INIT-024', BlockLayer.TCP],
+  [NdisStatus.OFFLOAD_VLAN_ENTRIES]: ['VLAN-007', BlockLayer.NEIGHBOR],
+  [NdisStatus.OFFLOAD_VLAN_MISMATCH]: ['VLAN-011', BlockLayer.NEIGHBOR],
 };
 
 const GENERAL: readonly number[] = [
@@ -105,8 +110,6 @@ const GENERAL: readonly number[] = [
   NdisStatus.FAILURE,
   NdisStatus.RESOURCES,
   NdisStatus.OFFLOAD_PARTIAL_SUCCESS,
-  NdisStatus.OFFLOAD_VLAN_ENTRIES,
-  NdisStatus.OFFLOAD_VLAN_MISMATCH,
 ];
 
 /** The vocabulary of an initiate's statuses. */
@@ -114,7 +117,7 @@ const vocabulary: Checker = {
   about: 'statuses that an initiate may report',
   must: [
     ...['INIT-007', 'INIT-013', 'INIT-015', 'INIT-016', 'INIT-017', 'INIT-018', 'INIT-019', 'INIT-020'],
-    ...['INIT-021', 'INIT-022', 'INIT-023', 'INIT-024', 'TREE-020'],
+    ...['INIT-021', 'INIT-022', 'INIT-023', 'INIT-024', 'TREE-020', 'VLAN-007', 'VLAN-009', 'VLAN-011'],
   ],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
@@ -128,6 +131,10 @@ const vocabulary: Checker = {
         const seen = ndisStatusName(status);
         if (code === undefined) watch.breach('INIT-013', 'target', object, 'a status of initiate, or FAILURE', seen);
         else if (code[1] !== layerOf(type)) watch.breach(code[0], 'target', object, 'that code on its own layer', seen);
+        const isUntagged = block.constState instanceof NeighborConstState && block.constState.vlanId === 0;
+        if (isUntagged && status === NdisStatus.OFFLOAD_VLAN_MISMATCH) {
+          watch.breach('VLAN-009', 'target', object, 'no failure for the VLAN of a neighbor without', seen);
+        }
       }
     }
   },
@@ -137,6 +144,7 @@ const vocabulary: Checker = {
 const slots: Checker = {
   about: 'the slots that an initiate fills',
   must: ['INIT-035', 'INIT-012'],
+  also: ['CTX-014'],
   should: ['INIT-036'],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;

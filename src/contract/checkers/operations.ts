@@ -112,6 +112,7 @@ function checkTerminate(watch: Watch, object: ObjectRecord): void {
 const dependents: Checker = {
   about: 'paths and neighbors that still have dependents',
   must: ['TERM-063', 'UPD-022'],
+  also: ['TERM-065'],
   stateCall(watch, operation) {
     if (operation.operation === StateOperation.UPDATE) {
       for (const entry of operation.blocks) checkRelink(watch, entry);

@@ -44,6 +44,7 @@ const OWNED = ['NBL-001', 'NBL-002', 'NBL-004', 'NBL-003'];
 const posting: Checker = {
   about: 'serial posting of lists that are free',
   must: ['SEND-010', 'RECV-010', ...OWNED],
+  also: ['SEND-009', 'FWD-016'],
   dataCall(watch, call) {
     const { object, operation } = call;
     if (SERIAL[operation] !== '' && object.callInside[operation] !== 0) {

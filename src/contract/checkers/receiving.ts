@@ -13,8 +13,15 @@ const { SUCCESS, OFFLOAD_DATA_NOT_ACCEPTED, OFFLOAD_DATA_PARTIALLY_ACCEPTED } = 
 const form: Checker = {
   about: 'the form of receive indications',
   also: ['CAP-016'],
-  must: ['RECV-069', 'RECV-070', 'RECV-071', 'NBL-005', 'NBL-011'],
+  must: ['RECV-069', 'RECV-070', 'RECV-071', 'NBL-005', 'NBL-011', 'NBL-018', 'RSS-004'],
   receiveIndicate(watch, { object, list, status }) {
+    if (watch.ledger.fateOf(list) === 'frame') {
+      watch.breach('NBL-018', 'target', object, 'lists of a pool of their own in chimney indications', 'one of frames');
+    }
+    if (list.hashValue !== 0 && object.isFlowKnown && list.hashValue !== object.hashValue) {
+      const seen = `${list.hashValue} instead of ${object.hashValue}`;
+      watch.breach('RSS-004', 'target', object, 'the HashValue of the connection with all its data', seen);
+    }
     if (list.next !== null) watch.breach('RECV-069', 'target', object, 'a list that stands alone', 'a chain');
     if (list.firstNetBuffer === null || list.firstNetBuffer.next !== null) {
       watch.breach('RECV-070', 'target', object, 'one NET_BUFFER, more data by more MDLs', 'another number');
@@ -101,6 +108,7 @@ function checkShort(watch: Watch, object: Indication['object']): void {
 const serial: Checker = {
   about: 'serialised deliveries',
   must: ['RECV-015', 'RECV-017'],
+  also: ['RECV-019', 'RECV-031', 'RECV-034'],
   receiveIndicate(watch, { object }) {
     if (object.deliveries > 0) checkSerial(watch, object, 'an indication');
   },
@@ -137,6 +145,7 @@ const answers: Checker = {
 const returns: Checker = {
   about: 'lists given back by receive return',
   must: ['RECV-077', 'RECV-076', 'NBL-009', 'NBL-019', 'RECV-086'],
+  also: ['NBL-006'],
   listReturned(watch, list, held) {
     if (held !== undefined) return;
     const posted = watch.ledger.lists.get(list);

@@ -7,13 +7,36 @@
 import type { IntermediateEnvironment } from '../intermediate-driver.ts';
 import type { PassThrough } from '../pass-through.ts';
 import { DATA_FAULTS } from './data.ts';
-import { type DriverFault, type Temper, withDriverFault } from './shim.ts';
+import { alias, type DriverFault, type Temper, withDriverFault } from './shim.ts';
 import { MOMENT_FAULTS, TREE_FAULTS } from './state.ts';
+import { VALUE_FAULTS } from './values.ts';
 
 export type { DriverFault, Temper };
 
 /** All faults of drivers. */
-export const DRIVER_FAULTS: readonly DriverFault[] = [...TREE_FAULTS, ...MOMENT_FAULTS, ...DATA_FAULTS];
+export const DRIVER_FAULTS: readonly DriverFault[] = withAliases([
+  ...TREE_FAULTS,
+  ...MOMENT_FAULTS,
+  ...DATA_FAULTS,
+  ...VALUE_FAULTS,
+]);
+
+/** Rules that say the same as another one, and are broken with it. */
+function withAliases(faults: readonly DriverFault[]): DriverFault[] {
+  const same: readonly (readonly [rule: string, as: string])[] = [
+    ['SEND-009', 'NBL-001'],
+    ['FWD-016', 'NBL-003'],
+    ['NBL-006', 'RECV-076'],
+    ['INIT-074', 'INIT-072'],
+    ['TERM-065', 'TERM-063'],
+    ['CAP-036', 'EVT-039'],
+    ['TERM-072', 'EVT-044'],
+    ['TERM-008', 'EVT-021'],
+    ['SEND-034', 'SEND-036'],
+    ['SEND-035', 'SEND-036'],
+  ];
+  return [...faults, ...same.map(([rule, as]) => alias(rule, faults.find((one) => one.rule === as)!))];
+}
 
 /** A driver with a fault, over the adapter named. */
 export function faultyDriver(

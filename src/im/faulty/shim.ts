@@ -21,12 +21,29 @@ import {
 } from '../../ndis/protocol.ts';
 import { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import { PathCachedState, PathConstState, PathDelegatedState } from '../../state/path.ts';
-import { TcpCachedState, TcpConnectionState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
+import {
+  TcpCachedState,
+  TcpConnectionState,
+  TcpConstState,
+  TcpDelegatedState,
+  TIMER_NOT_RUNNING,
+} from '../../state/tcp.ts';
 import type { IntermediateEnvironment } from '../intermediate-driver.ts';
 import { PassThrough } from '../pass-through.ts';
 
 /** How the target below behaves, within its rights, so that there is something to be done wrong. */
-export type Temper = 'pauses' | 'uploads-all' | 'resumes' | 'lends-frames' | 'slow-updates';
+export type Temper =
+  | 'pauses'
+  | 'uploads-all'
+  | 'resumes'
+  | 'lends-frames'
+  | 'slow-updates'
+  | 'retrieves'
+  | 'aborts'
+  | 'fails-closes'
+  | 'fails-updates'
+  | 'fails-queries'
+  | 'wants-all';
 
 /** A way to break a rule towards the driver below. */
 export interface DriverFault {
@@ -180,6 +197,7 @@ export function newConnection(handle: NdisOffloadHandle = NOBODY()): OffloadBloc
   const block = new OffloadBlock(OffloadStateType.TCP, handle);
   const delegated = new TcpDelegatedState();
   delegated.state = TcpConnectionState.ESTABLISHED;
+  delegated.retransmitTimeoutDelta = TIMER_NOT_RUNNING;
   block.constState = new TcpConstState();
   block.cachedState = new TcpCachedState();
   block.delegatedState = delegated;

@@ -34,7 +34,7 @@ import {
 type StateCall = 'initiateOffload' | 'terminateOffload' | 'updateOffload' | 'queryOffloadState' | 'invalidateOffload';
 
 /** Replaces a call downward. */
-function onCall(
+export function onCall(
   shim: DriverShim,
   call: StateCall,
   act: (root: ProtocolOffloadBlock, former: (root: ProtocolOffloadBlock) => void) => void,
@@ -44,7 +44,7 @@ function onCall(
 }
 
 /** Makes the trees of new objects wrong. */
-function wrongTree(
+export function wrongTree(
   rule: string,
   how: string,
   change: (root: ProtocolOffloadBlock) => ProtocolOffloadBlock | null | undefined,
@@ -54,7 +54,7 @@ function wrongTree(
 }
 
 /** Makes the connection of a tree wrong. */
-function wrongConnection(
+export function wrongConnection(
   rule: string,
   how: string,
   change: (block: ProtocolOffloadBlock, delegated: TcpDelegatedState) => void,
@@ -73,7 +73,7 @@ function wrongConnection(
 }
 
 /** Only where there is send data. */
-function wrongSends(
+export function wrongSends(
   rule: string,
   how: string,
   change: (block: ProtocolOffloadBlock, delegated: TcpDelegatedState) => void,
@@ -123,7 +123,7 @@ function once(
 }
 
 /** Keeps terminates for itself: queries the state instead, and says above that all is back. */
-function keepsTerminates(shim: DriverShim, isMeant: (root: ProtocolOffloadBlock) => boolean): void {
+export function keepsTerminates(shim: DriverShim, isMeant: (root: ProtocolOffloadBlock) => boolean): void {
   const kept = new Set<ProtocolOffloadBlock>();
   onCall(shim, 'terminateOffload', (root, former) => {
     if (!isMeant(root)) {
@@ -279,14 +279,19 @@ export const MOMENT_FAULTS: readonly DriverFault[] = [
   wrongConnection('INIT-072', 'offloads a connection in TIME_WAIT', (_block, delegated) => {
     delegated.state = TcpConnectionState.TIME_WAIT;
   }),
-  fault('INV-013', 'never terminates what it has invalidated', (shim) => {
-    let hasInvalidated = false;
-    onCall(shim, 'invalidateOffload', (root, former) => {
-      hasInvalidated = true;
-      former(root);
-    });
-    keepsTerminates(shim, () => hasInvalidated);
-  }),
+  fault(
+    'INV-013',
+    'never terminates what it has invalidated',
+    (shim) => {
+      let hasInvalidated = false;
+      onCall(shim, 'invalidateOffload', (root, former) => {
+        hasInvalidated = true;
+        former(root);
+      });
+      keepsTerminates(shim, () => hasInvalidated);
+    },
+    'EVT-021',
+  ),
   fault('TERM-066', 'leaves paths and neighbors behind', (shim) =>
     keepsTerminates(shim, (root) => connectionOf(root) === null),
   ),

@@ -80,6 +80,24 @@ const partial = accounts('SEND-017', SEND, 'says SUCCESS of a send that it sent 
 const stands = accounts('SEND-025', SEND, 'leaves the data start of a send where it was', SUCCESS, all, none);
 const miscounts = accounts('SEND-024', SEND, 'tells more bytes than a send had', UPLOAD_IN_PROGRESS, more, all);
 
+/** Shims that have said of a send that half of it was sent. */
+const hasHalved: WeakSet<Shim> = new WeakSet();
+
+/** Changes sends one by one as they are completed; told with each how many there are, itself included. */
+function onSeveral(shim: Shim, change: (list: NetBufferList, outstanding: number) => void): void {
+  let outstanding = 0;
+  onDataEntry(shim, SEND, (lists, former) => {
+    for (let list: NetBufferList | null = lists; list !== null; list = list.next) outstanding++;
+    return former();
+  });
+  onDataComplete(shim, SEND, (lists, former) => {
+    for (const list of takeApart(lists)) {
+      change(list, outstanding--);
+      former(list);
+    }
+  });
+}
+
 export const DATA_FAULTS: readonly Fault[] = [
   ...ofEach(['SEND-001', 'RECV-001', 'DISC-001', 'FWD-001'], 'answers SUCCESS from the * entry', (shim, names) =>
     onDataEntry(shim, names, (_lists, former) => {
@@ -166,21 +184,18 @@ export const DATA_FAULTS: readonly Fault[] = [
     none,
   ),
   fault('SEND-019', 'goes on sending behind a send that failed', (shim) => {
-    let count = 0;
-    onDataComplete(shim, SEND, (lists, former) => {
-      for (const list of takeApart(lists)) {
-        if (count++ === 0) account(list, UPLOAD_IN_PROGRESS, 0, 0);
-        former(list);
-      }
+    let hasFailed = false;
+    onSeveral(shim, (list, outstanding) => {
+      if (hasFailed || outstanding < 2) return;
+      hasFailed = true;
+      account(list, UPLOAD_IN_PROGRESS, 0, 0);
     });
   }),
   fault('SEND-020', 'sends two lists in part', (shim) =>
-    onDataComplete(shim, SEND, (lists, former) => {
-      for (const list of takeApart(lists)) {
-        const whole = wholeOf(list);
-        account(list, UPLOAD_IN_PROGRESS, half(whole), half(whole));
-        former(list);
-      }
+    onSeveral(shim, (list, outstanding) => {
+      const whole = wholeOf(list);
+      if (outstanding > 1 || hasHalved.has(shim)) account(list, UPLOAD_IN_PROGRESS, half(whole), half(whole));
+      if (outstanding > 1) hasHalved.add(shim);
     }),
   ),
   hasty('DISC-008', TcpDisconnectFlag.ABORTIVE_CLOSE, 'completes an abortive disconnect before the sends'),

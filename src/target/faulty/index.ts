@@ -13,18 +13,38 @@ import { EVENT_FAULTS } from './events.ts';
 import { INITIATE_FAULTS } from './initiate.ts';
 import { OPERATION_FAULTS } from './operations.ts';
 import { RECEIVE_FAULTS } from './receive.ts';
-import { type Fault, Shim } from './shim.ts';
+import { alias, type Fault, Shim } from './shim.ts';
 import { TERMINATE_FAULTS } from './terminate.ts';
+import { VALUE_FAULTS } from './values.ts';
 
 /** All faults of targets. */
-export const TARGET_FAULTS: readonly Fault[] = [
+export const TARGET_FAULTS: readonly Fault[] = withAliases([
   ...OPERATION_FAULTS,
   ...INITIATE_FAULTS,
   ...DATA_FAULTS,
   ...RECEIVE_FAULTS,
   ...EVENT_FAULTS,
   ...TERMINATE_FAULTS,
-];
+  ...VALUE_FAULTS,
+]);
+
+/** Rules that say the same as another one, and are broken with it. */
+function withAliases(faults: readonly Fault[]): Fault[] {
+  const same: readonly (readonly [rule: string, as: string])[] = [
+    ['TERM-015', 'TERM-018'],
+    ['STATE-006', 'TERM-018'],
+    ['INIT-059', 'NBL-008'],
+    ['STAT-003', 'STAT-018'],
+    ['RECV-006', 'RECV-009'],
+    ['RECV-008', 'RECV-009'],
+    ['RECV-019', 'RECV-015'],
+    ['RECV-031', 'RECV-015'],
+    ['RECV-034', 'RECV-015'],
+    ['RECV-043', 'RECV-066'],
+    ['CTX-014', 'INIT-035'],
+  ];
+  return [...faults, ...same.map(([rule, as]) => alias(rule, faults.find((one) => one.rule === as)!))];
+}
 
 /** What a faulty target is made from. */
 export interface FaultyOptions extends EngineAdapterOptions {

@@ -135,15 +135,15 @@ export class Shim implements MiniportDriver {
     const { above } = this;
     const [initiated, terminated] = [above.initiateOffloadComplete, above.terminateOffloadComplete];
     above.initiateOffloadComplete = (handle, root) => {
-      const fresh: MiniportOffloadBlock[] = [];
+      // Read before the completion: on its way up a driver between puts its own handles into the blocks.
+      const fresh: [NdisOffloadHandle[], NdisOffloadHandle][] = [];
       forEachBlock(root, (block) => {
-        if (block.constState !== null && block.miniportOffloadContext !== null) fresh.push(block);
+        const taken = block.status === NdisStatus.SUCCESS || block.status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS;
+        const isNew = block.constState !== null && block.miniportOffloadContext !== null;
+        if (taken && isNew) fresh.push([this.#booksOf(block), block.ndisOffloadHandle!]);
       });
       initiated(handle, root);
-      for (const block of fresh) {
-        const taken = block.status === NdisStatus.SUCCESS || block.status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS;
-        if (taken) this.#booksOf(block).push(block.ndisOffloadHandle!);
-      }
+      for (const [books, its] of fresh) books.push(its);
     };
     above.terminateOffloadComplete = (handle, root) => {
       forEachBlock(root, (block) => {

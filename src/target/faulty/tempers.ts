@@ -2,11 +2,21 @@
  * What a good target may do and rarely does, done always: so that a driver above has something to do wrong.
  */
 
-import { NdisStatus, Oid, setEveryStatus } from '../../ndis/miniport.ts';
+import {
+  BlockLayer,
+  layerOf,
+  NdisStatus,
+  Oid,
+  setEveryStatus,
+  TcpDisconnectFlag,
+  TcpOffloadEventType,
+  TcpUploadReason,
+} from '../../ndis/miniport.ts';
 import { copyFromNetBuffer, type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
-import { onStateEntry, type Shim, STATE } from './shim.ts';
+import { account, DATA, onDataEntry, onStateEntry, type Shim, STATE, type StateNames } from './shim.ts';
 
-const [, , UPDATE] = STATE;
+const [, , UPDATE, QUERY] = STATE;
+const [, , DISCONNECT] = DATA;
 const SLOW_US = 1_000_000;
 
 /** Indicates statuses as soon as the chimney is switched on. */
@@ -55,6 +65,33 @@ function slowUpdates(shim: Shim): void {
   });
 }
 
+/** Fails graceful disconnects, as when the peer never acknowledges. */
+function failsCloses(shim: Shim): void {
+  onDataEntry(shim, DISCONNECT, (list, former, flags) => {
+    if (flags !== TcpDisconnectFlag.GRACEFUL_CLOSE) return former();
+    shim.defer(() => {
+      account(list, NdisStatus.REQUEST_ABORTED, 0, 0);
+      shim.above.tcpOffloadDisconnectComplete(shim.handle, list);
+    });
+    return NdisStatus.PENDING;
+  });
+}
+
+/** Fails the first operation of a kind on a connection. */
+function fails(names: StateNames): (shim: Shim) => void {
+  return (shim) => {
+    let isFirst = true;
+    onStateEntry(shim, names, (root, former) => {
+      if (!isFirst || layerOf(root.header.type) !== BlockLayer.TCP) return former();
+      isFirst = false;
+      shim.defer(() => {
+        setEveryStatus(root, NdisStatus.FAILURE);
+        shim.above[names.complete](shim.handle, root);
+      });
+    });
+  };
+}
+
 /** By name. */
 export const TEMPERS: Readonly<Record<string, (shim: Shim) => void>> = {
   pauses: says(NdisStatus.OFFLOAD_PAUSE),
@@ -62,4 +99,14 @@ export const TEMPERS: Readonly<Record<string, (shim: Shim) => void>> = {
   resumes: says(NdisStatus.OFFLOAD_PAUSE, NdisStatus.OFFLOAD_RESUME),
   'lends-frames': lendsFrames,
   'slow-updates': slowUpdates,
+  retrieves: (shim) =>
+    shim.onLive((its) => shim.event(its, TcpOffloadEventType.INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED)),
+  aborts: (shim) => shim.onLive((its) => shim.event(its, TcpOffloadEventType.INDICATE_ABORT)),
+  'fails-closes': failsCloses,
+  'fails-updates': fails(UPDATE),
+  'fails-queries': fails(QUERY),
+  'wants-all': (shim) =>
+    shim.onLive(() =>
+      shim.defer(() => shim.above.indicateStatusEx(shim.handle, { statusCode: NdisStatus.UPLOAD_ALL })),
+    ),
 };

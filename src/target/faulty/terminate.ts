@@ -117,21 +117,26 @@ const goesOn = fault('TERM-024', 'gives receives of a corrupt connection back as
     shim.event(connection, TcpOffloadEventType.INDICATE_ABORT);
   }),
 );
-const hostsList = fault('TERM-048', "hands up a list as BufferedData that is the host's", (shim) => {
-  let held: NetBufferList | null = null;
-  const former = shim.above.tcpOffloadReceiveHandler;
-  shim.above.tcpOffloadReceiveHandler = (handle, list, status, consumed) => {
-    const answer = former(handle, list, status, consumed);
-    if (answer === NdisStatus.SUCCESS) held = list;
-    return answer;
-  };
-  onStateComplete(shim, TERMINATE, (root, complete) => {
-    forEachBlock(root, ({ delegatedState }) => {
-      if (delegatedState instanceof TcpDelegatedState && held !== null) delegatedState.bufferedData = held;
+const hostsList = fault(
+  'TERM-048',
+  "hands up a list as BufferedData that is the host's",
+  (shim) => {
+    let held: NetBufferList | null = null;
+    const former = shim.above.tcpOffloadReceiveHandler;
+    shim.above.tcpOffloadReceiveHandler = (handle, list, status, consumed) => {
+      const answer = former(handle, list, status, consumed);
+      if (answer === NdisStatus.SUCCESS) held = list;
+      return answer;
+    };
+    onStateComplete(shim, TERMINATE, (root, complete) => {
+      forEachBlock(root, ({ delegatedState }) => {
+        if (delegatedState instanceof TcpDelegatedState && held !== null) delegatedState.bufferedData = held;
+      });
+      complete();
     });
-    complete();
-  });
-});
+  },
+  'RECV-091',
+);
 
 export const TERMINATE_FAULTS: readonly Fault[] = [
   keeps('TERM-032', RECEIVE),
