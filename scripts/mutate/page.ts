@@ -4,7 +4,7 @@ import { areaOf } from './table.ts';
 
 const HEAD = `# Mutation report
 
-Made by \`npm run rules -- --mutate --write\`; not by hand.
+Made by \`npm run rules -- --mutate --write\`, of all areas or one by one (\`--area TERM\`); not by hand.
 
 A citation of a rule counts only if the test notices when the rule is broken. So the rules are broken, one at a time: those that
 the verifier watches by a **faulty driver** (\`chimney verify faulty:TERM-035\`), in a run of the conformance suite, which must
@@ -12,10 +12,13 @@ name just that rule; the others by a **source mutant**, a small change in a copy
 rule must fail. A mutant that is noticed is killed.
 `;
 
-/** The whole page. */
-export function mutationPage(outcomes: readonly Outcome[]): string {
+/** The whole page. `former`: the page as it stands; what it says of areas that were not run now is kept. */
+export function mutationPage(outcomes: readonly Outcome[], former: string): string {
+  const run = new Set(outcomes.map(({ rule }) => areaOf(rule)));
+  const kept = outcomesIn(former).filter(({ rule }) => !run.has(areaOf(rule)));
+  const all = [...kept, ...outcomes].sort((one, other) => (one.rule < other.rule ? -1 : one.rule > other.rule ? 1 : 0));
   const areas = new Map<string, Outcome[]>();
-  for (const outcome of outcomes) {
+  for (const outcome of all) {
     const area = areaOf(outcome.rule);
     areas.set(area, [...(areas.get(area) ?? []), outcome]);
   }
@@ -25,15 +28,24 @@ export function mutationPage(outcomes: readonly Outcome[]): string {
     '|---|--:|--:|--:|--:|--:|',
   ];
   for (const [area, own] of areas) lines.push(row(area, own));
-  lines.push(row('all', outcomes), '', '## Survivors', '');
-  const left = outcomes.filter(({ isKilled }) => !isKilled);
-  if (left.length === 0) lines.push('None.');
-  for (const { rule, what, reason } of left) lines.push(`- **${rule}**: ${code(what)}: ${reason}`);
-  lines.push('', '## What was broken', '', '| rule | how | killed |', '|---|---|---|');
-  const sorted = [...outcomes].sort((a, b) => (a.rule < b.rule ? -1 : a.rule > b.rule ? 1 : 0));
-  for (const { rule, what, isKilled } of sorted)
-    lines.push(`| ${rule} | ${code(what)} | ${isKilled ? 'yes' : '**no**'} |`);
+  lines.push(row('all', all), '', '| rule | what was broken | killed |', '|---|---|---|');
+  for (const { rule, what, isKilled, reason } of all) {
+    lines.push(`| ${rule} | ${escaped(what)} | ${isKilled ? 'yes' : `**no**: ${escaped(reason)}`} |`);
+  }
   return `${lines.join('\n')}\n`;
+}
+
+/** What a page says, read back. */
+export function outcomesIn(page: string): Outcome[] {
+  return [...page.matchAll(/^\| ([A-Z]+-\d{3}) \| (.*) \| (?:yes|\*\*no\*\*: (.*)) \|$/gm)].map(
+    ([, rule = '', what = '', reason]) => ({
+      rule,
+      what: plain(what),
+      kind: /^a (?:target|driver) that /.test(what) ? 'fault' : 'source',
+      isKilled: reason === undefined,
+      reason: plain(reason ?? ''),
+    }),
+  );
 }
 
 function row(name: string, outcomes: readonly Outcome[]): string {
@@ -45,6 +57,10 @@ function row(name: string, outcomes: readonly Outcome[]): string {
 }
 
 /** Text in a table, as it stands. */
-function code(text: string): string {
-  return text.replace(/[|<>*_`]/g, (c) => `&#${c.charCodeAt(0)};`);
+function escaped(text: string): string {
+  return text.replace(/[|<>*_`&]/g, (c) => `&#${c.charCodeAt(0)};`);
+}
+
+function plain(text: string): string {
+  return text.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)));
 }

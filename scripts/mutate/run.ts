@@ -6,11 +6,11 @@
  *   --rule ID         only that rule
  *   --faults          only the faulty drivers (seconds)
  *   --quick           of the source one mutant an area
- *   --write           write docs/mutation.md, after a whole run
+ *   --write           write docs/mutation.md; of areas that were not run it goes on saying what it says
  *
  * Ends with 1 when fewer than 95 % are killed, or a faulty driver goes unnoticed.
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, runFaults } from './faults.ts';
 import { mutationPage } from './page.ts';
@@ -76,7 +76,10 @@ export async function mutate(root: string, args: readonly string[]): Promise<num
   const all = [...faults, ...outcomes];
   const report = reportOf(all);
   console.log(args.includes('--json') ? JSON.stringify(report) : textOf(report, performance.now() - startedMs));
-  if (args.includes('--write')) writeFileSync(join(root, 'docs/mutation.md'), mutationPage(all));
+  if (args.includes('--write')) {
+    const path = join(root, 'docs/mutation.md');
+    writeFileSync(path, mutationPage(all, existsSync(path) ? readFileSync(path, 'utf8') : ''));
+  }
   const isGood = report.killed >= ENOUGH * report.total && faults.every(({ isKilled }) => isKilled);
   return isGood ? 0 : 1;
 }

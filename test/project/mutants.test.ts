@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { repositoryRoot } from '../../scripts/files.ts';
+import type { Outcome } from '../../scripts/mutate/faults.ts';
+import { mutationPage, outcomesIn } from '../../scripts/mutate/page.ts';
 import { chosen, reportOf } from '../../scripts/mutate/run.ts';
 import { citingTests, runMutants, testsOf } from '../../scripts/mutate/source.ts';
 import { areaOf, MUTANTS } from '../../scripts/mutate/table.ts';
@@ -75,3 +77,23 @@ test('a mutant that its tests notice is killed, one that they do not is told wit
   ]);
   expect(readFileSync(join(root, file), 'utf8')).toBe(before);
 }, 60_000);
+
+test('the page of the report keeps what it says of areas that were not run', () => {
+  const outcome = (rule: string, isKilled: boolean, kind: 'fault' | 'source'): Outcome => ({
+    rule,
+    what: kind === 'fault' ? 'a target that answers <nothing>' : "src/x.ts: 'a | b & c*' -> nothing",
+    kind,
+    isKilled,
+    reason: isKilled ? '' : "test/x_y.test.ts did not notice 'it'",
+  });
+  const first = [outcome('SEND-001', true, 'fault'), outcome('TERM-002', false, 'source')];
+  const page = mutationPage(first, '');
+  expect(outcomesIn(page)).toEqual(first);
+  const second = mutationPage([outcome('TERM-002', true, 'source'), outcome('TERM-003', true, 'source')], page);
+  expect(outcomesIn(second).map(({ rule, isKilled }) => [rule, isKilled])).toEqual([
+    ['SEND-001', true],
+    ['TERM-002', true],
+    ['TERM-003', true],
+  ]);
+  expect(second).toContain('| all | 1 | 1 | 2 | 2 | 3 |');
+});
