@@ -83,7 +83,6 @@ export const DATA_MUTANTS: readonly Mutant[] = [
       'if (ctx.filled >= nb.dataLength) finishRequest(ctx, NdisStatus.SUCCESS);',
       'if (ctx.filled >= nb.dataLength) break;',
     ],
-    ['RECV-022', '  ctx.pushAtUs = NEVER;\n  if (ctx.lastDone', '  if (ctx.lastDone'],
     [
       'RECV-043',
       'while (ctx.firstRequest !== null && ctx.filled >= ctx.firstRequest',
@@ -106,8 +105,6 @@ export const DATA_MUTANTS: readonly Mutant[] = [
     ['RECV-060', 'else ctx.lastDone.next = list;', 'else ctx.firstDone = list;'],
   ]),
   ...mutantsIn('src/target/engine/delivery.ts', [
-    ['RECV-020', 'placed = fillRequests(ctx, bytes, at, length);', 'placed = 0;'],
-    ['RECV-019', '&& !ctx.isDelivering && !ctx.isInitiating) {\n    placed', '&& !ctx.isInitiating) {\n    placed'],
     [
       'RECV-026',
       'if (isPush) finishRequest(ctx, NdisStatus.SUCCESS);',
@@ -120,21 +117,10 @@ export const DATA_MUTANTS: readonly Mutant[] = [
       'else if (ctx.pushAtUs === NEVER) startPushTimer(engine, ctx, nowUs);',
     ],
     ['RECV-029', 'if (ctx.isRefused || ctx.isRestHeld', 'if (ctx.isRestHeld'],
-    ['RECV-034', 'if (ctx.isDelivering || ctx.isInitiating) return;', 'if (ctx.isInitiating) return;'],
     ['RECV-042', '  ctx.isRefused = false;\n  ctx.isRestHeld', '  ctx.isRestHeld'],
-    [
-      'RECV-041',
-      'if (ctx.buffered.length === 0 || ctx.firstRequest !== null) return;\n    if (ctx.isRefused',
-      'if (ctx.buffered.length === 0) return;\n    if (ctx.isRefused',
-    ],
     ['RECV-046', '  finishRequest(ctx, NdisStatus.SUCCESS);\n  engine.mark(ctx, Due.DELIVER);', ''],
     [
-      'RECV-047',
-      '  if (!isPushable(ctx)) return;\n  finishRequest',
-      '  if (ctx.firstRequest === null) return;\n  finishRequest',
-    ],
-    [
-      'RECV-063',
+      'DISC-041',
       'finishAllRequests(ctx, NdisStatus.REQUEST_ABORTED, NdisStatus.REQUEST_ABORTED);\n  } else if',
       'finishAllRequests(ctx, NdisStatus.SUCCESS, NdisStatus.SUCCESS);\n  } else if',
     ],
@@ -147,6 +133,8 @@ export const DATA_MUTANTS: readonly Mutant[] = [
       'RECV-061',
       'finishAllRequests(ctx, NdisStatus.SUCCESS, NdisStatus.SUCCESS);\n  }\n}',
       '}\n}',
+      'test/target/delivery.test.ts',
+      'test/target/interplay.test.ts',
       'test/conformance/explore.test.ts',
     ],
     [
@@ -176,7 +164,6 @@ export const DATA_MUTANTS: readonly Mutant[] = [
     ['DISC-037', '    ctx.standing = Standing.ABORTED;\n', ''],
     ['NBR-007', 'ctx.path.neighbor.nrtUs = nowUs;', 'void 0;'],
     ['TCP-084', 'if (ctx.held === null) ctx.held = [];', ''],
-    ['TCP-089', 'ctx.tcp.state = TcpConnectionState.CLOSED;', ''],
   ]),
   ...mutantsIn('src/target/engine/turn.ts', [
     ['EVT-030', '    raiseAbort(engine, ctx);\n', ''],
@@ -199,7 +186,12 @@ export const DATA_MUTANTS: readonly Mutant[] = [
   ]),
   ...mutantsIn('src/target/engine/events.ts', [
     ['EVT-026', 'Math.min(BACKLOG_MOST, maxSndWnd)', 'BACKLOG_MOST'],
-    ['EVT-012', 'reason <= TcpUploadReason.UPLOAD_REQUESTED', 'reason < TcpUploadReason.UPLOAD_REQUESTED'],
+    [
+      'EVT-012',
+      'reason <= TcpUploadReason.UPLOAD_REQUESTED',
+      'reason < TcpUploadReason.UPLOAD_REQUESTED',
+      'test/target/terminate.test.ts',
+    ],
     [
       'EVT-006',
       'TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE, optimum',
@@ -223,7 +215,6 @@ export const DATA_MUTANTS: readonly Mutant[] = [
   ]),
   ...mutantsIn('src/target/engine/receive-pool.ts', [
     ['NBL-006', '    this.#giveList(list);\n  }\n\n  /** A list has come back', '  }\n\n  /** A list has come back'],
-    ['RECV-085', 'this.#freeLists.pop() ?? new PoolList(this)', 'new PoolList(this)'],
     ['RECV-077', '    this.#giveList(list);\n    return true;', '    return true;'],
     [
       'RECV-069',

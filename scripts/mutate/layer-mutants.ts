@@ -79,6 +79,7 @@ const DRIVER_MUTANTS: readonly Mutant[] = [
       'IM-051',
       'entryOf(offloadContext).handleAbove, list, status, bytesConsumed)',
       'entryOf(offloadContext).handleAbove, list, 1, bytesConsumed)',
+      'test/conformance/explore.test.ts',
     ],
     ['IM-052', 'list, status, bytesConsumed);\n  }', 'list, status, { value: 0 });\n  }'],
     ['IM-061', 'if (block !== null) overlayAsMiniportBlocks(this.#walk, block);', ''],
@@ -175,16 +176,16 @@ const HOST_MUTANTS: readonly Mutant[] = [
     ['EVT-022', 'isMandatoryUploadReason(information) || this.#context.grantsOptionalUploads', 'true'],
     ['EVT-021', 'isMandatoryUploadReason(information) || this.#context.grantsOptionalUploads', 'false'],
     ['TERM-008', 'isMandatoryUploadReason(information) || this.#context.grantsOptionalUploads', 'false'],
-    [
-      'DISC-042',
-      "moves.requestTakeBack(connection, 'close', null, null);\n        break;\n      case TcpOffloadEventType.INDICATE_SEND",
-      'break;\n      case TcpOffloadEventType.INDICATE_SEND',
-    ],
     ['DISC-027', 'if (list.status !== NdisStatus.SUCCESS || isOver) {', 'if (isOver) {'],
     ['DISC-016', 'const list = emptyNetBufferList();', 'const list = netBufferListOver(new Uint8Array(1));'],
   ]),
   ...mutantsIn('src/host/chimney/tree.ts', [
-    ['NBR-003', 'delegated.nicReachabilityDelta = cached.hostReachabilityDelta;', ''],
+    [
+      'NBR-003',
+      'delegated.nicReachabilityDelta = cached.hostReachabilityDelta;',
+      'delegated.nicReachabilityDelta = cached.hostReachabilityDelta + 1;',
+      'test/stack/first-light.test.ts',
+    ],
     [
       'STATE-018',
       'new PathConstState(path.entry.local.bytes, path.entry.remote.bytes)',
@@ -237,7 +238,9 @@ const HOST_MUTANTS: readonly Mutant[] = [
     ],
   ]),
   ...mutantsIn('src/host/chimney/client.ts', [['RSS-002', 'tcp.words[tcp.base + TcpWord.HASH_VALUE] =', 'void']]),
-  ...mutantsIn('src/host/path/path-table.ts', [['SEND-042', '(path.family === 4 ? 17 : 1)', '0']]),
+  ...mutantsIn('src/host/path/ip-sender.ts', [
+    ['SEND-042', 'const id = path.nextId & IPV4_ID_MASK;', 'const id = (path.nextId & IPV4_ID_MASK) | 0x8000;'],
+  ]),
   ...mutantsIn('src/host/transport/endpoint-options.ts', [
     ['VLAN-004', 'cached.userPriority = clamp(priority, 0, 7);', ''],
   ]),

@@ -76,7 +76,6 @@ export const STATE_MUTANTS: readonly Mutant[] = [
       '',
     ],
     ['STATE-019', 'path.pathMtu > 0 && path.pathMtu < mtu ? path.pathMtu : mtu', 'mtu'],
-    ['TCP-052', 'if (ctx.buffered.length > 0) startPushTimer(engine, ctx, nowUs);', ''],
     ['TCP-086', 'if (delegated.bufferedData?.hasUrgentData) refuseUrgent(engine, ctx);', ''],
   ]),
   ...mutantsIn('src/target/engine/terminate.ts', [

@@ -226,7 +226,7 @@ const REST_MUTANTS: readonly Mutant[] = [
     '  setHostReachability(engine, neighbor, cached.hostReachabilityDelta, nowUs);\n}',
     '}',
   ),
-  mutant('NBR-022', 'src/host/chimney/operations.ts', 'if (nrd < indicated) entry', 'if (true) entry'),
+  mutant('NBR-024', 'src/host/chimney/operations.ts', 'if (nrd < indicated) entry', 'if (true) entry'),
   engine(
     'STAT-018',
     'engine',

@@ -62,7 +62,6 @@ export const TCP_MUTANTS: readonly Mutant[] = [
     ['TCP-042', 'if (c.sndWndProbeCount < COUNT_MAX) c.sndWndProbeCount++;', ''],
     ['STATE-064', 'if (c.sndWndProbeCount < COUNT_MAX) c.sndWndProbeCount++;', ''],
     ['TCP-043', 'shiftedRtoUs(c, p, c.sndWndProbeCount)', 'shiftedRtoUs(c, p, 0)'],
-    ['TCP-044', '  c.clearMode(TcpMode.PROBE_DUE);\n  restartRetransmit', '  restartRetransmit'],
     ['STATE-055', 'if (c.sndWnd > c.maxSndWnd) c.maxSndWnd = c.sndWnd;', ''],
     ['STATE-056', '  c.sndWl1 = seg.seq;\n', ''],
     ['STATE-026', 'c.sndWnd = seg.window << c.sndWindScale;', 'c.sndWnd = seg.window;'],
@@ -79,10 +78,7 @@ export const TCP_MUTANTS: readonly Mutant[] = [
     ['TCP-079', 'if ((seg.flags & TcpFlag.URG) === 0) return false;', 'return false;'],
     ['TCP-086', 'bytes > 0 && c.hasMode(TcpMode.URGENT)', 'false && c.hasMode(TcpMode.URGENT)'],
   ]),
-  ...mutantsIn('src/tcp/ack.ts', [
-    ['TCP-022', 'armDeadline(c, Moment.RETRANSMIT, nowUs, p.finWait2Us);', ''],
-    ['TCP-066', 'if (isTiming(c)) us = timedRttUs(c, ack, nowUs);\n  else if', 'if'],
-  ]),
+  ...mutantsIn('src/tcp/ack.ts', [['TCP-022', 'armDeadline(c, Moment.RETRANSMIT, nowUs, p.finWait2Us);', '']]),
   ...mutantsIn('src/tcp/lifecycle.ts', [
     [
       'TCP-012',

@@ -32,7 +32,7 @@ describe.each([4, 6] as const)('over IPv%i', (family) => {
     ]);
   });
 
-  test('it goes host, target, host again and again while bytes flow (INIT-086, TERM-059, TERM-086)', async () => {
+  test('it goes host, target, host again and again while bytes flow (DISC-016, INIT-086, TERM-059, TERM-086)', async () => {
     const hosts = twoHosts({ impairment: { delayUs: 1000, loss: 0.01 } });
     const { server, client } = connectPeers(hosts, 2_000_000, 1_000_000, family);
     hosts.runtime.runUntil(() => server.isConnected, 5_000_000);

@@ -282,7 +282,7 @@ test('DISC-038, DISC-042: a reset by the peer while offloaded is told, and the o
   await expectNothingHeld(hosts);
 });
 
-test('INIT-057 to 064: what the application has not read goes down with the connection and comes up in order', async () => {
+test('INIT-057 to 064, RECV-074, RECV-075, RECV-084: what the application has not read goes down with the connection and comes up in order', async () => {
   const { hosts, server, client, chimney } = stage({}, 0, 4_000_000);
   server.appetite = 0;
   hosts.runtime.advance(300_000);

@@ -293,3 +293,53 @@ describe('state variables', () => {
     expect(c.query().maxSndWnd).toBeGreaterThanOrEqual(8_000);
   });
 });
+
+describe('receives', () => {
+  test('a request of no bytes is complete at once, though there is no data (RECV-042, RECV-043)', () => {
+    const w = new World();
+    const c = w.offload();
+    c.postBytes(0);
+    w.settle();
+    expect(w.host.takeLog()).toEqual(['receive SUCCESS:0']);
+  });
+
+  test('a nonpush request behind another is filled on from what it came with (RECV-057)', () => {
+    const w = new World();
+    const c = w.offload();
+    c.postBytes(4);
+    const second = c.postBytes(10, true, 3);
+    c.receive(c.text('abcdefghijk'));
+    expect(w.host.takeLog()).toEqual(['receive SUCCESS:4 SUCCESS:7']);
+    expect(String.fromCharCode(...second.firstNetBuffer!.mdlChain!.buffer.slice(3))).toBe('efghijk');
+  });
+});
+
+describe('timers', () => {
+  test('a keepalive that comes sooner is not put off by the defence against blind resets (TCP-100)', () => {
+    const w = new World();
+    const c = w.offload({ cachedFlags: TcpCachedFlag.KEEP_ALIVE_ENABLED, keepAliveTimeoutDelta: 5_000 });
+    c.receive(c.frame({ flags: 'R', seq: c.peerSeq + 10 }));
+    expect(c.query().keepAliveTimeoutDelta).toBeLessThanOrEqual(5_000);
+  });
+
+  test('each retransmission waits twice as long as the one before (TCP-010)', () => {
+    const w = new World();
+    const c = w.offload();
+    c.send(netBufferListOver(pattern(1_000, 10)));
+    w.settle();
+    w.sent();
+    const at: number[] = [];
+    for (let ms = 0; ms < 20_000 && at.length < 4; ms += 10) {
+      w.runtime.advance(10_000);
+      if (w.sent().length > 0) at.push(ms);
+    }
+    const waits = at.slice(1).map((ms, i) => ms - at[i]!);
+    for (let i = 1; i < waits.length; i++) expect(waits[i]! / waits[i - 1]!).toBeCloseTo(2, 0);
+  });
+});
+
+test('the backlog is never more than the peer has ever had room for (EVT-026)', () => {
+  const w = new World();
+  const c = w.offload({ sndWnd: 100_000, delegated: { cWnd: 1_000_000 } });
+  expect(c.query().sendBacklogSize).toBe(100_000);
+});
