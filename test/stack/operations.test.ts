@@ -421,3 +421,24 @@ test('a connection of higher priority displaces one of lower from a full target,
   second.server.endpoint.abort();
   await expectNothingHeld(hosts);
 });
+
+test('a terminate that fails leaves the path and the neighbor of the corrupt connection below, too; with its second one all go [TERM-019, TERM-024, TERM-025]', async () => {
+  for (const count of [1, 2]) {
+    const { hosts, server, chimney } = stage({}, OPEN, OPEN);
+    const second = connectPeers(hosts, OPEN, OPEN, 4, 81);
+    hosts.runtime.runUntil(() => second.server.isConnected, 5_000_000);
+    const endpoints = [server, second.server].slice(0, count).map((peer) => peer.endpoint);
+    await settled(hosts, Promise.all(endpoints.map((endpoint) => endpoint.chimney.offload())));
+    const { control } = hosts.server.target('server');
+    control.corrupt((connection) => connection.localPort === 80);
+    endpoints.map((endpoint) => endpoint.chimney.takeBack().catch(() => undefined));
+    hosts.runtime.advance(20_000);
+    expect(control.held()).toMatchObject({ tcpObjects: 0, pathObjects: 0, neighborObjects: 0 });
+    expect(hosts.server.held().stateObjects).toBe(0);
+    expect(server.closedWith).toBe('ECONNRESET');
+    expect(second.server.closedWith).toBe(undefined);
+    expect(chimney().location).toBe('closed');
+    second.server.endpoint.abort();
+    await expectNothingHeld(hosts);
+  }
+});

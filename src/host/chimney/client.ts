@@ -105,10 +105,11 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     adapter.queryCapabilities(this.#context.ndis);
   }
 
-  /** Everything that is below comes back; for an orderly close. Resolves when nothing is offloaded any more. */
+  /** Everything that is below comes back, and nothing more goes down; for an orderly close. Resolves when nothing is offloaded any more. */
   async takeBackAll(): Promise<void> {
     const moves: Promise<unknown>[] = [];
     for (const adapter of this.#adapters.values()) {
+      adapter.stillBecause.add('removal');
       for (const connection of adapter.connections) {
         moves.push(
           new Promise<void>((resolve) => {

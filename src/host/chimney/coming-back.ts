@@ -87,7 +87,11 @@ export class Terminates {
     forEachBlock(root, (block) => {
       const object = block.offloadHandle?.owner;
       if (object instanceof OffloadedConnection) blocks.push({ connection: object, block });
-      else if (object instanceof OffloadedPath || object instanceof OffloadedNeighbor) objects.push(object);
+      else if (object instanceof OffloadedPath || object instanceof OffloadedNeighbor) {
+        // One that could not go, as a connection on it is corrupt, stays below until that has been terminated again.
+        if (block.status === NdisStatus.SUCCESS) objects.push(object);
+        else object.state = ObjectState.OFFLOADED;
+      }
     });
     for (const { connection, block } of blocks) this.#cameBack(connection, block, nowUs);
     // Dependents first: a neighbor is forgotten after its paths.
