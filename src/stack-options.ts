@@ -97,6 +97,11 @@ export interface StackOptions {
   readonly policy?: OffloadPolicy;
   /** Whether a target's wish to be rid of a connection for a discretionary reason is granted. Default true. */
   readonly grantsOptionalUploads?: boolean;
+  /**
+   * Whether connections that a target has sent back all together (NDIS_STATUS_UPLOAD_ALL: the member of a team whose link is gone, for
+   * example) go down again when it resumes. Default false: whoever offloaded them does it again.
+   */
+  readonly offloadsAgain?: boolean;
   /** When connections are taken back for reasons of the host's own; default: for none. */
   readonly takeBack?: TakeBackPolicy;
   /** Seats the verifier between every two layers. `true`: findings are collected in `stack.findings`. Default false. */
@@ -133,6 +138,7 @@ const STACK_KEYS: readonly string[] = [
   'runtime',
   'policy',
   'grantsOptionalUploads',
+  'offloadsAgain',
   'takeBack',
   'verify',
   'tcp',

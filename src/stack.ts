@@ -83,6 +83,7 @@ export class Stack {
       ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),
+      offloadsAgain: options.offloadsAgain ?? false,
       ...(options.takeBack === undefined ? {} : { takeBack: options.takeBack }),
       offloadParameters: { ...DEFAULT_OFFLOAD_PARAMETERS, ...options.offloadParameters },
       onMove: (connection, move) => {

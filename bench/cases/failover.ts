@@ -28,6 +28,7 @@ const [one, two, three] = memorySwitch({ ...wire, ports: ['eth0', 'eth1', 'eth2'
 let change: TeamChange | null = null;
 const server = createStack({
   runtime,
+  offloadsAgain: true,
   links: [
     {
       addresses: ['10.0.0.1/16'],
@@ -35,7 +36,6 @@ const server = createStack({
         members: [{ link: one! }, { link: two! }],
         onChange: (told) => {
           change = told;
-          offloadAll();
         },
       },
     },

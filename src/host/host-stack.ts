@@ -54,6 +54,8 @@ export interface HostOptions {
   readonly offloadParameters?: Readonly<TcpConnectionOffloadParameters>;
   /** Whether a target may give connections back for a discretionary reason. Default true. */
   readonly grantsOptionalUploads?: boolean;
+  /** Whether what a target has sent back all together goes down again when it resumes. Default false. */
+  readonly offloadsAgain?: boolean;
   /** When connections are taken back for reasons of the host's own. Default: never. */
   readonly takeBack?: TakeBackPolicy;
   /** Sees every finished move. */
@@ -92,6 +94,7 @@ export class HostStack implements Transports {
       ...(options.policy === undefined ? {} : { policy: options.policy }),
       ...(options.offloadParameters === undefined ? {} : { offloadParameters: options.offloadParameters }),
       ...(options.grantsOptionalUploads === undefined ? {} : { grantsOptionalUploads: options.grantsOptionalUploads }),
+      offloadsAgain: options.offloadsAgain ?? false,
       ...(options.takeBack === undefined ? {} : { takeBack: options.takeBack }),
       ...(options.onMove === undefined ? {} : { onMove: options.onMove }),
     });

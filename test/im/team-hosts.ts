@@ -29,6 +29,8 @@ export interface TeamHostsOptions {
   readonly targets?: readonly [TargetChoice, TargetChoice];
   /** Drivers over the team. */
   readonly intermediates?: readonly IntermediateChoice[];
+  /** Whether the server offloads again what came back with an upload of all. */
+  readonly offloadsAgain?: boolean;
 }
 
 export function teamHosts(options: TeamHostsOptions = {}): TeamHosts {
@@ -42,6 +44,7 @@ export function teamHosts(options: TeamHostsOptions = {}): TeamHosts {
   const server = createStack({
     runtime,
     verify: true,
+    offloadsAgain: options.offloadsAgain ?? false,
     links: [
       {
         addresses: ['10.0.0.1/24', 'fd00::1/64'],

@@ -60,12 +60,12 @@ const targetsHeld = (hosts: TeamHosts): number[] =>
 
 describe('a team of two links (EVT-036, EVT-045, IM-065)', () => {
   test('the link in use is cut under full flow: connections go on at the survivor, no byte lost or repeated', async () => {
-    const bytes = 400_000;
+    const bytes = 250_000;
     const hosts = teamHosts({ seed });
-    const pairs = connect(hosts, 24, bytes);
+    const pairs = connect(hosts, 16, bytes);
     offloadAll(pairs);
-    hosts.runtime.advance(100_000);
-    expect(targetsHeld(hosts), seedNote).toEqual([24, 0]);
+    hosts.runtime.advance(60_000);
+    expect(targetsHeld(hosts), seedNote).toEqual([16, 0]);
     const before = pairs.reduce((sum, { client }) => sum + client.received, 0);
     hosts.links[0].setUp(false);
     expect(hosts.team.active).toBe('port2');
@@ -73,12 +73,31 @@ describe('a team of two links (EVT-036, EVT-045, IM-065)', () => {
     expect([hosts.team.chimney, hosts.team.isChanging, targetsHeld(hosts)]).toEqual(['port2', false, [0, 0]]);
     expect(hosts.changes).toMatchObject([{ from: 'port1', to: 'port2', cause: 'link-down', framesUs: 0 }]);
     offloadAll(pairs);
-    hosts.runtime.advance(2_000_000);
+    hosts.runtime.advance(1_000_000);
     expect(targetsHeld(hosts)[0], seedNote).toBe(0);
     await finish(hosts, pairs);
     expect(before).toBeGreaterThan(0);
-    expect(before).toBeLessThan(24 * bytes);
+    expect(before).toBeLessThan(16 * bytes);
     await expectWhole(hosts, pairs, bytes);
+  });
+
+  test('with offloadsAgain the connections go down to the survivor by themselves, but for one taken back by hand', async () => {
+    const hosts = teamHosts({ seed, offloadsAgain: true });
+    const pairs = connect(hosts, 6, 500_000);
+    offloadAll(pairs);
+    hosts.runtime.advance(20_000);
+    hosts.links[0].setUp(false);
+    pairs[0]!.server.endpoint.chimney.takeBack().catch(ignore);
+    hosts.runtime.advance(1_000_000);
+    const moves = pairs.map(({ server }) => server.endpoint.chimney.moves.map(({ kind, cause }) => `${kind} ${cause}`));
+    expect(moves[0]).toEqual(['initiate manual', 'terminate upload-all']);
+    for (const one of moves.slice(1)) {
+      expect(one.slice(0, 3)).toEqual(['initiate manual', 'terminate upload-all', 'initiate upload-all']);
+    }
+    hosts.links[1].setUp(false);
+    hosts.links[0].setUp(true);
+    await finish(hosts, pairs);
+    await expectWhole(hosts, pairs, 500_000);
   });
 
   test.each([0, 1, 2, 3])(

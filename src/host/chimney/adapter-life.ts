@@ -67,7 +67,8 @@ export function resumeAdapter(context: ChimneyContext, adapter: ChimneyAdapter, 
 
 /** Those whose next hop has been forgotten meanwhile wait until it is found: called again then. */
 export function wakeSleepers(context: ChimneyContext, adapter: ChimneyAdapter): void {
-  if (adapter.stillBecause.size > 0) return;
+  // A target that is paused, or has not said yet what it can do, is waited for.
+  if (adapter.stillBecause.size > 0 || adapter.isPaused || adapter.capabilities === null) return;
   for (const connection of adapter.sleepers) {
     if (!connection.isReleased && !isNextHopKnown(connection)) continue;
     adapter.sleepers.delete(connection);

@@ -41,7 +41,7 @@ export class ChimneyAdapter {
   /** What was offloaded when it came to that. */
   readonly sleepers: Set<OffloadedConnection> = new Set();
   /** Why it stood still last. */
-  resumedBecause: StandingStill = 'power';
+  resumedBecause: StandingStill | 'upload-all' = 'power';
   /** The one neighbor of a link without link-layer addresses. */
   linkNeighbor: OffloadedNeighbor | null = null;
   /** Connections that are offloaded or on their way. */

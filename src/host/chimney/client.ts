@@ -51,6 +51,8 @@ export interface ChimneyClientOptions {
   readonly policy?: OffloadPolicy;
   /** Whether a target's wish to be rid of a connection for a discretionary reason is granted. Default true. */
   readonly grantsOptionalUploads?: boolean;
+  /** Whether what a target has sent back all together goes down again when it resumes. Default false. */
+  readonly offloadsAgain?: boolean;
   /** When connections are taken back for reasons of the host's own. Default: never. */
   readonly takeBack?: TakeBackPolicy;
   /** Sends a unicast probe to a neighbor. */
@@ -76,6 +78,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
       parameters: options.parameters,
       onMove: options.onMove ?? null,
       grantsOptionalUploads: options.grantsOptionalUploads ?? true,
+      offloadsAgain: options.offloadsAgain ?? false,
       takeBack: options.takeBack ?? {},
       probe: options.probe as (neighbor: unknown) => void,
       resolve: options.resolve as (neighbor: unknown) => void,
@@ -110,6 +113,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     const moves: Promise<unknown>[] = [];
     for (const adapter of this.#adapters.values()) {
       adapter.stillBecause.add('removal');
+      adapter.sleepers.clear();
       for (const connection of adapter.connections) {
         moves.push(
           new Promise<void>((resolve) => {
@@ -401,7 +405,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   }
 
   oidRequestComplete(binding: NdisBindingHandle, request: OidRequest, status: number): void {
-    this.#adapters.get(binding)?.oidRequestComplete(this.#context.ndis, request, status);
+    const adapter = this.#adapters.get(binding);
+    if (adapter === undefined) return;
+    adapter.oidRequestComplete(this.#context.ndis, request, status);
+    if (adapter.sleepers.size > 0) wakeSleepers(this.#context, adapter);
   }
 
   statusEx(binding: NdisBindingHandle, indication: StatusIndication): void {
@@ -415,10 +422,13 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
       case NdisStatus.OFFLOAD_RESUME:
         adapter.isPaused = false;
         adapter.queryCapabilities(this.#context.ndis);
+        if (adapter.sleepers.size > 0) wakeSleepers(this.#context, adapter);
         break;
       case NdisStatus.UPLOAD_ALL:
         adapter.isPaused = true;
+        if (this.#context.offloadsAgain) adapter.resumedBecause = 'upload-all';
         for (const connection of adapter.connections) {
+          if (this.#context.offloadsAgain) adapter.sleepers.add(connection);
           this.#context.moves.requestTakeBack(connection, 'upload-all', null, null);
         }
         break;

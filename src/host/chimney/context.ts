@@ -29,6 +29,8 @@ export interface ChimneyContext {
   /** When connections are taken back for reasons of the host's own. */
   readonly takeBack: TakeBackPolicy;
   onMove: MoveListener | null;
+  /** Whether what a target has sent back all together goes down again when it resumes. */
+  readonly offloadsAgain: boolean;
   /** Whether the wish of a target for a discretionary reason is granted (EVT-022). */
   grantsOptionalUploads: boolean;
   /** Sends a unicast probe to a neighbor: our check after a reachability query (NBR-024). */

@@ -56,6 +56,8 @@ export class Moves {
     reason: string | null,
     waiter: MoveWaiter | null,
   ): void {
+    // Who wants it back by hand does not want it to go down again when its target resumes.
+    if (cause === 'manual') connection.adapter.sleepers.delete(connection);
     if (connection.state === ObjectState.NONE) {
       if (connection.wantsOffload) {
         this.#initiates.refuse(connection, new ChimneyError('NOT_OFFLOADABLE', 'taken back before it went'));
