@@ -104,6 +104,26 @@ describeIf([requires.linux, requires.package('koffi')], 'a NIC in a thread of it
     TIMEOUT_MS,
   );
 
+  test(
+    'that dies with an initiate before it that it may have begun takes the connection with it',
+    async () => {
+      const both = pair();
+      await using server = both.server;
+      await using client = both.client;
+      const { accepted, socket } = await connection(both);
+      socket.on('error', () => {});
+      const ended = once(accepted, 'error').then(([error]) => error as NodeJS.ErrnoException);
+      both.adapter.control.fail('throw');
+      await accepted.chimney!.offload().catch(() => {});
+      expect((await ended).code).toBe('ECONNRESET');
+      await client.close();
+      await server.close();
+      expect(server.findings).toEqual([]);
+      expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+    },
+    TIMEOUT_MS,
+  );
+
   test.each(ENDS)(
     'that %s in full flow is noticed; the connection ends, the host lives on and says what happened',
     async (_how, cause, kill) => {

@@ -22,6 +22,7 @@ import { Standing } from '../engine/contexts.ts';
 import { deliver } from '../engine/delivery.ts';
 import { OperationKind } from '../engine/engine.ts';
 import { completeRequests, finishAllRequests } from '../engine/requests.ts';
+import { ControlWord } from './arena.ts';
 import type { Driver } from './driver.ts';
 import { DriverConnection } from './driver-objects.ts';
 import { type DriverOperation, onDone } from './driver-operations.ts';
@@ -37,9 +38,17 @@ export function die(driver: Driver, death: NicDeath): void {
   driver.deathMessage = death.message;
   const lost = [...driver.connections()];
   driver.trace.emit(Event.TARGET_NIC_DEAD, driver.runtime.nowUs(), death.cause, lost.length);
-  indicateStatus(driver, NdisStatus.LINK_STATE_DOWN);
   for (const connection of lost) lose(driver, connection);
-  for (const [number, operation] of [...driver.operations]) answer(driver, number, operation);
+  // Between two rounds all that was taken had been told; inside one a connection may have been taken, and its state be another.
+  const isWhole = Atomics.load(driver.arena.control, ControlWord.AT_REST) === 1;
+  for (const [number, operation] of [...driver.operations]) {
+    answer(driver, number, operation, isWhole);
+    for (const object of operation.objects) {
+      if (object instanceof DriverConnection && object.isTaken && !lost.includes(object)) lose(driver, object);
+    }
+  }
+  // INIT-052: not before the initiates are complete.
+  indicateStatus(driver, NdisStatus.LINK_STATE_DOWN);
   driver.onDeadTurn = () => deadTurn(driver);
   driver.onRoom();
   flush(driver);
@@ -52,7 +61,7 @@ function deadTurn(driver: Driver): void {
   driver.orphans = [];
   driver.lost = [];
   for (const connection of lost) if (connection.id !== 0) abandon(driver, connection);
-  for (const number of orphans) answer(driver, number, driver.operations.get(number)!);
+  for (const number of orphans) answer(driver, number, driver.operations.get(number)!, true);
 }
 
 /** A connection whose state is lost. */
@@ -89,12 +98,16 @@ export function abandon(driver: Driver, connection: DriverConnection): void {
   driver.mark(connection, 0);
 }
 
-/** An operation that the NIC half will not answer any more, or that comes after its death. */
-export function answer(driver: Driver, number: number, operation: DriverOperation): void {
+/**
+ * An operation that the NIC half will not answer any more, or that comes after its death. `isWhole`: what it has not told it has not
+ * done, so that an initiate may be refused and the connection go on where it is.
+ */
+export function answer(driver: Driver, number: number, operation: DriverOperation, isWhole: boolean): void {
   const { root, kind } = operation;
   switch (kind) {
     case OperationKind.INITIATE:
       presetInitiateStatuses(root);
+      if (!isWhole) setEveryStatus(root, NdisStatus.SUCCESS);
       settleInitiateStatuses(root);
       break;
     case OperationKind.TERMINATE:
