@@ -1,9 +1,12 @@
 /** A team of adapters: links are cut under load, connections move to the survivor, and no byte is lost or repeated. */
 import { describe, expect, test } from 'vitest';
+import { MyTarget } from '../../examples/my-target.ts';
 import { SeededRandom } from '../../src/base/random.ts';
 import { findingText } from '../../src/contract/finding.ts';
 import type { NdisM, NdisMiniportHandle } from '../../src/ndis/miniport.ts';
+import type { TargetEnvironment } from '../../src/stack-options.ts';
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
+import { PairedAdapter } from '../../src/target/worker/paired-adapter.ts';
 import { connectPeers, type Peer } from '../stack/two-hosts.ts';
 import { seed, seedNote } from '../support/seed.ts';
 import { type TeamHosts, teamHosts } from './team-hosts.ts';
@@ -158,6 +161,20 @@ describe('a team of two links (EVT-036, EVT-045, IM-065)', () => {
       seed,
       intermediates: ['pass-through', { kind: 'filter', rules: [{ match: 'udp port 9', action: 'deny' }] }],
     });
+    const pairs = connect(hosts, 6, 300_000);
+    offloadAll(pairs);
+    hosts.runtime.advance(20_000);
+    hosts.links[0].setUp(false);
+    await finish(hosts, pairs);
+    expect(hosts.team.chimney).toBe('port2');
+    await expectWhole(hosts, pairs, 300_000);
+  });
+
+  test.each([
+    ['the worker target, its halves in one thread', (e: TargetEnvironment) => new PairedAdapter(e)],
+    ["targets of one's own", (e: TargetEnvironment) => new MyTarget(e)],
+  ] as const)('%s as members', async (_, target) => {
+    const hosts = teamHosts({ seed, targets: [target, target], offloadsAgain: true });
     const pairs = connect(hosts, 6, 300_000);
     offloadAll(pairs);
     hosts.runtime.advance(20_000);
