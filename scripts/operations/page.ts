@@ -21,12 +21,13 @@ export function operationsPage(): string {
   return `${parts.join('\n').trimEnd()}\n`;
 }
 
-function sceneText({ title, text, play }: Scene): string {
+function sceneText({ title, text, play, names: own = {} }: Scene): string {
   const arrows = play();
-  const there = Object.keys(NAMES).filter((letter) => arrows.some((line) => mentions(line, letter)));
+  const names: Readonly<Record<string, string>> = { ...NAMES, ...own };
+  const there = Object.keys(names).filter((letter) => arrows.some((line) => mentions(line, letter)));
   const lines = [
     'sequenceDiagram',
-    ...there.map((letter) => `  participant ${letter} as ${NAMES[letter]}`),
+    ...there.map((letter) => `  participant ${letter} as ${names[letter]}`),
     ...arrows.map((line) => `  ${line}`),
   ];
   return `### ${title}\n\n${text}\n\n\`\`\`mermaid\n${lines.join('\n')}\n\`\`\`\n`;

@@ -1,6 +1,7 @@
 /** The operations, one after the other: what is said about each, and the run from which its diagram is drawn. */
 import { Filter } from '../../src/im/filter.ts';
 import { TcpUploadReason } from '../../src/ndis/miniport.ts';
+import { drawFailover } from './team-world.ts';
 import { World } from './world.ts';
 
 export interface Scene {
@@ -8,6 +9,8 @@ export interface Scene {
   /** Sentences before the diagram; with the ids of rules that say so. */
   readonly text: string;
   readonly play: () => string[];
+  /** Participants that are called otherwise here. */
+  readonly names?: Readonly<Record<string, string>>;
 }
 
 /** An operation on a connection that is at its target. */
@@ -171,6 +174,14 @@ handle of its own; block lists are rebuilt on the way down and restored on the w
       const filter = world.stack.driver(Filter);
       return world.draw(() => filter.setRules([{ match: 'tcp port 80', action: 'upload' }]));
     },
+  },
+  {
+    title: 'Failover of a team',
+    text: `The link in use is cut. Frames go the other way at once, and the host is told to announce itself there; what is offloaded is taken back
+from the target behind the dead wire, which is alive, and goes down to the other (EVT-036, EVT-045, IM-065). What is set is set at both members.
+See [the team](drivers/team.md).`,
+    names: { D: 'team', A: 'target, first link', B: 'target, second link' },
+    play: drawFailover,
   },
 ];
 
