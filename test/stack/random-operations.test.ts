@@ -43,14 +43,14 @@ class Dawdler extends PassThrough {
     return this;
   }
 
-  /** Initiates that are not completed above, and statuses that wait for them (INIT-052). */
-  #initiates = 0;
+  /** Initiates and terminates that are not completed above, and statuses that wait for them (INIT-052, TERM-074). */
+  #moves = 0;
   readonly #unsaid: [unknown, StatusIndication][] = [];
   /** Statuses that say something about offloading, so far. */
   #changes = 0;
 
   override initiateOffload(context: unknown, root: MiniportOffloadBlock): void {
-    this.#initiates++;
+    this.#moves++;
     const before = this.#unsaid.length > 0 ? -1 : this.#changes;
     this.#late(() => {
       // What a pause or a resume has overtaken, those above not knowing, does not go down any more (EVT-039, EVT-042).
@@ -60,18 +60,22 @@ class Dawdler extends PassThrough {
   }
   override initiateCompleting(root: OffloadBlock): void {
     super.initiateCompleting(root);
+    this.#moved();
+  }
+  #moved(): void {
     this.runtime.defer(() => {
-      this.#initiates--;
-      while (this.#initiates === 0 && this.#unsaid.length > 0) super.statusEx(...this.#unsaid.shift()!);
+      this.#moves--;
+      while (this.#moves === 0 && this.#unsaid.length > 0) super.statusEx(...this.#unsaid.shift()!);
     });
   }
   override statusEx(context: unknown, indication: StatusIndication): void {
     const { statusCode } = indication;
     if (statusCode >= NdisStatus.OFFLOAD_PAUSE && statusCode <= NdisStatus.UPLOAD_ALL) this.#changes++;
-    if (this.#initiates > 0 || this.#unsaid.length > 0) this.#unsaid.push([context, indication]);
+    if (this.#moves > 0 || this.#unsaid.length > 0) this.#unsaid.push([context, indication]);
     else super.statusEx(context, indication);
   }
   override terminateOffload(context: unknown, root: MiniportOffloadBlock): void {
+    this.#moves++;
     this.#late(() => super.terminateOffload(context, root));
   }
   override updateOffload(context: unknown, root: MiniportOffloadBlock): void {
@@ -84,7 +88,10 @@ class Dawdler extends PassThrough {
     this.#inOrder(() => super.invalidateOffload(context, root));
   }
   override terminateOffloadComplete(context: unknown, root: ProtocolOffloadBlock): void {
-    this.#late(() => super.terminateOffloadComplete(context, root));
+    this.#late(() => {
+      super.terminateOffloadComplete(context, root);
+      this.#moved();
+    });
   }
   override updateOffloadComplete(context: unknown, root: ProtocolOffloadBlock): void {
     this.#late(() => super.updateOffloadComplete(context, root));

@@ -154,7 +154,7 @@ describe('sends', () => {
     expect(w.link.sentCount).toBe(0); // DISC-007: no RST of ours
   });
 
-  test('once one is given back all later ones are, also after resume: the stream gets no hole (SEND-022, SEND-044, SEND-045, EVT-037, TERM-058)', () => {
+  test('once one is given back all later ones are, also when a resume is wanted: the stream gets no hole (SEND-022, SEND-044, SEND-045, EVT-037, TERM-058, TERM-074)', () => {
     const { w, c } = world();
     c.send(netBufferListOver(ascii('aa')));
     w.settle();
@@ -176,13 +176,15 @@ describe('sends', () => {
       'status OFFLOAD_PAUSE',
       'status UPLOAD_ALL',
       'send UPLOAD_IN_PROGRESS:0',
-      'status OFFLOAD_RESUME',
       'send UPLOAD_IN_PROGRESS:0',
       'disconnect UPLOAD_IN_PROGRESS:0',
     ]);
     expect(sentText(w)).toBe('');
     c.ackTo(1_004);
     expect(w.host.takeLog()).toEqual(['send SUCCESS:2 SUCCESS:2']);
+    // The resume waits for the last connection to go.
+    c.terminate();
+    expect(w.host.takeLog().at(-1)).toBe('status OFFLOAD_RESUME');
   });
 
   test('retransmission given up asks for the upload, doubt having been noted on the way (TCP-011, TCP-012, TCP-013, EVT-011)', () => {

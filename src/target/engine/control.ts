@@ -12,6 +12,7 @@ import { changeConfiguration } from './configuration.ts';
 import { Standing, type TcpContext } from './contexts.ts';
 import { type Engine, OperationKind } from './engine.ts';
 import { isHalfClosed, optimalBacklog, requestUpload } from './events.ts';
+import { resumeIfEmpty } from './turn.ts';
 
 /** An offloaded connection, for people. */
 export interface OffloadedConnection {
@@ -88,22 +89,26 @@ export class EngineControl {
   /** NDIS_STATUS_UPLOAD_ALL: everything is to be terminated, nothing new is taken before {@link resume} (EVT-043, EVT-044). */
   uploadAll(): void {
     this.#engine.isUploadingAll = true;
+    this.#engine.wantsResume = false;
     this.#engine.enqueue(OperationKind.STATUS, null, NdisStatus.UPLOAD_ALL);
   }
 
   /** NDIS_STATUS_OFFLOAD_PAUSE: nothing new, please; what is offloaded goes on (EVT-031, EVT-032). */
   pause(): void {
     this.#engine.isPaused = true;
+    this.#engine.wantsResume = false;
     this.#engine.enqueue(OperationKind.STATUS, null, NdisStatus.OFFLOAD_PAUSE);
   }
 
-  /** NDIS_STATUS_OFFLOAD_RESUME, with other capabilities if given (EVT-038, EVT-040). */
+  /**
+   * NDIS_STATUS_OFFLOAD_RESUME, with other capabilities if given (EVT-038, EVT-040). While everything is being uploaded it waits for
+   * the last connection to go (TERM-074).
+   */
   resume(capacity: Partial<Capacity> = {}): void {
     const engine = this.#engine;
     engine.capacity = { ...engine.capacity, ...capacity };
-    engine.isPaused = false;
-    engine.isUploadingAll = false;
-    engine.enqueue(OperationKind.STATUS, null, NdisStatus.OFFLOAD_RESUME);
+    engine.wantsResume = true;
+    resumeIfEmpty(engine);
   }
 
   /**

@@ -136,6 +136,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     engine.isEnabled = false;
     engine.isPaused = false;
     engine.isUploadingAll = false;
+    engine.wantsResume = false;
     engine.outlet.dropKept();
     return NdisStatus.SUCCESS;
   }

@@ -146,6 +146,8 @@ export class Engine {
   isPaused = false;
   /** UPLOAD_ALL was indicated and OFFLOAD_RESUME was not yet (EVT-044). */
   isUploadingAll = false;
+  /** OFFLOAD_RESUME is to follow, once that is done. */
+  wantsResume = false;
   isHalted = false;
   /** Between MiniportPause and MiniportRestart: what arrives is lost. */
   isStill = false;

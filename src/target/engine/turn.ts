@@ -111,6 +111,7 @@ function runOperation(engine: Engine, operation: Operation): void {
     case OperationKind.TERMINATE:
       terminate(engine, root);
       answerPendingPower(engine);
+      resumeIfEmpty(engine);
       return;
     case OperationKind.UPDATE:
       update(engine, root);
@@ -122,6 +123,15 @@ function runOperation(engine: Engine, operation: Operation): void {
       invalidate(engine, root);
       return;
   }
+}
+
+/** OFFLOAD_RESUME, if it is wanted and nothing that is to be uploaded is here any more. TERM-074. */
+export function resumeIfEmpty(engine: Engine): void {
+  if (!engine.wantsResume || (engine.isUploadingAll && engine.connectionCount > 0)) return;
+  engine.wantsResume = false;
+  engine.isPaused = false;
+  engine.isUploadingAll = false;
+  engine.enqueue(OperationKind.STATUS, null, NdisStatus.OFFLOAD_RESUME);
 }
 
 /** In a pause an initiate waits (EVT-035); when all is being uploaded it is refused. */
