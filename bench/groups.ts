@@ -102,7 +102,7 @@ export const GROUPS: readonly Group[] = [
     name: 'failover',
     what: '500 connections in full flow over a team of two links; the link in use is cut',
     rounds: 3,
-    variants: [{ file: './cases/failover.js', args: ['500', '1024'] }],
+    variants: [{ file: './cases/failover.js', args: ['500', '384'] }],
   },
   {
     name: 'crowd',

@@ -23,7 +23,10 @@ const content = new Uint8Array(bytes);
 for (let i = 0; i < bytes; i++) content[i] = (Math.imul(i, 2654435761) >>> 24) & 255;
 const expected = createHash('sha256').update(content).digest('hex');
 
-const wire = { runtime, mtu: 9000, impairment: { delayUs: 100 }, queueBytes: 64 << 20 };
+// A wire that one thread can fill with time to spare, and windows that fill it without overflowing its queue: what is measured is the
+// change-over, not how long a full event loop takes to come round.
+const wire = { runtime, mtu: 1500, impairment: { delayUs: 100, rateBps: 400_000_000 }, queueBytes: 32 << 20 };
+const RECEIVE_BUFFER = 16_384;
 const [one, two, three] = memorySwitch({ ...wire, ports: ['eth0', 'eth1', 'eth2'] });
 let change: TeamChange | null = null;
 const server = createStack({
@@ -41,7 +44,11 @@ const server = createStack({
     },
   ],
 });
-const client = createStack({ runtime, links: [{ link: three!, addresses: ['10.0.0.2/16'] }] });
+const client = createStack({
+  runtime,
+  tcp: { receiveBuffer: RECEIVE_BUFFER },
+  links: [{ link: three!, addresses: ['10.0.0.2/16'] }],
+});
 
 /** Sends the content, and no more. */
 class Sender implements TcpHandler {
