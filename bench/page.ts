@@ -33,18 +33,11 @@ svg .line { fill: none !important; stroke-width: 2; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; } th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } .kept { color: var(--good); } .broken { color: var(--bad); font-weight: 600; }
 ${[
-  '#2f6fde',
-  '#5aa9e6',
-  '#93b7e8',
-  '#8a8f98',
-  '#b9bec6',
-  '#e08a3c',
-  '#3fa34d',
-  '#b05cc5',
-  '#c94f4f',
-  '#9a7b4f',
-  '#3aa6a0',
-  '#d4a72c',
+  // Ours, the kernel, Node, the others.
+  ...['#2f6fde', '#5aa9e6', '#93b7e8', '#1d3f8f'],
+  ...['#8a8f98', '#b9bec6'],
+  ...['#e08a3c'],
+  ...['#3fa34d', '#b05cc5', '#c94f4f', '#9a7b4f', '#3aa6a0', '#d4a72c', '#7d8f2e'],
 ]
   .map((color, index) => `.s${index} { fill: ${color}; stroke: ${color}; } rect.s${index} { stroke: none; }`)
   .join('\n')}`;
@@ -52,11 +45,11 @@ ${[
 /** Ours are blue, Node orange, the kernel grey, the others each their own. */
 function seriesOf(name: string): string {
   const subject = subjects.filter((one) => name.startsWith(one.name)).sort((a, b) => b.name.length - a.name.length)[0];
-  if (subject === undefined) return name === 'node' ? 's5' : name === 'target' ? 's1' : 's0';
+  if (subject === undefined) return name === 'node' ? 's6' : name === 'target' ? 's1' : 's0';
   const same = subjects.filter(({ kind }) => kind === subject.kind).indexOf(subject);
-  if (subject.kind === 'ours') return `s${same % 3}`;
-  if (subject.kind === 'kernel') return `s${3 + (same % 2)}`;
-  return subject.kind === 'node' ? 's5' : `s${6 + (same % 6)}`;
+  if (subject.kind === 'ours') return `s${same % 4}`;
+  if (subject.kind === 'kernel') return `s${4 + (same % 2)}`;
+  return subject.kind === 'node' ? 's6' : `s${7 + (same % 7)}`;
 }
 
 /** Rows 'NAME SUFFIX' of a group as bars, the label without the suffix. */

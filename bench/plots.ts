@@ -5,7 +5,7 @@ export interface Bar {
   readonly value: number;
   readonly min: number;
   readonly max: number;
-  /** One of the page's series classes: 's0' to 's7'. */
+  /** One of the page's series classes: 's0' to 's13'. */
   readonly series: string;
 }
 

@@ -84,7 +84,8 @@ function matches(wanted: string | RegExp, name: string): boolean {
 /** However many connections: at least so much of the best. */
 function scaling(results: readonly Result[]): Verdict[] {
   return (['in', 'out'] as const).flatMap((direction) => {
-    const rows = results.filter(({ group, name }) => group === 'scaling' && name.startsWith(`chimney ${direction} x`));
+    const row = new RegExp(`^chimney ${direction} x\\d+$`);
+    const rows = results.filter(({ group, name }) => group === 'scaling' && row.test(name));
     if (rows.length === 0) return [];
     const medians = rows.map(({ median }) => median);
     const ratio = Math.min(...medians) / Math.max(...medians);

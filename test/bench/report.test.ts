@@ -42,6 +42,7 @@ describe('promises', () => {
 
   test('of a scaling the worst against the best counts', () => {
     const rows = [1, 10, 100].map((n, i) => figure(`chimney in x${n}`, [10, 9, 6][i]!));
+    rows.push(figure('chimney in x1: CPU', 0.3, 's/GB'));
     expect(verdicts(resultsOf('scaling', rows))).toMatchObject([{ ratio: 0.6, isKept: false }]);
   });
 });
