@@ -9,3 +9,4 @@ await import('../stack/through-drivers.test.ts');
 await import('../stack/operations.test.ts');
 await import('../stack/administration.test.ts');
 await import('../stack/first-light.test.ts');
+await import('../stack/reading-in-place.test.ts');

@@ -100,6 +100,10 @@ export class TargetConnection implements Receiver {
   get hashValue(): number {
     return this.constant.hashValue;
   }
+  get isAborting(): boolean {
+    return this.abort !== null;
+  }
+
   /** Whether it is processed: not asked back, aborted, or on its way up. */
   get isServed(): boolean {
     return this.standing === Standing.NORMAL && !this.isTerminating;

@@ -190,6 +190,10 @@ export class TcpContext extends ConnectionFlags {
     return this.tcp.state === TcpConnectionState.CLOSED;
   }
 
+  get isAborting(): boolean {
+    return this.abort !== null;
+  }
+
   /** RcvIndicationSize, bytes; 0: as much as there is. */
   get rcvIndicationSize(): number {
     return this.tcp.words[this.tcp.base + TcpWord.RCV_INDICATION_SIZE]!;

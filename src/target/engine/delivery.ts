@@ -119,7 +119,7 @@ function runAlgorithm<C extends Receiver>(engine: ReceiverHost<C>, ctx: C, nowUs
     finishAtEnd(ctx);
     if (completeRequests(engine, ctx)) continue;
     if (ctx.buffered.length === 0 || ctx.firstRequest !== null) return;
-    if (ctx.isRefused || ctx.isRestHeld || ctx.standing === Standing.ABORTED) return;
+    if (ctx.isRefused || ctx.isRestHeld || ctx.isAborting || ctx.standing === Standing.ABORTED) return;
     indicate(engine, ctx);
   }
 }

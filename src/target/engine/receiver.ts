@@ -34,6 +34,8 @@ export interface Receiver {
   pushAtUs: number;
   readonly rcvIndicationSize: number;
   readonly hashValue: number;
+  /** An abortive disconnect is under way: nothing more is indicated (DISC-011). The host may ask for one inside a completion. */
+  readonly isAborting: boolean;
   // See ConnectionFlags.
   isDelivering: boolean;
   isInitiating: boolean;

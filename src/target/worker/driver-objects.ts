@@ -155,6 +155,10 @@ export class DriverConnection extends ConnectionFlags implements Receiver {
     this.hashValue = hashValue;
     this.rcvIndicationSize = rcvIndicationSize;
   }
+
+  get isAborting(): boolean {
+    return this.aborts.length > 0;
+  }
 }
 
 export type DriverObject = DriverNeighbor | DriverPath | DriverConnection;
