@@ -6,6 +6,7 @@
  *   --rule ID         only that rule
  *   --faults          only the faulty drivers (seconds)
  *   --quick           of the source one mutant an area
+ *   --left            of the source only those that docs/mutation.md does not say are killed; the others are taken from there
  *   --write           write docs/mutation.md; of areas that were not run it goes on saying what it says
  *
  * Ends with 1 when fewer than 95 % are killed, or a faulty driver goes unnoticed.
@@ -13,8 +14,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Outcome, runFaults } from './faults.ts';
-import { mutationPage } from './page.ts';
-import { runMutants } from './source.ts';
+import { mutationPage, outcomesIn } from './page.ts';
+import { runMutants, whatOf } from './source.ts';
 import { areaOf, MUTANTS, type Mutant } from './table.ts';
 
 /** Of all mutants so many must be killed. */
@@ -59,6 +60,16 @@ function valueGiven(args: readonly string[], name: string): string | null {
   return at < 0 ? null : (args[at + 1] ?? null);
 }
 
+function keyOf(rule: string, what: string): string {
+  return `${rule} ${what}`;
+}
+
+/** Source mutants that the page says are killed. */
+function killedBefore(page: string): ReadonlyMap<string, Outcome> {
+  const killed = outcomesIn(page).filter(({ kind, isKilled }) => kind === 'source' && isKilled);
+  return new Map(killed.map((outcome) => [keyOf(outcome.rule, outcome.what), outcome]));
+}
+
 /** The command. Answers the exit status. */
 export async function mutate(root: string, args: readonly string[]): Promise<number> {
   const startedMs = performance.now();
@@ -67,19 +78,21 @@ export async function mutate(root: string, args: readonly string[]): Promise<num
   const rule = valueGiven(args, '--rule');
   const faults = runFaults(valueGiven(args, '--area')).filter((one) => rule === null || one.rule === rule);
   console.error(`${faults.length} faulty drivers: ${faults.filter(({ isKilled }) => isKilled).length} named`);
-  const mutants = chosen(args);
+  const path = join(root, 'docs/mutation.md');
+  const former = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const wanted = chosen(args);
+  const known = args.includes('--left') ? killedBefore(former) : new Map<string, Outcome>();
+  const mutants = wanted.filter((mutant) => !known.has(keyOf(mutant.rule, whatOf(mutant))));
+  const carried = wanted.flatMap((mutant) => known.get(keyOf(mutant.rule, whatOf(mutant))) ?? []);
   let done = 0;
   const outcomes = await runMutants(root, mutants, (outcome) => {
     const verdict = outcome.isKilled ? 'killed' : `SURVIVED: ${outcome.what}: ${outcome.reason}`;
     console.error(`${++done}/${mutants.length} ${outcome.rule} ${verdict}`);
   });
-  const all = [...faults, ...outcomes];
+  const all = [...faults, ...carried, ...outcomes];
   const report = reportOf(all);
   console.log(args.includes('--json') ? JSON.stringify(report) : textOf(report, performance.now() - startedMs));
-  if (args.includes('--write')) {
-    const path = join(root, 'docs/mutation.md');
-    writeFileSync(path, mutationPage(all, existsSync(path) ? readFileSync(path, 'utf8') : ''));
-  }
+  if (args.includes('--write')) writeFileSync(path, mutationPage(all, former));
   const isGood = report.killed >= ENOUGH * report.total && faults.every(({ isKilled }) => isKilled);
   return isGood ? 0 : 1;
 }

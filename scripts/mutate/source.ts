@@ -57,9 +57,20 @@ class Copy {
   }
 
   /** Whether these tests pass; the last lines they wrote. */
-  passes(tests: readonly string[]): Promise<{ isGood: boolean; text: string }> {
+  passes(tests: readonly string[], workers = 1): Promise<{ isGood: boolean; text: string }> {
     const program = join(this.folder, 'node_modules/vitest/vitest.mjs');
-    const given = [program, 'run', '--project', 'unit', '--bail', '1', '--reporter', 'dot', '--maxWorkers', '1'];
+    const given = [
+      program,
+      'run',
+      '--project',
+      'unit',
+      '--bail',
+      '1',
+      '--reporter',
+      'dot',
+      '--maxWorkers',
+      `${workers}`,
+    ];
     // A group of its own: where a mutant never ends, the runner's workers have to go with the runner.
     const child = spawn(process.execPath, [...given, ...tests], { cwd: this.folder, detached: true });
     const killGroup = (): void => {
@@ -120,7 +131,7 @@ async function tryMutant(copy: Copy, mutant: Mutant, tests: readonly string[]): 
   const text = readFileSync(path, 'utf8');
   const outcome = {
     rule: mutant.rule,
-    what: `${mutant.file}: ${oneLine(mutant.from)} -> ${oneLine(mutant.to)}`,
+    what: whatOf(mutant),
     kind: 'source',
   } as const;
   if (text.split(mutant.from).length !== 2) {
@@ -137,6 +148,11 @@ async function tryMutant(copy: Copy, mutant: Mutant, tests: readonly string[]): 
   } finally {
     writeFileSync(path, text);
   }
+}
+
+/** What a mutant changes, in one line. */
+export function whatOf({ file, from, to }: Mutant): string {
+  return `${file}: ${oneLine(from)} -> ${oneLine(to)}`;
 }
 
 function oneLine(text: string): string {
