@@ -26,6 +26,8 @@ const SHARED: readonly string[] = ['node_modules', 'dist'];
 const COPIES = 2;
 /** Longest that the tests of one mutant may take: one that hangs them is noticed as well. */
 const TESTS_TIMEOUT_MS = 120_000;
+/** And all of them together, before there is any mutant. */
+const ALL_TESTS_TIMEOUT_MS = 900_000;
 const LEFT_OUT: readonly string[] = ['.git', ...SHARED];
 
 /** The tests that must notice a mutant. */
@@ -78,7 +80,7 @@ class Copy {
         process.kill(-child.pid!, 'SIGKILL');
       } catch {} // they have all ended
     };
-    const late = setTimeout(killGroup, TESTS_TIMEOUT_MS);
+    const late = setTimeout(killGroup, workers === 1 ? TESTS_TIMEOUT_MS : ALL_TESTS_TIMEOUT_MS);
     process.once('exit', killGroup);
     const lines: string[] = [];
     for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => lines.push(String(data)));
@@ -109,7 +111,7 @@ export async function runMutants(
   const copies = Array.from({ length: Math.min(COPIES, mutants.length) }, () => new Copy(root));
   try {
     const all = [...new Set(mutants.flatMap((mutant) => testsOf(mutant, citing)))];
-    const before = await copies[0]!.passes(all);
+    const before = await copies[0]!.passes(all, COPIES);
     if (!before.isGood) throw new Error(`the tests fail without any mutant:\n${before.text}`);
     const outcomes: Outcome[] = [];
     let next = 0;
