@@ -12,10 +12,11 @@ name just that rule; the others by a **source mutant**, a small change in a copy
 rule must fail. A mutant that is noticed is killed.
 `;
 
-/** The whole page. `former`: the page as it stands; what it says of areas that were not run now is kept. */
-export function mutationPage(outcomes: readonly Outcome[], former: string): string {
-  const run = new Set(outcomes.map(({ rule }) => areaOf(rule)));
-  const kept = outcomesIn(former).filter(({ rule }) => !run.has(areaOf(rule)));
+/** The whole page. `former`: the page as it stands; what it says of areas (`byRule`: of rules) that were not run now is kept. */
+export function mutationPage(outcomes: readonly Outcome[], former: string, byRule = false): string {
+  const partOf = (rule: string): string => (byRule ? rule : areaOf(rule));
+  const run = new Set(outcomes.map(({ rule }) => partOf(rule)));
+  const kept = outcomesIn(former).filter(({ rule }) => !run.has(partOf(rule)));
   const all = [...kept, ...outcomes].sort((one, other) => (one.rule < other.rule ? -1 : one.rule > other.rule ? 1 : 0));
   const areas = new Map<string, Outcome[]>();
   for (const outcome of all) {

@@ -92,7 +92,7 @@ export async function mutate(root: string, args: readonly string[]): Promise<num
   const all = [...faults, ...carried, ...outcomes];
   const report = reportOf(all);
   console.log(args.includes('--json') ? JSON.stringify(report) : textOf(report, performance.now() - startedMs));
-  if (args.includes('--write')) writeFileSync(path, mutationPage(all, former));
+  if (args.includes('--write')) writeFileSync(path, mutationPage(all, former, rule !== null));
   const isGood = report.killed >= ENOUGH * report.total && faults.every(({ isKilled }) => isKilled);
   return isGood ? 0 : 1;
 }

@@ -29,9 +29,12 @@ describe('the own drivers pass', () => {
     expect(texts({ target: engine, drivers: [passThrough, passThrough, passThrough] }, 150), seedNote).toEqual([]);
   });
 
-  test.each(['pass-through', 'filter', 'impair', 'stack'])('%s, as `chimney verify` knows it', async (name) => {
-    expect(texts((await findSubject(name)).subject, 300), seedNote).toEqual([]);
-  });
+  test.each(['worker', 'pass-through', 'filter', 'impair', 'capture', 'team', 'stack'])(
+    '%s, as `chimney verify` knows it',
+    async (name) => {
+      expect(texts((await findSubject(name)).subject, 300), seedNote).toEqual([]);
+    },
+  );
 
   test('a target without a chimney is told to have none', () => {
     const report = explore({ target: (environment) => new PlainAdapter(environment) }, { seed: 1, interleavings: 50 });
