@@ -229,7 +229,7 @@ const HOST_MUTANTS: readonly Mutant[] = [
       'TERM-028',
       'if (connection.operations > 0) later.add(connection);\n      else ready',
       'ready',
-      'test/stack/operations.test.ts',
+      'test/host/host-answers.test.ts',
     ],
     [
       'CAP-039',
@@ -279,7 +279,7 @@ const TARGET_MUTANTS: readonly Mutant[] = [
     ],
     ['NBR-010', 'engine.tunables.nceStaleTicks', '100'],
     ['NBR-016', 'writeNeighbor(engine, neighbor, constant, cached, delegated, nowUs);', ''],
-    ['NBR-012', '  block.constState = constant;\n', ''],
+    ['NBR-012', '  block.constState = constant;\n', '', 'test/stack/reachability.test.ts'],
   ]),
   ...mutantsIn('src/target/engine/receive-scaling.ts', [
     ['RSS-003', 'if (look.connection !== null) return look', 'if (false) return look'],

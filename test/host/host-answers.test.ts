@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { setHopLimit } from '../../src/host/transport/endpoint-options.ts';
 import { NdisStatus, type OffloadBlock, OffloadStateType } from '../../src/ndis/protocol.ts';
-import { StateOperation } from '../../src/ndis/tap.ts';
+import { DataOperation, StateOperation } from '../../src/ndis/tap.ts';
 import { dataLengthOf } from '../../src/state/net-buffer-list.ts';
 import type { PathCachedState } from '../../src/state/path.ts';
 import type { TcpDelegatedState } from '../../src/state/tcp.ts';
@@ -94,6 +94,27 @@ describe('an operation that failed', () => {
       expect(s.got()).toBe('goes on');
     },
   );
+});
+
+test('a close without data is a graceful disconnect with an empty NET_BUFFER (DISC-016)', () => {
+  const s = new ChimneyScene().offload();
+  const posted: [number, number][] = [];
+  s.door.onPosted = (operation, list) => posted.push([operation, dataLengthOf(list)]);
+  s.endpoint.shutdown();
+  s.runtime.settle();
+  expect(posted).toEqual([[DataOperation.DISCONNECT, 0]]);
+});
+
+test('a graceful disconnect that came back REQUEST_ABORTED, without any event, is followed by a terminate (DISC-027)', () => {
+  const s = new ChimneyScene().offload();
+  s.door.onCompleted = (operation, list) => {
+    if (operation === DataOperation.DISCONNECT) list.status = NdisStatus.REQUEST_ABORTED;
+  };
+  s.endpoint.shutdown();
+  s.runtime.settle();
+  s.ack += 1;
+  s.receive({ flags: TcpFlag.ACK, seq: s.seq, ack: s.ack });
+  expect(states(s)).toEqual(['terminate', 'terminate complete']);
 });
 
 test('a smaller path MTU that a router tells is passed on by an update of PathMtu (UPD-012)', () => {

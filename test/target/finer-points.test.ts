@@ -1,5 +1,6 @@
 /** Points of the contract that show only where two things meet: found by breaking the target one rule at a time. */
 import { describe, expect, test } from 'vitest';
+import { FamilyStatistics } from '../../src/ndis/offload-statistics.ts';
 import {
   NdisStatus,
   ndisStatusName,
@@ -10,6 +11,7 @@ import {
   TcpOffloadEventType,
   TcpUploadReason,
 } from '../../src/ndis/protocol.ts';
+import { NeighborDelegatedState } from '../../src/state/neighbor.ts';
 import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
 import { MAX_RT_NO_LIMIT, TcpCachedFlag, TcpConnectionState } from '../../src/state/tcp.ts';
 import { Connection, HostObject, pattern, World } from './support/world.ts';
@@ -295,6 +297,15 @@ describe('state variables', () => {
 });
 
 describe('receives', () => {
+  test('a list that was refused, or taken in part, is the target’s again when the call has returned (NBL-006)', () => {
+    const w = new World();
+    const c = w.offload();
+    w.host.answer = () => ({ status: NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED, consumed: 0 });
+    c.receive(c.text('refused'));
+    expect(w.host.indicated).toHaveLength(1);
+    expect(w.target.control.held().indicatedLists).toBe(0);
+  });
+
   test('a request of no bytes is complete at once, though there is no data (RECV-042, RECV-043)', () => {
     const w = new World();
     const c = w.offload();
@@ -315,6 +326,15 @@ describe('receives', () => {
 });
 
 describe('timers', () => {
+  test('a connection whose retransmissions are at an end goes up with its timer just expired (TCP-045, TCP-012)', () => {
+    const w = new World({ parameters: { tcpMaximumRetransmissions: 2 } });
+    const c = w.offload();
+    c.send(netBufferListOver(pattern(1_000, 10)));
+    w.runtime.advance(60_000_000);
+    const block = c.terminate();
+    expect(block.delegatedState).toMatchObject({ state: TcpConnectionState.ESTABLISHED, retransmitTimeoutDelta: 0 });
+  });
+
   test('a keepalive that comes sooner is not put off by the defence against blind resets (TCP-100)', () => {
     const w = new World();
     const c = w.offload({ cachedFlags: TcpCachedFlag.KEEP_ALIVE_ENABLED, keepAliveTimeoutDelta: 5_000 });
@@ -342,4 +362,33 @@ test('the backlog is never more than the peer has ever had room for (EVT-026)', 
   const w = new World();
   const c = w.offload({ sndWnd: 100_000, delegated: { cWnd: 1_000_000 } });
   expect(c.query().sendBacklogSize).toBe(100_000);
+});
+
+describe('neighbors and statistics', () => {
+  test("NRD goes down and comes back in the host's ticks (NBR-005)", () => {
+    const w = new World({ parameters: { ticksPerSecond: 100 } });
+    const c = w.offload({}, {}, { hrd: 50 });
+    const block = new OffloadBlock(OffloadStateType.NEIGHBOR_DELEGATED, c.neighbor.handle);
+    const delegated = new NeighborDelegatedState();
+    block.delegatedState = delegated;
+    w.query(block);
+    w.settle();
+    expect(delegated.nicReachabilityDelta).toBe(50);
+  });
+
+  test('a datagram that an invalid neighbor keeps from leaving has no route (STAT-015)', () => {
+    const w = new World();
+    const c = w.offload();
+    w.invalidate(new OffloadBlock(OffloadStateType.NEIGHBOR, c.neighbor.handle));
+    w.settle();
+    c.send(netBufferListOver(pattern(1_000, 10)));
+    w.settle();
+    expect(w.target.control.stats().ip4.outNoRoutes).toBeGreaterThanOrEqual(1);
+  });
+
+  test('a counter beyond its maximum goes on at zero (STAT-023)', () => {
+    const statistics = new FamilyStatistics();
+    statistics.resetEstablished = 2 ** 32 + 3;
+    expect(statistics.tcp(0).resetEstablished).toBe(3);
+  });
 });
