@@ -17,6 +17,8 @@ const BURST_US = 500;
 const TASKS_PER_LOOK = 32;
 /** Deadlines nearer than this are polled for: platform timers count milliseconds. */
 const POLL_BELOW_US = 1_000;
+/** A platform timer that fires so much later than it should tells that the process stood still, microseconds. */
+const STALLED_US = 10_000;
 /** Longest time a platform timer can be armed for, milliseconds (2^31 - 1). */
 const TIMER_MS_MAX = 0x7fff_ffff;
 /** The clock does not begin at zero, so that no moment is mistaken for "never set". */
@@ -194,9 +196,17 @@ export class SystemRuntime implements Runtime {
   }
 
   readonly #wake = (): void => {
+    const lateUs = this.nowUs() - this.#armedForUs;
     this.#armed = null;
     this.#armedForUs = NEVER;
-    this.#fireDue();
+    if (lateUs < STALLED_US || this.#isClosed) {
+      this.#fireDue();
+      return;
+    }
+    // What arrived while the process stood still is read first: it may have come long before the deadline (an ACK before its RTO).
+    if (this.#isPolling) return;
+    this.#isPolling = true;
+    this.#platform.setImmediate(this.#poll);
   };
 
   readonly #poll = (): void => {

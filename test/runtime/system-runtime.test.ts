@@ -178,6 +178,18 @@ describe('deferred tasks', () => {
 });
 
 describe('timers', () => {
+  test.each([
+    [100, ['due', 'input']],
+    [250, ['input', 'due']],
+  ])('are due after what has arrived when the process stood still: %s ms', (afterMs, order) => {
+    const { platform, runtime } = handMade();
+    const log: string[] = [];
+    runtime.timer(() => log.push('due')).arm(runtime.nowUs() + 100_000);
+    platform.setImmediate(() => log.push('input')); // read in the loop's poll, which is between its timers and its immediates
+    platform.turn(afterMs);
+    expect(log).toEqual(order);
+  });
+
   test('fire in the order of their moments, with one time for all that are due', () => {
     const { platform, runtime } = handMade();
     const log: [string, number][] = [];
