@@ -23,7 +23,19 @@ const OPTIONS = {
   congestion: { type: 'string', default: 'cubic' },
   setup: { type: 'boolean', default: false },
   minutes: { type: 'string', default: '10' },
+  help: { type: 'boolean', short: 'h', default: false },
 } as const;
+
+const USAGE = `usage: npm run bench -- [group ...] [options]
+
+  groups            ${[...COMPARISONS, ...GROUPS].map(({ name }) => name).join(', ')}; none: all but the long ones
+  --rounds N        how often each is measured
+  --only A,B        of a comparison only these subjects
+  --congestion C    the kernel's congestion control (cubic)
+  --minutes N       how long the soak takes (10)
+  --json FILE       writes the results there
+  --page FILE       draws them as a page
+  --setup           installs and builds the peers`;
 
 function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
@@ -80,8 +92,36 @@ function conclude(document: Document, values: Values): void {
   if (values.page !== undefined) writeFileSync(values.page, pageOf(document));
 }
 
+/** What is wrong with the command line; null: nothing. */
+function complaintAbout(values: Values): string | null {
+  for (const name of ['rounds', 'minutes'] as const) {
+    const given = values[name];
+    if (given !== undefined && !(Number(given) > 0)) return `--${name}: expected a number above 0, got '${given}'`;
+  }
+  return null;
+}
+
+/** The command line; its exit status when it asks for nothing that can be done. */
+function understood(args: readonly string[]): ReturnType<typeof parse> | number {
+  let given: ReturnType<typeof parse>;
+  let complaint: string | null;
+  try {
+    given = parse(args);
+    complaint = complaintAbout(given.values);
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message.split('. ')[0]}\n\n${USAGE}`);
+    return 2;
+  }
+  if (complaint !== null) console.error(`bench: ${complaint}\n\n${USAGE}`);
+  else if (given.values.help) console.log(USAGE);
+  else return given;
+  return complaint === null ? 0 : 2;
+}
+
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals: wanted } = parse(args);
+  const given = understood(args);
+  if (typeof given === 'number') return given;
+  const { values, positionals: wanted } = given;
   if (unknownGroup(wanted)) return 2;
   if (values.setup) {
     setUpPeers();
