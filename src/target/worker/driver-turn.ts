@@ -48,7 +48,7 @@ export class DriverTurn {
   /** There may be something in the ring. */
   readonly poll = (): void => {
     const driver = this.#driver;
-    if (this.#isPolling || driver.isHalted) return;
+    if (this.#isPolling || driver.isHalted || driver.isHeld) return;
     this.#isPolling = true;
     try {
       this.#read(RECORDS_MAX);
@@ -59,7 +59,7 @@ export class DriverTurn {
     shipWaiting(driver);
     flush(driver);
     done(driver);
-    if (!driver.isHalted) this.#rest();
+    if (!driver.isHalted && !driver.isHeld) this.#rest();
   };
 
   /** Everything that is in the ring, when nothing more will come. */
@@ -72,8 +72,9 @@ export class DriverTurn {
   }
 
   #read(most: number): void {
-    const { inbox, isHalted } = this.#driver;
-    for (let count = 0; !isHalted && count < most && inbox.next(); count++) {
+    const driver = this.#driver;
+    const { inbox } = driver;
+    for (let count = 0; !driver.isHalted && !driver.isHeld && count < most && inbox.next(); count++) {
       this.#record.at = inbox.at;
       this.#dispatch(inbox.type, inbox.at, inbox.at + inbox.length);
     }
@@ -201,7 +202,7 @@ function deliverDue(driver: Driver, connection: DriverConnection): void {
 
 /** The deferred turn. */
 export function runTurn(driver: Driver): void {
-  if (driver.isHalted) return;
+  if (driver.isHalted || driver.isHeld) return;
   const { statuses } = driver;
   driver.statuses = [];
   for (const status of statuses) indicateStatus(driver, status);
@@ -213,7 +214,7 @@ export function runTurn(driver: Driver): void {
 
 /** Delivers what is marked. */
 export function flush(driver: Driver): void {
-  if (driver.isFlushing) return;
+  if (driver.isFlushing || driver.isHeld) return;
   driver.isFlushing = true;
   const nowUs = driver.runtime.nowUs();
   try {

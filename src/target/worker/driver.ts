@@ -113,6 +113,8 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   orphans: number[] = [];
   /** Connections to which something was given after it. */
   lost: DriverConnection[] = [];
+  /** One of several: an initiate is complete here and not everywhere, and until it is nothing is indicated (INIT-050, INIT-054). */
+  isHeld = false;
   /** Paused: nothing is indicated. */
   isStill = false;
   powerState: number = NdisDevicePowerState.D0;

@@ -30,6 +30,7 @@ import { Standing } from '../engine/contexts.ts';
 import { postRequests } from '../engine/delivery.ts';
 import { type EngineAdapterOptions, OperationKind } from '../engine/engine.ts';
 import { oidRequest } from '../engine/oids.ts';
+import { PoolList } from '../engine/receive-pool.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { type Arena, type ArenaSizes, ControlWord, DEFAULT_SIZES } from './arena.ts';
 import { Driver, type NicPort } from './driver.ts';
@@ -347,6 +348,24 @@ export class WorkerAdapter implements MiniportDriver {
   tcpOffloadForward(_context: unknown, offloadContext: unknown, lists: NetBufferList): number {
     postForwards(this.driver, liveConnection(offloadContext), lists);
     return NdisStatus.PENDING;
+  }
+
+  /** Nothing is indicated until {@link release}: for an initiate that is complete here and not everywhere. */
+  hold(): void {
+    this.driver.isHeld = true;
+  }
+
+  release(): void {
+    const { driver } = this;
+    if (!driver.isHeld) return;
+    driver.isHeld = false;
+    driver.schedule();
+    driver.runtime.defer(this.turn.poll);
+  }
+
+  /** Whether a list was indicated from memory of this adapter. */
+  owns(list: NetBufferList): boolean {
+    return list instanceof PoolList && list.pool === this.driver.pool;
   }
 
   /** MiniportTcpOffloadReceiveReturn: synchronous, and never fails (RECV-082, RECV-083). */

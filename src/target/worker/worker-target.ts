@@ -4,9 +4,11 @@
 
 import type { Link, LinkReceiver, Medium } from '../../link/link.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
+import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
 import { die } from './driver-death.ts';
 import { sharedCopy } from './shared-copy.ts';
+import { SpreadAdapter } from './spread-adapter.ts';
 import { type NicDeath, ThreadPort } from './thread-port.ts';
 import { WorkerAdapter, type WorkerAdapterOptions } from './worker-adapter.ts';
 
@@ -36,6 +38,30 @@ export function workerTarget(
   return {
     link: new DescribedLink(device),
     target: (environment) => new ThreadAdapter(device, { ...options, ...environment }),
+  };
+}
+
+/**
+ * The same for several queues of one device (`openTun(options, queues)`), each with a thread of its own: flows are spread over them.
+ */
+export function spreadTarget(
+  queues: readonly DeviceDescription[],
+  options: WorkerTargetOptions = {},
+): { readonly link: Link; readonly target: (environment: WorkerEnvironment) => SpreadAdapter } {
+  const [first] = queues;
+  if (first === undefined) throw new RangeError('queues: expected one queue of a device at least');
+  return {
+    link: new DescribedLink(first),
+    target: (environment) => {
+      const all = { ...options, ...environment };
+      // One adapter, one address.
+      const { macAddress } = attributesOf(all);
+      const own = first.medium === 'ethernet' ? { ...all, macAddress } : all;
+      return new SpreadAdapter(
+        queues.map((queue) => new ThreadAdapter(queue, own)),
+        environment.link,
+      );
+    },
   };
 }
 

@@ -1,0 +1,418 @@
+/**
+ * Several NIC threads behind one adapter: flows are spread over them by a hash, each over a queue of its own of one device (RSS).
+ *
+ * Neighbors and paths are offloaded to all of them, a connection to the one that its hash names. Each thread has trees, handles and
+ * contexts of its own; here they are made from those of the driver above and put together again. A segment that comes to another
+ * thread's queue goes up raw, and the host forwards it. Source: chimney-ddi 5 (RSS), chimney-sequences 2, 16, 27.
+ */
+
+import type { Link } from '../../link/link.ts';
+import {
+  type AdapterAttributes,
+  BlockKind,
+  copyOffloadHandlers,
+  kindOfBlock,
+  type MiniportDriver,
+  type MiniportOffloadBlock,
+  NdisChimneyOffloadType,
+  type NdisDriverHandle,
+  type NdisM,
+  type NdisMiniportHandle,
+  NdisOffloadHandle,
+  type NdisRegistration,
+  NdisStatus,
+  OffloadBlock,
+  type OidRequest,
+  providerGeneric,
+  providerTcp,
+  settleInitiateStatuses,
+  type TcpOffloadEventHandlers,
+  wasOffloaded,
+} from '../../ndis/miniport.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
+import { PathConstState } from '../../state/path.ts';
+import { TcpConstState } from '../../state/tcp.ts';
+import { OperationKind } from '../engine/engine.ts';
+import { threadOfFlow, threadOfFrame } from './flow-hash.ts';
+import { SpreadControl } from './spread-control.ts';
+import { addAnswers } from './spread-statistics.ts';
+import type { WorkerAdapter } from './worker-adapter.ts';
+
+/** An object of the driver above, and what it is to each thread. */
+export class SpreadObject {
+  readonly handle: NdisOffloadHandle;
+  /** The thread that has it; -1: all of them. */
+  readonly thread: number;
+  /** The handles of the threads; their slots hold the threads' contexts. */
+  readonly shadows: (NdisOffloadHandle | undefined)[] = [];
+  /** Addresses of a path. */
+  readonly path: PathConstState | null;
+
+  constructor(handle: NdisOffloadHandle, thread: number, path: PathConstState | null) {
+    this.handle = handle;
+    this.thread = thread;
+    this.path = path;
+  }
+}
+
+/** A tree of the driver above while the threads work on their parts of it. */
+interface Spread {
+  readonly kind: OperationKind;
+  readonly root: MiniportOffloadBlock;
+  /** The threads' blocks for each block. */
+  readonly parts: Map<MiniportOffloadBlock, OffloadBlock[]>;
+  /** Objects that are new with this tree. */
+  readonly fresh: Map<MiniportOffloadBlock, SpreadObject>;
+  outstanding: number;
+  /** Threads that have completed an initiate and wait for the others. */
+  readonly held: number[];
+}
+
+type Entry = 'initiateOffload' | 'terminateOffload' | 'updateOffload' | 'queryOffload' | 'invalidateOffload';
+const ENTRIES: Readonly<Record<number, Entry>> = {
+  [OperationKind.INITIATE]: 'initiateOffload',
+  [OperationKind.TERMINATE]: 'terminateOffload',
+  [OperationKind.UPDATE]: 'updateOffload',
+  [OperationKind.QUERY]: 'queryOffload',
+  [OperationKind.INVALIDATE]: 'invalidateOffload',
+};
+
+/** The adapter over several. */
+export class SpreadAdapter implements MiniportDriver {
+  readonly attributes: AdapterAttributes;
+  readonly hasChimney: boolean = true;
+  readonly control: SpreadControl;
+  readonly threads: readonly WorkerAdapter[];
+  readonly #isIp: boolean;
+  #ndisM!: NdisM;
+  #handle!: NdisMiniportHandle;
+  #handlers: TcpOffloadEventHandlers | null = null;
+  readonly #spreads: Map<OffloadBlock, Spread> = new Map();
+  /** Answers that are waited for, of a pause or a power request. */
+  #pausing = 0;
+  #powering = 0;
+  #linkStatus: number = NdisStatus.LINK_STATE_UP;
+
+  constructor(threads: readonly WorkerAdapter[], link: Link) {
+    this.threads = threads;
+    this.attributes = threads[0]!.attributes;
+    this.#isIp = link.medium === 'ip';
+    this.control = new SpreadControl(threads);
+  }
+
+  setOptions(handle: NdisDriverHandle, ndis: NdisRegistration): number {
+    const status = ndis.setOptionalHandlers(handle, providerGeneric(this));
+    return status === NdisStatus.SUCCESS ? ndis.setOptionalHandlers(handle, providerTcp(this)) : status;
+  }
+
+  initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number {
+    this.#handle = handle;
+    this.#ndisM = ndisM;
+    ndisM.setMiniportAttributes(handle, this);
+    this.#handlers = copyOffloadHandlers(ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP));
+    this.threads.forEach((thread, i) => {
+      thread.initializeEx(handle, this.#doorsOf(i));
+    });
+    return NdisStatus.SUCCESS;
+  }
+
+  haltEx(context: unknown): Promise<void> {
+    return Promise.all(this.threads.map((thread) => thread.haltEx(context))).then(() => undefined);
+  }
+
+  pause(context: unknown): number {
+    const answers = this.threads.map((thread) => thread.pause(context));
+    this.#pausing = answers.filter((status) => status === NdisStatus.PENDING).length;
+    return this.#pausing > 0 ? NdisStatus.PENDING : NdisStatus.SUCCESS;
+  }
+
+  restart(context: unknown): number {
+    for (const thread of this.threads) thread.restart(context);
+    return NdisStatus.SUCCESS;
+  }
+
+  resetEx(context: unknown): number {
+    for (const thread of this.threads) thread.resetEx(context);
+    return NdisStatus.SUCCESS;
+  }
+
+  devicePnpEventNotifyEx(context: unknown, event: number): void {
+    for (const thread of this.threads) thread.devicePnpEventNotifyEx(context, event);
+  }
+
+  /** What is set is set for all; what is counted is added up; what is asked the first one knows. */
+  oidRequest(context: unknown, request: OidRequest): number {
+    const answers = this.threads.map((thread) => {
+      const own: OidRequest = { ...request };
+      return { status: thread.oidRequest(context, own), own };
+    });
+    const first = answers[0]!;
+    if (request.kind === 'query' && first.status === NdisStatus.SUCCESS) {
+      request.information = addAnswers(answers.map(({ own }) => own.information));
+    }
+    this.#powering = answers.filter(({ status }) => status === NdisStatus.PENDING).length;
+    this.#power = request;
+    return answers.find(({ status }) => status !== NdisStatus.SUCCESS)?.status ?? NdisStatus.SUCCESS;
+  }
+  #power: OidRequest | null = null;
+
+  // Ordinary frames: a flow leaves by the queue of its thread, by which the kernel then sends what comes.
+
+  sendNetBufferLists(context: unknown, lists: NetBufferList, portNumber: number): void {
+    let list: NetBufferList | null = lists;
+    while (list !== null) {
+      const next: NetBufferList | null = list.next;
+      list.next = null;
+      this.threads[this.#threadOf(list)]!.sendNetBufferLists(context, list, portNumber);
+      list = next;
+    }
+  }
+
+  #threadOf(list: NetBufferList): number {
+    const nb = list.firstNetBuffer;
+    const mdl = nb?.currentMdl ?? null;
+    if (nb === null || mdl === null) return 0;
+    const at = mdl.byteOffset + nb.currentMdlOffset;
+    const length = Math.min(nb.dataLength, mdl.byteCount - nb.currentMdlOffset);
+    return threadOfFrame(mdl.buffer, at, length, this.#isIp, this.threads.length);
+  }
+
+  returnNetBufferLists(_context: unknown, _lists: NetBufferList): void {}
+
+  // State operations.
+
+  initiateOffload(_context: unknown, root: MiniportOffloadBlock): void {
+    this.#spread(OperationKind.INITIATE, root);
+  }
+  terminateOffload(_context: unknown, root: MiniportOffloadBlock): void {
+    this.#spread(OperationKind.TERMINATE, root);
+  }
+  updateOffload(_context: unknown, root: MiniportOffloadBlock): void {
+    this.#spread(OperationKind.UPDATE, root);
+  }
+  queryOffload(_context: unknown, root: MiniportOffloadBlock): void {
+    this.#spread(OperationKind.QUERY, root);
+  }
+  invalidateOffload(_context: unknown, root: MiniportOffloadBlock): void {
+    this.#spread(OperationKind.INVALIDATE, root);
+  }
+
+  #spread(kind: OperationKind, root: MiniportOffloadBlock): void {
+    const spread: Spread = { kind, root, parts: new Map(), fresh: new Map(), outstanding: 0, held: [] };
+    this.#name(spread, root, null);
+    const roots: (readonly [WorkerAdapter, OffloadBlock])[] = [];
+    this.threads.forEach((thread, i) => {
+      const own = this.#treeOf(spread, root, i);
+      if (own !== null) roots.push([thread, own]);
+    });
+    spread.outstanding = roots.length;
+    for (const [, own] of roots) this.#spreads.set(own, spread);
+    for (const [thread, own] of roots) thread[ENTRIES[kind]!](null, own);
+  }
+
+  /** New objects, along a layer and below: which thread is to have each. */
+  #name(spread: Spread, first: MiniportOffloadBlock | null, path: PathConstState | null): void {
+    for (let block = first; block !== null; block = block.nextBlock) {
+      const slot = block.miniportOffloadContext;
+      let below = path;
+      if (slot?.miniportOffloadContext instanceof SpreadObject) below = slot.miniportOffloadContext.path ?? below;
+      else if (spread.kind === OperationKind.INITIATE && kindOfBlock(block) === BlockKind.NEW_OFFLOAD) {
+        const { constState } = block;
+        if (constState instanceof PathConstState) below = constState;
+        const thread = constState instanceof TcpConstState ? this.#threadFor(constState, path) : -1;
+        const own = constState instanceof PathConstState ? constState : null;
+        spread.fresh.set(block, new SpreadObject(block.ndisOffloadHandle!, thread, own));
+      }
+      this.#name(spread, block.dependentBlockList, below);
+    }
+  }
+
+  #threadFor(state: TcpConstState, path: PathConstState | null): number {
+    const { length: count } = this.threads;
+    if (path === null) return 0;
+    return threadOfFlow(path.sourceAddress, path.destinationAddress, state.localPort, state.remotePort, count);
+  }
+
+  /** One thread's part of a layer and all below it; null: it has none. */
+  #treeOf(spread: Spread, first: MiniportOffloadBlock | null, thread: number): OffloadBlock | null {
+    let head: OffloadBlock | null = null;
+    let tail: OffloadBlock | null = null;
+    for (let block = first; block !== null; block = block.nextBlock) {
+      const own = this.#blockOf(spread, block, thread);
+      if (own === null) continue;
+      if (tail === null) head = own;
+      else tail.nextBlock = own;
+      tail = own;
+    }
+    return head;
+  }
+
+  #blockOf(spread: Spread, block: MiniportOffloadBlock, thread: number): OffloadBlock | null {
+    const slot = block.miniportOffloadContext;
+    const known = slot?.miniportOffloadContext;
+    const object = known instanceof SpreadObject ? known : (spread.fresh.get(block) ?? null);
+    const below = this.#treeOf(spread, block.dependentBlockList, thread);
+    // What is nobody's is the first one's to judge.
+    const isMine = object === null ? thread === 0 : object.thread === -1 || object.thread === thread;
+    const isAsked = isMine && (spread.kind !== OperationKind.QUERY || object?.thread === thread || thread === 0);
+    const isNews = spread.fresh.has(block) || spread.kind !== OperationKind.INITIATE || thread === 0;
+    if (below === null && !(isAsked && isNews)) return null;
+    const own = new OffloadBlock(block.header.type);
+    own.header.revision = block.header.revision;
+    own.dependentBlockList = below;
+    if (slot === null || !isAsked) return own;
+    if (object === null) own.miniportOffloadContext = new NdisOffloadHandle(null);
+    else {
+      object.shadows[thread] ??= new NdisOffloadHandle(object.handle);
+      own.miniportOffloadContext = object.shadows[thread];
+      own.ndisOffloadHandle = object.shadows[thread];
+    }
+    const isReader = object?.thread === thread || thread === 0;
+    const isWritten = spread.kind === OperationKind.QUERY || spread.kind === OperationKind.TERMINATE;
+    if (isReader || !isWritten) {
+      own.constState = block.constState;
+      own.cachedState = block.cachedState;
+      own.delegatedState = block.delegatedState;
+      own.netBufferListChain = block.netBufferListChain;
+    }
+    const parts = spread.parts.get(block);
+    if (parts === undefined) spread.parts.set(block, [own]);
+    else parts.push(own);
+    return own;
+  }
+
+  #completed(thread: number, own: MiniportOffloadBlock): void {
+    const spread = this.#spreads.get(own as OffloadBlock)!;
+    this.#spreads.delete(own as OffloadBlock);
+    const { kind, root } = spread;
+    spread.outstanding--;
+    if (kind === OperationKind.INITIATE) {
+      // What a thread has taken it does not speak of before all have.
+      spread.held.push(thread);
+      this.threads[thread]!.hold();
+    }
+    if (spread.outstanding > 0) return;
+    this.#join(spread, root);
+    if (kind === OperationKind.INITIATE) settleInitiateStatuses(root);
+    const [ndisM, handle] = [this.#ndisM, this.#handle];
+    if (kind === OperationKind.INITIATE) ndisM.initiateOffloadComplete(handle, root);
+    else if (kind === OperationKind.TERMINATE) ndisM.terminateOffloadComplete(handle, root);
+    else if (kind === OperationKind.UPDATE) ndisM.updateOffloadComplete(handle, root);
+    else if (kind === OperationKind.QUERY) ndisM.queryOffloadStateComplete(handle, root);
+    else ndisM.invalidateOffloadComplete(handle, root);
+    for (const one of spread.held) this.threads[one]!.release();
+  }
+
+  /** The threads' answers, put together: of several the first that is not good. */
+  #join(spread: Spread, first: MiniportOffloadBlock | null): void {
+    for (let block = first; block !== null; block = block.nextBlock) {
+      const parts = spread.parts.get(block) ?? [];
+      const bad = parts.find(({ status }) => !wasOffloaded(status));
+      block.status = parts.length === 0 ? NdisStatus.SUCCESS : (bad?.status ?? NdisStatus.SUCCESS);
+      const object = spread.fresh.get(block);
+      if (object !== undefined && bad === undefined) block.miniportOffloadContext!.miniportOffloadContext = object;
+      if (spread.kind === OperationKind.TERMINATE) {
+        block.netBufferListChain = parts.find((part) => part.netBufferListChain !== null)?.netBufferListChain ?? null;
+      }
+      this.#join(spread, block.dependentBlockList);
+    }
+  }
+
+  // Data.
+
+  tcpOffloadSend(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    const [thread, own] = this.#connection(offloadContext);
+    return thread.tcpOffloadSend(context, own, lists);
+  }
+  tcpOffloadReceive(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    const [thread, own] = this.#connection(offloadContext);
+    return thread.tcpOffloadReceive(context, own, lists);
+  }
+  tcpOffloadDisconnect(context: unknown, offloadContext: unknown, list: NetBufferList, flags: number): number {
+    const [thread, own] = this.#connection(offloadContext);
+    return thread.tcpOffloadDisconnect(context, own, list, flags);
+  }
+  tcpOffloadForward(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    const [thread, own] = this.#connection(offloadContext);
+    return thread.tcpOffloadForward(context, own, lists);
+  }
+
+  #connection(offloadContext: unknown): readonly [WorkerAdapter, unknown] {
+    const object = offloadContext as SpreadObject;
+    return [this.threads[object.thread]!, object.shadows[object.thread]!.miniportOffloadContext];
+  }
+
+  /** Each list goes back to the thread whose memory it is. */
+  tcpOffloadReceiveReturn(context: unknown, lists: NetBufferList): number {
+    let list: NetBufferList | null = lists;
+    while (list !== null) {
+      const next: NetBufferList | null = list.next;
+      list.next = null;
+      const one = list;
+      (this.threads.find((thread) => thread.owns(one)) ?? this.threads[0]!).tcpOffloadReceiveReturn(context, one);
+      list = next;
+    }
+    return NdisStatus.SUCCESS;
+  }
+
+  // What a thread sees above it.
+
+  #doorsOf(thread: number): NdisM {
+    const ndisM = this.#ndisM;
+    const completed = (_handle: NdisMiniportHandle, root: MiniportOffloadBlock): void => this.#completed(thread, root);
+    return {
+      setMiniportAttributes: () => {},
+      getOffloadHandlers: () => this.#handlersForThreads(),
+      indicateReceiveNetBufferLists: (...given) => ndisM.indicateReceiveNetBufferLists(...given),
+      indicateReceiveDone: (...given) => ndisM.indicateReceiveDone(...given),
+      sendNetBufferListsComplete: (...given) => ndisM.sendNetBufferListsComplete(...given),
+      indicateStatusEx: (handle, indication) => {
+        if (this.#isNews(thread, indication.statusCode)) ndisM.indicateStatusEx(handle, indication);
+      },
+      oidRequestComplete: (handle, _request, status) => {
+        if (--this.#powering === 0) ndisM.oidRequestComplete(handle, this.#power!, status);
+      },
+      pauseComplete: (handle) => {
+        if (--this.#pausing === 0) ndisM.pauseComplete(handle);
+      },
+      restartComplete: () => {},
+      resetComplete: () => {},
+      removeMiniport: (...given) => ndisM.removeMiniport(...given),
+      imNotifyPnpEvent: (...given) => ndisM.imNotifyPnpEvent(...given),
+      imDeinitializeDeviceInstance: (...given) => ndisM.imDeinitializeDeviceInstance(...given),
+      initiateOffloadComplete: completed,
+      terminateOffloadComplete: completed,
+      updateOffloadComplete: completed,
+      queryOffloadStateComplete: completed,
+      invalidateOffloadComplete: completed,
+      offloadEventIndicate: (handle, block, code) => {
+        if (block !== null) block.ndisOffloadHandle = hostHandle(block.ndisOffloadHandle!);
+        ndisM.offloadEventIndicate(handle, block, code);
+      },
+    };
+  }
+
+  #handlersForThreads(): TcpOffloadEventHandlers | null {
+    const above = this.#handlers;
+    if (above === null) return null;
+    return {
+      ...above,
+      tcpOffloadEventHandler: (handle, type, information) =>
+        above.tcpOffloadEventHandler(hostHandle(handle), type, information),
+      tcpOffloadReceiveHandler: (handle, list, status, consumed) =>
+        above.tcpOffloadReceiveHandler(hostHandle(handle), list, status, consumed),
+    };
+  }
+
+  /** All threads see the device go up and down, and all are told what an operator wants: it is said once. */
+  #isNews(thread: number, status: number): boolean {
+    if (status !== NdisStatus.LINK_STATE_UP && status !== NdisStatus.LINK_STATE_DOWN) return thread === 0;
+    const isNews = status !== this.#linkStatus;
+    this.#linkStatus = status;
+    return isNews;
+  }
+}
+
+function hostHandle(shadow: NdisOffloadHandle): NdisOffloadHandle {
+  return shadow.owner as NdisOffloadHandle;
+}
