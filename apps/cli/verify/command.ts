@@ -19,7 +19,7 @@ export function verifyCommand(): Command {
     .summary('examine an offload target or a driver')
     .argument(
       '[what]',
-      "a module that exports a target or a driver, or 'engine', 'plain', 'pass-through', 'filter', 'impair', 'capture', 'team', 'stack', 'faulty:RULE'",
+      "a module that exports a target or a driver, or 'engine', 'worker', 'plain', 'pass-through', 'filter', 'impair', 'capture', 'team', 'stack', 'faulty:RULE'",
     )
     .option(
       '--interleavings <number>',
