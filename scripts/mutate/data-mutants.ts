@@ -174,6 +174,7 @@ export const DATA_MUTANTS: readonly Mutant[] = [
       'if (operation.root !== null) runOperation(engine, operation);',
       'if (operation.root === null) indicateStatus(engine, operation.statusCode);\n      else runOperation(engine, operation);',
     ],
+    ['TERM-074', '(engine.isUploadingAll && engine.connectionCount > 0)', 'false'],
     ['EVT-033', '    engine.pausedInitiates.push(operation);\n', ''],
     ['EVT-038', 'for (const operation of waiting) startInitiate(engine, operation);', ''],
     ['PWR-003', '      answerPendingPower(engine);\n', ''],
@@ -181,8 +182,7 @@ export const DATA_MUTANTS: readonly Mutant[] = [
   ...mutantsIn('src/target/engine/control.ts', [
     ['EVT-031', 'NdisStatus.OFFLOAD_PAUSE', 'NdisStatus.LINK_STATE_UP'],
     ['EVT-043', 'NdisStatus.UPLOAD_ALL', 'NdisStatus.OFFLOAD_PAUSE'],
-    ['EVT-040', 'engine.capacity = { ...engine.capacity, ...capacity };\n    engine.isPaused', 'engine.isPaused'],
-    ['TERM-074', 'NdisStatus.OFFLOAD_RESUME', 'NdisStatus.OFFLOAD_PAUSE'],
+    ['EVT-040', 'engine.capacity = { ...engine.capacity, ...capacity };\n    engine.wantsResume', 'engine.wantsResume'],
   ]),
   ...mutantsIn('src/target/engine/events.ts', [
     ['EVT-026', 'Math.min(BACKLOG_MOST, maxSndWnd)', 'BACKLOG_MOST'],
