@@ -2,7 +2,7 @@
  * The rooms of `src/` and who may import whom: the one table.
  *
  * It feeds the dependency check (`check-rooms.ts`), is compared with the references of every tsconfig by a test, and is
- * drawn in docs/ARCHITECTURE.md. This file holds the table and what follows from it; it touches no file. Source: design.md.
+ * drawn in docs/ARCHITECTURE.md. This file holds the table and what follows from it; it touches no file.
  */
 
 /** What a room may reach outside `src/`: nothing at all, Node's own modules, or Node and one native dependency. */

@@ -1,5 +1,5 @@
 /**
- * The house rules, each a function from a source to its findings. What they are for: docs/ARCHITECTURE.md and style.md.
+ * The house rules, each a function from a source to its findings. What they are for: docs/ARCHITECTURE.md.
  *
  * The rules read the syntax tree, so a word in a string or a comment offends none of them. They touch no file.
  */

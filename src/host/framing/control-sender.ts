@@ -16,8 +16,7 @@ import type { Transmitter } from './transmitter.ts';
 /** More than any message of these protocols takes. */
 const MESSAGE_MAX = 1280;
 
-/** Where the IPv6 header, its addresses and the message stand in the buffer that `open` answers. */
-export const CONTROL_HEADER_AT: number = LINK_HEADROOM;
+/** Where the addresses of the IPv6 header and the message stand in the buffer that `open` answers. */
 export const CONTROL_SRC_AT: number = LINK_HEADROOM + 8;
 export const CONTROL_DST_AT: number = LINK_HEADROOM + 24;
 export const CONTROL_AT: number = LINK_HEADROOM + IPV6_HEADER_LENGTH;

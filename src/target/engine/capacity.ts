@@ -1,5 +1,5 @@
 /**
- * What the engine target can take: published as capabilities, enforced at initiate (design.md: published capacity).
+ * What the engine target can take: published as capabilities, enforced at initiate.
  */
 
 import {

@@ -52,12 +52,6 @@ export interface FaultyOptions extends EngineAdapterOptions {
   readonly good?: (options: EngineAdapterOptions) => MiniportDriver;
 }
 
-/** A target that breaks the rule; null: no target can. */
-export function faultyTarget(rule: string, options: FaultyOptions): MiniportDriver | null {
-  const fault = TARGET_FAULTS.find((one) => one.rule === rule);
-  return fault === undefined ? null : withFault(fault, options);
-}
-
 /** A target with a fault. */
 export function withFault(fault: Fault, options: FaultyOptions): MiniportDriver {
   const { good = (its) => new EngineAdapter(its), ...rest } = options;

@@ -3,7 +3,7 @@
  *
  * A control page of words that both sides look at, a ring each way, and two pools of blocks: received data, filled by the NIC
  * half, and data to be sent, filled by the driver half. Promises: each word has one writer, but for the two "asleep" words; the
- * layout follows from four sizes alone, so that both sides compute it. Source: design.md, "Rings and pools are one arena".
+ * layout follows from four sizes alone, so that both sides compute it.
  */
 
 import type { CopyBytes } from '../../state/net-buffer-list.ts';

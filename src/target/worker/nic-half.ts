@@ -21,7 +21,7 @@ import { emptyNetBufferList, Mdl, NetBuffer, NetBufferList } from '../../state/n
 import { TcpDelegatedState } from '../../state/tcp.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { type EngineAdapterOptions, OperationKind } from '../engine/engine.ts';
-import { BLOCK_BYTES, ReceivePool } from '../engine/receive-pool.ts';
+import { ReceivePool } from '../engine/receive-pool.ts';
 import { type Arena, ControlWord } from './arena.ts';
 import { NicAdapter } from './nic-adapter.ts';
 import { NicDoors } from './nic-doors.ts';
@@ -462,6 +462,3 @@ function packetsTo(out: Outbox): PacketTap {
     operation: () => {},
   };
 }
-
-/** Memory of one block, for those who compute limits. */
-export const POOL_BLOCK_BYTES: number = BLOCK_BYTES;

@@ -2,7 +2,7 @@
  * The device of a NIC thread as a link: read by the thread's loop, written at once, waited for together with the driver half's bell.
  *
  * Promises: reads and writes never block; the wait does, for a bounded time. A device that vanishes or goes down is a link that
- * went down. Source: performance.md, recommendation 4 (drain, timers, transmit, one bell, poll).
+ * went down.
  */
 
 import type { Gather, Link, LinkReceiver, Medium } from '../../link/link.ts';

