@@ -12,7 +12,7 @@ export interface ComparisonGroup {
 }
 
 const inNode = subjects.filter(({ kind, offloads }) => (kind === 'ours' && offloads) || kind === 'node');
-const onHost = inNode.filter(({ name }) => name !== 'chimney engine');
+const onHost = inNode.filter(({ name }) => name !== 'chimney engine' && name !== 'chimney thread');
 
 export const COMPARISONS: readonly ComparisonGroup[] = [
   {

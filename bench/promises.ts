@@ -19,7 +19,9 @@ interface Promise {
   readonly most?: number;
 }
 
-/** User-space stacks that are not ours and have nothing left to the device. */
+/** User-space stacks that are not ours. */
+const PEERS = '(lwIP .*|gVisor.*|slirp4netns|passt)';
+/** Those of them that have nothing left to the device. */
 const PLAIN_PEERS = '(lwIP .*plain|lwIP Debian|gVisor plain|slirp4netns|passt)';
 
 const PROMISES: Promise[] = [
@@ -49,6 +51,27 @@ const PROMISES: Promise[] = [
     of: 'chimney plain out',
     to: new RegExp(`^${PLAIN_PEERS} out$`),
     least: 1,
+  },
+  {
+    what: "the application's callbacks on the device's thread, in, against lwIP",
+    group: 'peers',
+    of: 'chimney thread in',
+    to: 'lwIP large in',
+    least: 0.9,
+  },
+  {
+    what: 'the same, out, against lwIP',
+    group: 'peers',
+    of: 'chimney thread out',
+    to: /^lwIP .* out$/,
+    least: 5,
+  },
+  {
+    what: 'the same, out, against the best other',
+    group: 'peers',
+    of: 'chimney thread out',
+    to: new RegExp(`^${PEERS} out$`),
+    least: 5,
   },
   { what: 'echo of one byte, p50', group: 'peers', of: 'chimney echo p50', to: 'node net echo p50', most: 1.2 },
   { what: 'echo of one byte, p99', group: 'peers', of: 'chimney echo p99', to: 'node net echo p99', most: 2 },

@@ -3,7 +3,9 @@ import { compiled, DEVICE, KERNEL_ADDRESS, removeDevice, SERVER_ADDRESS } from '
 import { Program } from '../shell.ts';
 import type { Running, Subject } from '../subject.ts';
 
-function subject(name: string, what: string, place: 'host' | 'target' | 'worker', offloads: boolean): Subject {
+type Place = 'host' | 'target' | 'worker' | 'thread';
+
+function subject(name: string, what: string, place: Place, offloads: boolean): Subject {
   const start = async (): Promise<Running> => {
     removeDevice();
     const args = [DEVICE, KERNEL_ADDRESS, SERVER_ADDRESS, place, offloads ? 'all' : 'none'];
@@ -30,5 +32,12 @@ export const chimneySubjects: readonly Subject[] = [
     'worker',
     true,
   ),
+  subject(
+    'chimney thread',
+    'the stack’s callbacks, application and stack in a thread that owns the device, TSO',
+    'thread',
+    true,
+  ),
+  subject('chimney thread plain', 'the same, nothing left to the device', 'thread', false),
   subject('chimney plain', 'stack.net over TUN, nothing left to the device', 'host', false),
 ];

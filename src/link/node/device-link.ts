@@ -37,6 +37,7 @@ export class DeviceLink implements Link {
   readonly #libc: Libc = libc();
   readonly #device: Device;
   readonly #monitor: LinkMonitor | null;
+  readonly #closesDevice: boolean;
   readonly #buffer: Uint8Array = new Uint8Array(READ_BYTES);
   readonly #bufferAddress: number;
   /** struct pollfd: the device, while there is no room. */
@@ -52,8 +53,10 @@ export class DeviceLink implements Link {
   #isGone = false;
   #waitsForRoom = false;
 
-  constructor(description: DeviceDescription) {
+  /** `closesDevice`: whether the descriptor is closed with the link, or by whoever opened it, when no one uses it any more. */
+  constructor(description: DeviceDescription, closesDevice = true) {
     this.#device = new Device(description);
+    this.#closesDevice = closesDevice;
     this.name = description.name;
     this.medium = description.medium;
     this.mtu = description.mtu;
@@ -88,7 +91,7 @@ export class DeviceLink implements Link {
     return true;
   }
 
-  /** Closes the device, which removes it. */
+  /** Closes the device, which removes it if it was made here. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -97,7 +100,7 @@ export class DeviceLink implements Link {
     await this.#watch?.close();
     await this.#monitorWatch?.close();
     while (this.#waitsForRoom) await new Promise((resolve) => setImmediate(resolve));
-    this.#device.close();
+    if (this.#closesDevice) this.#device.close();
     this.#monitor?.close();
   }
 

@@ -4,6 +4,14 @@
 
 export type { DeviceDescription } from './device.ts';
 export { DeviceLink } from './device-link.ts';
+export {
+  type DeviceApplication,
+  type DeviceApplicationClose,
+  type DeviceApplicationContext,
+  DeviceThread,
+  type DeviceThreadOptions,
+  startDeviceThread,
+} from './device-thread.ts';
 export { DeviceError } from './libc.ts';
 export { openPacket, type PacketOptions } from './open-packet.ts';
 export { openPair, type PairOptions } from './open-pair.ts';
