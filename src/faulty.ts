@@ -20,8 +20,6 @@ export interface FaultInfo {
   readonly how: string;
   /** Who breaks it. */
   readonly seat: 'target' | 'driver';
-  /** The rule under which the verifier reports it: the same, but for rules that are watched with another one. */
-  readonly reportedAs: string;
   /** Rules whose breach is reported with it, or before it. */
   readonly alongside: readonly string[];
 }
@@ -42,8 +40,8 @@ export const FAULTS: readonly FaultInfo[] = [
   ...DRIVER_FAULTS.map((one) => ({ ...infoOf(one), seat: 'driver' as const })),
 ];
 
-function infoOf(one: { rule: string; how: string; as?: string; with?: readonly string[] }): Omit<FaultInfo, 'seat'> {
-  return { rule: one.rule, how: one.how, reportedAs: one.as ?? one.rule, alongside: one.with ?? [] };
+function infoOf(one: { rule: string; how: string; with?: readonly string[] }): Omit<FaultInfo, 'seat'> {
+  return { rule: one.rule, how: one.how, alongside: one.with ?? [] };
 }
 
 /** A target, or a driver over a target, that breaks one rule and is good in everything else. Throws on a rule that cannot be broken so. */

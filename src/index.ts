@@ -6,7 +6,7 @@ export { SeededRandom } from './base/random.ts';
 export { NEVER, type RandomSource, type Runtime, type Timer } from './base/runtime.ts';
 export { type Seq, seqAdd, seqDiff } from './base/seq.ts';
 export { VirtualRuntime } from './base/virtual-runtime.ts';
-export { type Finding, findingText } from './contract/finding.ts';
+export { type Finding, findingText, rulesOf } from './contract/finding.ts';
 export { Verifier } from './contract/verifier.ts';
 export { FAULTS, type FaultInfo, type FaultyParts, faulty } from './faulty.ts';
 export { AdapterControl, type OffloadSettings, type StackStatistics } from './host/adapter-control.ts';

@@ -1,5 +1,6 @@
 /** The first half of a mutation run: each checked rule is broken by a faulty driver, and the suite must name it. */
 import { explore } from '../../src/conformance/explore.ts';
+import { rulesOf } from '../../src/contract/finding.ts';
 import { FAULTS, type FaultInfo, faulty } from '../../src/faulty.ts';
 import { areaOf } from './table.ts';
 
@@ -28,8 +29,8 @@ function runFault(fault: FaultInfo): Outcome {
     { target, drivers: intermediates },
     { seed: 1, interleavings: ENOUGH, stopAtFirst: true },
   );
-  const isKilled = findings.some(({ rule }) => rule === fault.reportedAs);
-  const named = findings.map(({ rule }) => rule).join(', ');
+  const isKilled = findings.some((finding) => rulesOf(finding).includes(fault.rule));
+  const named = findings.flatMap(rulesOf).join(', ');
   const reason = isKilled ? '' : named === '' ? 'the verifier noticed nothing' : `the verifier named ${named}`;
   return { rule: fault.rule, what: `a ${fault.seat} that ${fault.how}`, kind: 'fault', isKilled, reason };
 }

@@ -50,7 +50,7 @@ export function matrixOf(root: string): Matrix {
 function checkersByRule(): Map<string, string[]> {
   const by = new Map<string, string[]>();
   for (const checker of CHECKERS) {
-    for (const rule of [...checker.must, ...(checker.should ?? []), ...(checker.also ?? [])]) {
+    for (const rule of [...checker.must, ...(checker.should ?? [])]) {
       by.set(rule, [...(by.get(rule) ?? []), checker.about]);
     }
   }

@@ -6,7 +6,7 @@
  */
 
 import { SeededRandom } from '../base/random.ts';
-import type { Finding } from '../contract/finding.ts';
+import { type Finding, rulesOf } from '../contract/finding.ts';
 import { type Choices, Frontier, formatChoices, ListChooser, parseChoices, RandomChooser } from './choices.ts';
 import { type RunResult, runScenario, type Subject } from './run.ts';
 import { SCENARIOS } from './scenarios/index.ts';
@@ -33,7 +33,7 @@ export interface Verdict extends Finding {
   readonly scenario: string;
   /** 'scenario/choices', for {@link replay}. */
   readonly replay: string;
-  /** How often it was met: the same rule, actor and call in one scenario are one verdict. */
+  /** How often it was met: the same rules, actor and call in one scenario are one verdict. */
   readonly times: number;
   /** The steps of the run in which it was met first. */
   readonly steps: readonly string[];
@@ -195,7 +195,7 @@ class Explorer {
   }
 
   #judge(scenario: Scenario, choices: Choices, finding: Finding): void {
-    const key = `${scenario.name} ${finding.rule} ${finding.actor} ${finding.call}`;
+    const key = `${scenario.name} ${rulesOf(finding).join(' ')} ${finding.actor} ${finding.call}`;
     const known = this.#verdicts.get(key);
     if (known !== undefined) {
       this.#verdicts.set(key, { ...known, times: known.times + 1 });

@@ -283,6 +283,8 @@ export class ModelHost implements ProtocolDriver {
     const c = handle.owner;
     if (!(c instanceof ModelConnection)) return;
     if (eventType === TcpOffloadEventType.INDICATE_DISCONNECT) c.isPeerFinished = true;
+    // Another backlog is a reason to give back what is held, from inside the event.
+    else if (eventType === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE) this.returnAll();
     else if (eventType === TcpOffloadEventType.INDICATE_RETRIEVE) c.isWanted = true;
     else if (eventType === TcpOffloadEventType.INDICATE_ABORT) {
       c.hasAborted = true;

@@ -6,7 +6,7 @@
  */
 
 import type { Runtime } from '../base/runtime.ts';
-import type { Finding } from '../contract/finding.ts';
+import { type Finding, rulesOf } from '../contract/finding.ts';
 import { Verifier } from '../contract/verifier.ts';
 import type { Link } from '../link/link.ts';
 import type { MiniportDriver } from '../ndis/miniport.ts';
@@ -144,7 +144,7 @@ class Run {
 
   #add(finding: Finding): void {
     const { rules } = this.#options;
-    if (rules === undefined || rules.has(finding.rule)) this.#findings.push(finding);
+    if (rules === undefined || rulesOf(finding).some((rule) => rules.has(rule))) this.#findings.push(finding);
   }
 
   #report(rule: OwnRule, object: string, expected: string, seen: string): void {
@@ -153,6 +153,7 @@ class Run {
     const call = this.#names.at(-1) ?? this.#scenario.name;
     this.#add({
       rule,
+      also: [],
       level: 'must',
       actor: 'target',
       adapter: this.#top,

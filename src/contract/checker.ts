@@ -14,8 +14,14 @@ import type { ListRecord, ObjectRecord, OperationRecord } from './records.ts';
 /** What a checker is handed besides the event. */
 export interface Watch {
   readonly ledger: Ledger;
-  /** Reports a breach of `rule`, which the checker must have named. */
-  breach(rule: string, actor: Actor, object: ObjectRecord | null, expected: string, seen: string): void;
+  /** Reports a breach of a rule which the checker must have named; of several, where nothing tells them apart. */
+  breach(
+    rule: string | readonly string[],
+    actor: Actor,
+    object: ObjectRecord | null,
+    expected: string,
+    seen: string,
+  ): void;
 }
 
 /** A data call while it is inside the target. */
@@ -45,8 +51,6 @@ export interface Checker {
   /** Rules that it reports: those that say must (or may), and those that say should. */
   readonly must: readonly string[];
   readonly should?: readonly string[];
-  /** Rules that say the same in other words and are watched with those; a breach names the one above. */
-  readonly also?: readonly string[];
 
   stateCall?(watch: Watch, operation: OperationRecord): void;
   /** A completion whose root is under way. `as`: which completion function was called. */

@@ -5,6 +5,7 @@
 import type { Checker } from './checker.ts';
 import { ACCOUNT_CHECKERS } from './checkers/accounts.ts';
 import { COMPLETION_CHECKERS } from './checkers/completions.ts';
+import { CORRUPTION_CHECKERS } from './checkers/corruption.ts';
 import { DUTY_CHECKERS } from './checkers/duties.ts';
 import { EVENT_CHECKERS } from './checkers/events.ts';
 import { INITIATE_CHECKERS } from './checkers/initiate.ts';
@@ -20,6 +21,7 @@ export const CHECKERS: readonly Checker[] = [
   ...OPERATION_CHECKERS,
   ...INITIATE_CHECKERS,
   ...TERMINATE_CHECKERS,
+  ...CORRUPTION_CHECKERS,
   ...POSTING_CHECKERS,
   ...COMPLETION_CHECKERS,
   ...RECEIVING_CHECKERS,
@@ -28,13 +30,12 @@ export const CHECKERS: readonly Checker[] = [
   ...DUTY_CHECKERS,
 ];
 
-/** Ids of all rules that some checker watches, under their own id or another's, sorted. */
+/** Ids of all rules that some checker watches, sorted. */
 export function checkedRules(checkers: readonly Checker[] = CHECKERS): string[] {
   const rules = new Set<string>();
   for (const checker of checkers) {
     for (const rule of checker.must) rules.add(rule);
     for (const rule of checker.should ?? []) rules.add(rule);
-    for (const rule of checker.also ?? []) rules.add(rule);
   }
   return [...rules].sort();
 }

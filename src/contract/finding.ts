@@ -11,6 +11,8 @@ export type RuleLevel = 'must' | 'should';
 export interface Finding {
   /** Id in the rule book, such as 'TERM-032'. */
   readonly rule: string;
+  /** Other rules of which this is a breach just as well: they say the same of it, and nothing at a door tells them apart. */
+  readonly also: readonly string[];
   readonly level: RuleLevel;
   readonly actor: Actor;
   /** Name of the adapter below the binding where it was seen. */
@@ -25,8 +27,13 @@ export interface Finding {
   readonly lastCalls: readonly string[];
 }
 
+/** All rules that a finding names, the one that says it best first. */
+export function rulesOf({ rule, also }: Pick<Finding, 'rule' | 'also'>): readonly string[] {
+  return also.length === 0 ? [rule] : [rule, ...also];
+}
+
 /** One line for people. */
 export function findingText(finding: Finding): string {
   const where = `${finding.call} on ${finding.object} (${finding.adapter})`;
-  return `${finding.rule} ${finding.actor} ${finding.level}: ${where}: expected ${finding.expected}; seen: ${finding.seen}`;
+  return `${rulesOf(finding).join(' ')} ${finding.actor} ${finding.level}: ${where}: expected ${finding.expected}; seen: ${finding.seen}`;
 }

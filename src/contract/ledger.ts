@@ -23,7 +23,7 @@ import { listsOf, readTree } from './read-tree.ts';
 import { type BlockRecord, ListRecord, ObjectRecord, type OperationRecord, Phase, Role } from './records.ts';
 
 /** What became last of a list that is nobody's concern now: for telling a second return from a first. */
-export type Fate = 'completed' | 'returned' | 'refused' | 'handed up' | 'not taken' | 'frame';
+export type Fate = 'completed' | 'returned' | 'refused' | 'handed up' | 'not taken' | 'frame' | 'lent';
 
 /** A list that the host owns until it returns it. */
 export interface HeldList {
@@ -147,6 +147,7 @@ export class Ledger {
     const { FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK } = TcpConnectionState;
     const state = delegated.state;
     object.hasGraceful = state === FIN_WAIT1 || state === FIN_WAIT2 || state === CLOSING || state === LAST_ACK;
+    object.hasClosedForGood = object.hasGraceful;
     object.hasPeerFinished = state === CLOSE_WAIT || state === CLOSING || state === LAST_ACK;
   }
 
@@ -154,7 +155,10 @@ export class Ledger {
     const buffered: NetBufferList[] = [];
     listsOf(delegated.bufferedData, buffered);
     let bytes = 0;
-    for (const list of buffered) bytes += dataLengthOf(list);
+    for (const list of buffered) {
+      bytes += dataLengthOf(list);
+      this.#fates.set(list, 'lent');
+    }
     // A structure that nobody has filled tells nothing about streams.
     object.isFlowKnown = delegated.rcvNxt !== 0 || delegated.sndUna !== 0;
     object.rcvBase = seqAdd(delegated.rcvNxt, -bytes);
@@ -187,7 +191,10 @@ export class Ledger {
       else if (record.operation === INVALIDATE && isGood) object.isInvalid = true;
       if (isGood || record.operation === INITIATE) continue;
       if (record.operation === UPDATE) object.hasFailedUpdate = true;
-      else object.isCorrupt = true;
+      else {
+        if (!object.isCorrupt) object.corruptedBy = record.operation;
+        object.isCorrupt = true;
+      }
       if (record.operation === StateOperation.QUERY) object.hasFailedQuery = true;
     }
   }
@@ -266,7 +273,8 @@ export class Ledger {
       const room = dataLengthOf(list);
       if (room === record.bytes && bytes === 0) object.shortReceive = 'empty';
       else if (room > 0 && list.tcpReceiveNoPush) object.shortReceive = 'nonpush';
-    } else if (kind === DataOperation.DISCONNECT && status !== NdisStatus.SUCCESS) {
+    } else if (kind === DataOperation.DISCONNECT && status === NdisStatus.SUCCESS) object.hasClosedForGood = true;
+    else if (kind === DataOperation.DISCONNECT) {
       object.failedDisconnects |= flags;
       const isGraceful = flags === TcpDisconnectFlag.GRACEFUL_CLOSE;
       if (isGraceful && status === NdisStatus.REQUEST_ABORTED) object.hasFailedClose = true;

@@ -6,7 +6,7 @@
  */
 
 import { asSeq, type Seq } from '../base/seq.ts';
-import { DataOperation, type NdisOffloadHandle, type OffloadBlock, type StateOperation } from '../ndis/protocol.ts';
+import { DataOperation, type NdisOffloadHandle, type OffloadBlock, StateOperation } from '../ndis/protocol.ts';
 import type { NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
 import { CallRing } from './calls.ts';
 
@@ -84,8 +84,9 @@ export class ObjectRecord {
   parent: ObjectRecord | null = null;
   readonly dependents: Set<ObjectRecord> = new Set();
   isInvalid = false;
-  /** A query, invalidate or terminate of it has failed. */
+  /** A query, invalidate or terminate of it has failed; and which of them. */
   isCorrupt = false;
+  corruptedBy: StateOperation = StateOperation.TERMINATE;
   /** By StateOperation: how many are under way. */
   readonly operations: number[] = [0, 0, 0, 0, 0];
 
@@ -95,8 +96,9 @@ export class ObjectRecord {
   readonly posted: number[] = [0, 0, 0, 0];
   /** By DataOperation: the number of the call that is inside the target now; 0: none. */
   readonly callInside: number[] = [0, 0, 0, 0];
-  /** Receive completions and indications inside the host now. */
+  /** Receive completions and indications inside the host now; the number of the call that began the outermost. */
   deliveries = 0;
+  deliveryCall = 0;
   /** Events inside the host now. */
   eventsInside = 0;
   /** Whether the delivery that is inside is a completion in which receives were posted. */
@@ -113,12 +115,15 @@ export class ObjectRecord {
   /** TcpIndicateDisconnect was raised: everything before the FIN has been consumed. */
   hasDisconnectEvent = false;
   hasAborted = false;
+  /** Our FIN is acknowledged: it is neither ESTABLISHED nor CLOSE_WAIT. */
+  hasClosedForGood = false;
   hasGraceful = false;
   hasAbortive = false;
   /** By flags: a disconnect of that kind has failed. */
   failedDisconnects = 0;
   hasMandatoryRetrieve = false;
-  hasHardwareRetrieve = false;
+  /** The number of the last Retrieve with HardwareFailure; 0: none. */
+  hardwareRetrieveAt = 0;
   /** A graceful disconnect came back REQUEST_ABORTED; an update or query of it failed; UPLOAD_ALL was said while it was here. */
   hasFailedClose = false;
   hasFailedUpdate = false;
@@ -191,6 +196,7 @@ export class ObjectRecord {
     this.hasPeerFinished = false;
     this.hasDisconnectEvent = false;
     this.hasAborted = false;
+    this.hasClosedForGood = false;
     this.hasGraceful = false;
     this.hasAbortive = false;
     this.failedDisconnects = 0;
@@ -205,7 +211,7 @@ export class ObjectRecord {
     this.constants = null;
     this.hashValue = 0;
     this.hasMandatoryRetrieve = false;
-    this.hasHardwareRetrieve = false;
+    this.hardwareRetrieveAt = 0;
     this.failedSend = -1;
     this.hasPartialSend = false;
     this.shortReceive = 'none';

@@ -58,7 +58,7 @@ export interface Outstanding {
 }
 
 /** The optional methods of a checker. */
-type Moment = Exclude<keyof Checker, 'about' | 'must' | 'should' | 'also'>;
+type Moment = Exclude<keyof Checker, 'about' | 'must' | 'should'>;
 
 const MOMENTS: readonly Moment[] = Object.keys({
   stateCall: 0,
@@ -159,11 +159,21 @@ export class Verifier extends IdleTap implements Watch {
     this.#each('finish', (checker) => checker.finish?.(this));
   }
 
-  breach(rule: string, actor: Actor, object: ObjectRecord | null, expected: string, seen: string): void {
-    const level = this.#levels.get(rule) ?? 'must';
-    if (level === 'should' && !this.#withShoulds) return;
+  breach(
+    broken: string | readonly string[],
+    actor: Actor,
+    object: ObjectRecord | null,
+    expected: string,
+    seen: string,
+  ): void {
+    const all = typeof broken === 'string' ? [broken] : broken;
+    const rules = this.#withShoulds ? all : all.filter((rule) => this.#levelOf(rule) === 'must');
+    const [rule, ...also] = rules;
+    if (rule === undefined) return;
+    const level = rules.some((one) => this.#levelOf(one) === 'must') ? 'must' : 'should';
     const finding: Finding = {
       rule,
+      also,
       level,
       actor,
       adapter: this.#adapter,
@@ -176,6 +186,10 @@ export class Verifier extends IdleTap implements Watch {
     this.#findingCount++;
     if (this.#findings.length < this.#maxFindings) this.#findings.push(finding);
     this.#onFinding(finding);
+  }
+
+  #levelOf(rule: string): RuleLevel {
+    return this.#levels.get(rule) ?? 'must';
   }
 
   /** Lets every checker of a moment look; one that throws is noted and does not disturb the others. */
@@ -302,9 +316,15 @@ export class Verifier extends IdleTap implements Watch {
         if (operation === DataOperation.RECEIVE && !objects.includes(record.object)) objects.push(record.object);
       }
       for (const object of objects) {
-        if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
+        this.#beginDelivery(object, number);
       }
     });
+  }
+
+  #beginDelivery(object: ObjectRecord, number: number): void {
+    if (object.deliveries++ > 0) return;
+    object.hasPostedInDelivery = false;
+    object.deliveryCall = number;
   }
 
   override dataCompleteDone(_operation: DataOperation): void {
@@ -340,7 +360,7 @@ export class Verifier extends IdleTap implements Watch {
       const indication: Indication = { object, list, bytes, status, number };
       this.#indications.push(indication);
       this.#each('receiveIndicate', (checker) => checker.receiveIndicate?.(this, indication));
-      if (object.deliveries++ === 0) object.hasPostedInDelivery = false;
+      this.#beginDelivery(object, number);
     });
   }
 
@@ -384,7 +404,7 @@ export class Verifier extends IdleTap implements Watch {
       else if (eventType === TcpOffloadEventType.INDICATE_RETRIEVE) {
         object.retrieveReason = information;
         if (isMandatoryUploadReason(information)) object.hasMandatoryRetrieve = true;
-        if (information === TcpUploadReason.HARDWARE_FAILURE) object.hasHardwareRetrieve = true;
+        if (information === TcpUploadReason.HARDWARE_FAILURE) object.hardwareRetrieveAt = number;
       }
     });
   }

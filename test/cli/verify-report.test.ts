@@ -8,6 +8,7 @@ import { type ExploreReport, explore } from '../../src/conformance/explore.ts';
 
 const VERDICT = z.strictObject({
   rule: z.string().regex(/^(?:[A-Z]+-\d{3}|BYTES|WIRE|STUCK|THROWN|VERIFIER)$/),
+  also: z.array(z.string().regex(/^[A-Z]+-\d{3}$/)),
   level: z.enum(['must', 'should']),
   actor: z.enum(['host', 'target', 'ndis']),
   adapter: z.string().min(1),

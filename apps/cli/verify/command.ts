@@ -2,7 +2,7 @@
  * The command `chimney verify`: a target or driver in, a report and an exit status out. Progress goes to standard error only.
  */
 import { writeFileSync } from 'node:fs';
-import { findingText } from 'chimney';
+import { findingText, rulesOf } from 'chimney';
 import { explore, ReplayError, replay, SCENARIOS } from 'chimney/conformance';
 import { Command } from 'commander';
 import { UsageError } from '../demo/options.ts';
@@ -116,7 +116,11 @@ function repeat(named: NamedSubject, text: string, seed: number): number {
       process.stdout.write(`${String(i + 1).padStart(4)}  ${name}\n`);
     });
     for (const finding of result.findings) {
-      process.stdout.write(`\n${findingText(finding)}\n  the rule: ${sayingOf(finding.rule)}\n`);
+      process.stdout.write(
+        `\n${findingText(finding)}\n${rulesOf(finding)
+          .map((rule) => `  ${rule}: ${sayingOf(rule)}\n`)
+          .join('')}`,
+      );
       for (const call of finding.lastCalls) process.stdout.write(`  ${call}\n`);
     }
     if (result.findings.length === 0) process.stdout.write('\nnothing found\n');

@@ -1,6 +1,7 @@
 /**
  * What an examination found, for people, for machines and for build servers.
  */
+import { rulesOf } from 'chimney';
 import { type ExploreReport, OWN_RULES, ruleText, type Verdict } from 'chimney/conformance';
 import type { NamedSubject } from './subject.ts';
 
@@ -37,6 +38,7 @@ export function textReport({ subject, report, elapsedMs }: Examination): string 
 function verdictText(verdict: Verdict, number: number, name: string, seed: number): string[] {
   return [
     `${number}. ${verdict.rule} (${verdict.level}, ${verdict.actor}): ${sayingOf(verdict.rule)}`,
+    ...verdict.also.map((rule) => `   and ${rule}: ${sayingOf(rule)}`),
     `   call      ${verdict.call} on ${verdict.object} (${verdict.adapter})`,
     `   expected  ${verdict.expected}`,
     `   seen      ${verdict.seen}${verdict.times > 1 ? `, ${verdict.times} times` : ''}`,
@@ -75,13 +77,14 @@ export function junitReport({ subject, report, elapsedMs }: Examination): string
     }
     lines.push(`${open}>`);
     const message = verdicts
-      .map(({ rule, expected, seen }) => `${rule}: expected ${expected}; seen: ${seen}`)
+      .map((verdict) => ({ ...verdict, rules: rulesOf(verdict).join(' ') }))
+      .map(({ rules, expected, seen }) => `${rules}: expected ${expected}; seen: ${seen}`)
       .join('\n');
     const text = verdicts
       .map((verdict, i) => verdictText(verdict, i + 1, subject.name, report.seed).join('\n'))
       .join('\n');
     lines.push(
-      `    <failure type="${xml(verdicts[0]!.rule)}" message="${xml(message)}">${xml(text)}</failure>`,
+      `    <failure type="${xml(rulesOf(verdicts[0]!).join(' '))}" message="${xml(message)}">${xml(text)}</failure>`,
       '  </testcase>',
     );
   }

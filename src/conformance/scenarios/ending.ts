@@ -1,5 +1,6 @@
 /** How connections end: in good order, by either side, or not. */
 
+import { Oid } from '../../ndis/protocol.ts';
 import type { Scenario } from '../stage.ts';
 
 export const ENDING_SCENARIOS: readonly Scenario[] = [
@@ -100,6 +101,14 @@ export const ENDING_SCENARIOS: readonly Scenario[] = [
         [s.text(c, 30), s.text(c, 30)],
         [s.query([c])],
       ];
+    },
+  },
+  {
+    name: 'closed-and-counted',
+    about: 'statistics are asked for while a connection is here whose FIN is acknowledged',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.close(c), s.oid(Oid.TCP4_OFFLOAD_STATS, 'query'), s.terminate([c])]];
     },
   },
 ];

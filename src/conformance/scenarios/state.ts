@@ -79,6 +79,22 @@ export const STATE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'query-in-flight',
+    about: 'a connection is queried with sends and receives outstanding, and taken back with them',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.mute(c), s.send(c, 30), s.post(c, [40]), s.query([c]), s.terminate([c])]];
+    },
+  },
+  {
+    name: 'invalidate-in-flight',
+    about: 'the same with an invalidate',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.mute(c), s.send(c, 30), s.post(c, [40]), s.invalidate([c]), s.terminate([c])]];
+    },
+  },
+  {
     name: 'crossing',
     about: 'query, update and invalidate of one connection under way at once, then the terminate',
     build: (s) => {

@@ -33,9 +33,8 @@ const handedDown: Checker = {
   about: 'ranges of the state that is offloaded',
   must: [
     ...['STATE-013', 'STATE-021', 'STATE-026', 'STATE-029', 'STATE-045', 'STATE-049', 'STATE-068'],
-    ...['NBR-003', 'SEND-036', 'SEND-037'],
+    ...['NBR-003', 'SEND-034', 'SEND-035', 'SEND-036', 'SEND-037'],
   ],
-  also: ['SEND-034', 'SEND-035'],
   stateCall(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE && operation.operation !== StateOperation.UPDATE) return;
     for (const entry of operation.blocks) {
@@ -82,7 +81,7 @@ function checkNeighbor(watch: Watch, { block, object }: BlockRecord, { vlanId }:
 }
 
 function checkDelegated(watch: Watch, { object, sends }: BlockRecord, delegated: TcpDelegatedState): void {
-  const { state, sndUna, sndMax, sendDataHead, retransmitTimeoutDelta } = delegated;
+  const { state, sndUna, sndNxt, sndMax, sendDataHead, retransmitTimeoutDelta } = delegated;
   const unacknowledged = seqDiff(sndMax, sndUna);
   if (sends.length === 0) {
     // In FIN-WAIT-2 the timer serves for that state (TCP-022); a FIN of ours counts as outstanding.
@@ -99,12 +98,25 @@ function checkDelegated(watch: Watch, { object, sends }: BlockRecord, delegated:
   const fin = state === ESTABLISHED || state === CLOSE_WAIT ? 0 : 1;
   if (unacknowledged > bytes + fin) {
     const seen = `${bytes} bytes, SndMax ${unacknowledged} beyond SndUna`;
-    watch.breach('SEND-036', 'host', object, 'send lists from SndUna to SndMax at least', seen);
+    const isPast = seqDiff(sndNxt, sndUna) > bytes + fin;
+    const rules = isPast ? ['SEND-035', 'SEND-036'] : 'SEND-036';
+    watch.breach(rules, 'host', object, 'send lists from SndUna to SndMax at least', seen);
   }
   const first = sends.find((list) => dataLengthOf(list) > 0);
   if (first !== undefined && sendDataHead !== null && sends.includes(sendDataHead) && sendDataHead !== first) {
     watch.breach('SEND-037', 'host', object, 'SendDataHead at the first list that has data', 'another list');
   }
+  if (first !== undefined) checkFirstByte(watch, object, first);
+}
+
+/** The byte numbered SndUna is found in the first MDL. */
+function checkFirstByte(watch: Watch, object: ObjectRecord | null, first: NetBufferList): void {
+  const nb = first.firstNetBuffer;
+  if (nb === null || nb.dataLength === 0) return;
+  const mdl = nb.currentMdl;
+  if (mdl !== null && nb.currentMdlOffset >= 0 && nb.currentMdlOffset < mdl.byteCount) return;
+  const seen = mdl === null ? 'no MDL' : `an offset of ${nb.currentMdlOffset} in an MDL of ${mdl.byteCount} bytes`;
+  watch.breach('SEND-034', 'host', object, 'the byte numbered SndUna at CurrentMdlOffset in CurrentMdl', seen);
 }
 
 function isWithin(value: number, most: number): boolean {
@@ -114,9 +126,19 @@ function isWithin(value: number, most: number): boolean {
 /** The target only copies from the received data that comes with a connection. */
 const buffered: Checker = {
   about: 'received data that goes down with a connection',
-  must: ['NBL-008'],
-  also: ['INIT-059'],
+  must: ['NBL-008', 'INIT-059'],
+  receiveIndicate(watch, { object, list }) {
+    checkLent(watch, object, list);
+  },
   stateComplete(watch, operation) {
+    if (operation.operation === StateOperation.TERMINATE) {
+      for (const { block, object } of operation.blocks) {
+        if (!(block.delegatedState instanceof TcpDelegatedState)) continue;
+        const lists: NetBufferList[] = [];
+        listsOf(block.delegatedState.bufferedData, lists);
+        for (const list of lists) checkLent(watch, object, list);
+      }
+    }
     if (operation.operation !== StateOperation.INITIATE) return;
     for (const { block, object, bufferedDigest: before } of operation.blocks) {
       if (before === 0 || !(block.delegatedState instanceof TcpDelegatedState)) continue;
@@ -126,11 +148,25 @@ const buffered: Checker = {
   },
 };
 
+/** A list that came down as BufferedData is not the target's to use once the initiate is complete. */
+function checkLent(watch: Watch, object: ObjectRecord | null, list: NetBufferList): void {
+  if (watch.ledger.fateOf(list) !== 'lent') return;
+  watch.breach(
+    'INIT-059',
+    'target',
+    object,
+    'received data copied before the initiate was complete',
+    "the host's list",
+  );
+}
+
 /** Values that a target hands up, in a terminate or a query. */
 const handedUp: Checker = {
   about: 'the state that a terminate or a query brings',
-  must: ['TERM-018', 'QRY-008', 'STATE-001', 'STATE-051', 'STATE-054', 'STATE-055', 'RECV-091', 'SEND-038'],
-  also: ['TERM-015', 'STATE-006'],
+  must: [
+    ...['TERM-015', 'TERM-018', 'STATE-006', 'QRY-008', 'STATE-001', 'STATE-051', 'STATE-054', 'STATE-055'],
+    ...['RECV-091', 'SEND-038'],
+  ],
   stateComplete(watch, operation) {
     const isTerminate = operation.operation === StateOperation.TERMINATE;
     if (!isTerminate && operation.operation !== StateOperation.QUERY) return;
@@ -140,9 +176,12 @@ const handedUp: Checker = {
       const delegated = block.delegatedState;
       if (!(delegated instanceof TcpDelegatedState) || !object.isFlowKnown) continue;
       if (isBlank(delegated)) {
-        const rule = isTerminate ? 'TERM-018' : 'QRY-008';
-        watch.breach(rule, 'target', object, 'all delegated variables written with SUCCESS', 'none');
+        const rules = isTerminate ? ['TERM-018', 'STATE-006'] : 'QRY-008';
+        watch.breach(rules, 'target', object, 'all delegated variables written with SUCCESS', 'none');
         continue;
+      }
+      if (isTerminate && delegated.cWnd === 0) {
+        watch.breach('TERM-015', 'target', object, 'the current value of every delegated variable', 'no CWnd');
       }
       checkValues(watch, 'target', object, delegated);
       if (isTerminate && !isEnded(object)) checkStreams(watch, object, block, delegated);

@@ -27,7 +27,7 @@ const EVER = ['SEND-002', 'RECV-044', 'DISC-001', 'FWD-001'];
 /** Each list comes back once, by its own kind's completion, later, as it was posted. */
 const routes: Checker = {
   about: 'lists and the way they come back',
-  must: ['NBL-009', 'NBL-010', 'NBL-011', 'DISC-030', ...LATER, ...EVER],
+  must: ['NBL-007', 'NBL-009', 'NBL-010', 'NBL-011', 'DISC-030', ...LATER, ...EVER],
   listCompleted(watch, as, list, record) {
     if (record === undefined) checkStranger(watch, as, list);
     else checkRoute(watch, as, list, record);
@@ -46,7 +46,7 @@ function checkStranger(watch: Watch, as: DataOperation, list: NetBufferList): vo
   const held = watch.ledger.held.get(list);
   if (held !== undefined) {
     watch.breach(
-      'NBL-011',
+      held.from === 'buffered data' ? 'NBL-007' : 'NBL-011',
       'target',
       held.object,
       'an indicated list left with the host',
@@ -78,9 +78,8 @@ function checkRoute(watch: Watch, as: DataOperation, list: NetBufferList, record
 /** First in, first out. */
 const orders: Checker = {
   about: 'the order in which lists come back',
-  must: ['NBL-021'],
-  also: ['SEND-005', 'RECV-006', 'RECV-008'],
-  should: ['RECV-009'],
+  must: ['NBL-021', 'SEND-005', 'RECV-006'],
+  should: ['RECV-008', 'RECV-009'],
   listCompleted(watch, as, list, record) {
     if (record === undefined || record.kind !== as || (as !== SEND && as !== RECEIVE)) return;
     // An intermediate driver without memory answers out of turn: what is below goes on (IM-042).
@@ -89,11 +88,23 @@ const orders: Checker = {
     if (as === SEND && list.status === UPLOAD_IN_PROGRESS) return;
     const oldest = record.object.oldest(as);
     if (oldest === undefined || oldest === record) return;
-    const rule = as === SEND ? 'NBL-021' : 'RECV-009';
+    const hasBytes = list.tcpOffloadBytesTransferred > record.bytesBefore;
     const seen = `order ${record.order} before ${oldest.order}`;
-    watch.breach(rule, 'target', record.object, 'lists of a connection in the order of their posting', seen);
+    watch.breach(
+      orderRules(as, hasBytes),
+      'target',
+      record.object,
+      'lists of a connection in the order of their posting',
+      seen,
+    );
   },
 };
+
+/** A list that has bytes of the stream before an older one also had them sent, or placed, before. */
+function orderRules(as: DataOperation, hasBytes: boolean): readonly string[] {
+  if (as === SEND) return hasBytes ? ['NBL-021', 'SEND-005'] : ['NBL-021'];
+  return hasBytes ? ['RECV-009', 'RECV-006', 'RECV-008'] : ['RECV-009', 'RECV-006'];
+}
 
 /** By DataOperation: what a completed list may say. */
 const LEGAL: readonly (readonly number[])[] = [
@@ -165,8 +176,10 @@ function wasRefused(status: number): boolean {
 /** The count of bytes, the start of the data and the status agree. */
 const bytes: Checker = {
   about: 'bytes of completed lists',
-  also: ['SEND-021', 'NBL-016', 'NBL-017', 'RECV-043'],
-  must: [...['SEND-017', 'SEND-024', 'SEND-025', 'RECV-066', 'RECV-067'], ...['DISC-024', 'DISC-028', 'DISC-029']],
+  must: [
+    ...['SEND-017', 'SEND-021', 'SEND-024', 'SEND-025', 'RECV-043', 'RECV-066', 'RECV-067'],
+    ...['DISC-024', 'DISC-028', 'DISC-029', 'NBL-016', 'NBL-017'],
+  ],
   listCompleted(watch, as, list, record) {
     if (record === undefined || record.kind !== as || as === FORWARD) return;
     if (as === DISCONNECT && record.flags !== TcpDisconnectFlag.GRACEFUL_CLOSE) return;
@@ -191,12 +204,21 @@ function checkBytes(watch: Watch, as: DataOperation, list: NetBufferList, record
   const isFull = told === record.bytes || told === record.bytes + record.bytesBefore;
   const agrees = told === advanced || told === advanced + record.bytesBefore;
   const seen = `TcpOffloadBytesTransferred ${told}, data start advanced by ${advanced} of ${record.bytes}`;
-  if (told < 0 || told > record.bytes + record.bytesBefore) {
+  if (as === RECEIVE && record.bytes === 0 && told !== 0) {
+    watch.breach('RECV-043', 'target', object, 'no bytes in a receive of none', seen);
+  } else if (told === record.bytesBefore && advanced > 0 && told !== advanced) {
+    watch.breach('NBL-016', 'target', object, 'TcpOffloadBytesTransferred set in each list', seen);
+  } else if (told < 0 || told > record.bytes + record.bytesBefore) {
     watch.breach(count, 'target', object, 'at most the bytes that were posted', seen);
   } else if (short !== '' && list.status === SUCCESS && !isFull) {
-    const rule = agrees ? short : count;
+    const isPart = as === SEND && told > record.bytesBefore;
+    const rule = agrees ? (isPart ? 'SEND-021' : short) : count;
     watch.breach(rule, 'target', object, 'all bytes transferred where the status is SUCCESS', seen);
-  } else if (!agrees) watch.breach(start, 'target', object, 'the data start advanced by the bytes reported', seen);
+  } else if (!agrees) {
+    // Advanced by another number, or not at all.
+    const rule = as === SEND && advanced !== 0 ? 'NBL-017' : start;
+    watch.breach(rule, 'target', object, 'the data start advanced by the bytes reported', seen);
+  }
 }
 
 /** After one send of a connection has failed. */

@@ -13,19 +13,20 @@ import { type BlockRecord, Phase, Role } from '../records.ts';
 /** When the host may offload at all. */
 const enabling: Checker = {
   about: 'when offloading is allowed',
-  must: ['CAP-022', 'EVT-042', 'EVT-044', 'EVT-039'],
-  also: ['CAP-036', 'TERM-072'],
+  must: ['CAP-022', 'CAP-036', 'EVT-042', 'EVT-044', 'EVT-039', 'TERM-072'],
   stateCall(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
     const ledger = watch.ledger;
     const object = operation.blocks[0]?.object ?? null;
     if (!ledger.isEnabled)
       watch.breach('CAP-022', 'host', object, 'OID_TCP_TASK_OFFLOAD set before any offload', 'none');
-    if (ledger.hasUploadAll) watch.breach('EVT-044', 'host', object, 'no offload between UPLOAD_ALL and RESUME', 'one');
-    else if (ledger.isPaused) watch.breach('EVT-042', 'host', object, 'no offload between PAUSE and RESUME', 'one');
+    if (ledger.hasUploadAll) {
+      const expected = 'no offload between UPLOAD_ALL and RESUME';
+      watch.breach(['EVT-044', 'TERM-072'], 'host', object, expected, 'one');
+    } else if (ledger.isPaused) watch.breach('EVT-042', 'host', object, 'no offload between PAUSE and RESUME', 'one');
     else if (ledger.needsQuery) {
       watch.breach(
-        'EVT-039',
+        ['EVT-039', 'CAP-036'],
         'host',
         object,
         'OID_TCP_TASK_OFFLOAD queried after OFFLOAD_RESUME',
@@ -38,8 +39,7 @@ const enabling: Checker = {
 /** Connections that may be offloaded, with the send data that goes with them. */
 const offloadable: Checker = {
   about: 'what may be offloaded',
-  must: ['INIT-039', 'INIT-072', 'INIT-066', 'INIT-067', 'INIT-071', 'CTX-007'],
-  also: ['INIT-074'],
+  must: ['INIT-039', 'INIT-072', 'INIT-074', 'INIT-066', 'INIT-067', 'INIT-071', 'CTX-007'],
   stateCall(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
     for (const entry of operation.blocks) {
@@ -63,12 +63,20 @@ const NOT_OFFLOADABLE: readonly number[] = [
   TcpConnectionState.TIME_WAIT,
 ];
 
+/** Those whose establishment is not complete. */
+const UNESTABLISHED: readonly number[] = [
+  TcpConnectionState.LISTEN,
+  TcpConnectionState.SYN_SENT,
+  TcpConnectionState.SYN_RCVD,
+];
+
 function checkConnection(watch: Watch, entry: BlockRecord): void {
   const delegated = entry.block.delegatedState;
   const object = entry.object;
   if (!(delegated instanceof TcpDelegatedState)) return;
   if (NOT_OFFLOADABLE.includes(delegated.state)) {
-    watch.breach('INIT-072', 'host', object, 'a connection from ESTABLISHED to LAST_ACK', `state ${delegated.state}`);
+    const rules = UNESTABLISHED.includes(delegated.state) ? ['INIT-074', 'INIT-072'] : 'INIT-072';
+    watch.breach(rules, 'host', object, 'a connection from ESTABLISHED to LAST_ACK', `state ${delegated.state}`);
   }
   const sends = entry.sends;
   if (sends.length === 0) return;
@@ -143,8 +151,7 @@ const vocabulary: Checker = {
 /** The PVOID of each object. */
 const slots: Checker = {
   about: 'the slots that an initiate fills',
-  must: ['INIT-035', 'INIT-012'],
-  also: ['CTX-014'],
+  must: ['INIT-035', 'CTX-014', 'INIT-012'],
   should: ['INIT-036'],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
@@ -155,7 +162,8 @@ const slots: Checker = {
       if (isTaken === isWritten) continue;
       const seen = ndisStatusName(entry.block.status);
       if (isTaken && !isWritten) {
-        watch.breach('INIT-035', 'target', entry.object, 'a PVOID in the slot of an object that was taken', 'none');
+        const expected = 'a PVOID in the slot of an object that was taken';
+        watch.breach(['INIT-035', 'CTX-014'], 'target', entry.object, expected, 'none');
       } else if (!isTaken && isWritten && wereDependentsTried(entry)) {
         watch.breach('INIT-012', 'target', entry.object, 'PARTIAL where own state was taken and no dependent', seen);
       } else if (!isTaken && isWritten) {
@@ -179,9 +187,8 @@ function wereDependentsTried(entry: BlockRecord): boolean {
 /** The arithmetic of statuses: one level deep. */
 const levels: Checker = {
   about: 'statuses of blocks with dependents',
-  also: ['INIT-009'],
   must: [
-    ...['INIT-008', 'INIT-010', 'INIT-011', 'INIT-027', 'INIT-081', 'INIT-082', 'INIT-083'],
+    ...['INIT-008', 'INIT-009', 'INIT-010', 'INIT-011', 'INIT-027', 'INIT-081', 'INIT-082', 'INIT-083'],
     ...['INIT-084', 'INIT-085'],
   ],
   stateComplete(watch, operation) {
@@ -230,7 +237,7 @@ function checkTaken(watch: Watch, entry: BlockRecord): void {
     watch.breach('INIT-008', 'target', entry.object, text, 'SUCCESS');
   } else if (lost === 0 && !isSuccess) {
     const hasPartial = entry.dependents.some((dependent) => dependent.block.status !== NdisStatus.SUCCESS);
-    const rule = hasPartial ? 'INIT-011' : 'INIT-010';
+    const rule = hasPartial ? ['INIT-011', 'INIT-009'] : 'INIT-010';
     watch.breach(
       rule,
       'target',

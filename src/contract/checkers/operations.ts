@@ -47,14 +47,13 @@ const pairing: Checker = {
 };
 
 /** By StateOperation: not while the object is being offloaded. */
-const DURING_INITIATE = ['INIT-039', 'INIT-047', 'INIT-044', 'INIT-045', 'INIT-046'];
+const DURING_INITIATE = [['INIT-039'], ['INIT-047'], ['INIT-044', 'UPD-029'], ['INIT-045'], ['INIT-046', 'INV-022']];
 
 /** What the host may ask of an object at a time. */
 const order: Checker = {
   about: 'which operations may meet on an object',
-  also: ['UPD-029', 'INV-022'],
   must: [
-    ...['INIT-044', 'INIT-045', 'INIT-046', 'INIT-047', 'UPD-030', 'UPD-032'],
+    ...['INIT-044', 'INIT-045', 'INIT-046', 'INIT-047', 'INV-022', 'UPD-029', 'UPD-030', 'UPD-032'],
     ...['CTX-007', 'CTX-015', 'TERM-028', 'TERM-029'],
   ],
   stateCall(watch, operation) {
@@ -111,8 +110,7 @@ function checkTerminate(watch: Watch, object: ObjectRecord): void {
 /** Dependents go before what they depend on. */
 const dependents: Checker = {
   about: 'paths and neighbors that still have dependents',
-  must: ['TERM-063', 'UPD-022'],
-  also: ['TERM-065'],
+  must: ['TERM-063', 'TERM-065', 'UPD-022'],
   stateCall(watch, operation) {
     if (operation.operation === StateOperation.UPDATE) {
       for (const entry of operation.blocks) checkRelink(watch, entry);
@@ -122,7 +120,9 @@ const dependents: Checker = {
         if (object === null) continue;
         const left = [...object.dependents].filter((dependent) => !inTree.has(dependent)).length;
         if (left === 0) continue;
-        watch.breach('TERM-063', 'host', object, 'a terminate once no dependent is left', `${left} left`);
+        // Alone, or in a combination that leaves some of its dependents out.
+        const rule = left < object.dependents.size ? 'TERM-065' : 'TERM-063';
+        watch.breach(rule, 'host', object, 'a terminate once no dependent is left', `${left} left`);
       }
     }
   },

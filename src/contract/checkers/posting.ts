@@ -10,21 +10,19 @@ import { Phase } from '../records.ts';
 const { SEND, RECEIVE, DISCONNECT, FORWARD } = DataOperation;
 
 /** By DataOperation: not while the connection is being offloaded; not while, nor after, it is terminated. */
-const DURING_INITIATE = ['INIT-042', 'INIT-043', '', 'INIT-048'];
+const DURING_INITIATE = [['INIT-042'], ['INIT-043'], [], ['INIT-048', 'FWD-008']];
 const DURING_TERMINATE = ['TERM-030', 'TERM-030', 'TERM-029', 'FWD-010'];
 
 /** Data calls only on connections that are offloaded. */
 const phase: Checker = {
   about: 'when data calls are allowed',
-  also: ['FWD-008'],
-  must: ['INIT-042', 'INIT-043', 'INIT-048', 'FWD-010', 'TERM-029', 'CTX-015', 'DISC-032'],
+  must: ['INIT-042', 'INIT-043', 'INIT-048', 'FWD-008', 'FWD-010', 'TERM-029', 'CTX-015', 'DISC-032'],
   should: ['TERM-030'],
   dataCall(watch, call) {
     const { object, operation } = call;
     const name = DATA_CALL_NAMES[operation]!;
     if (object.phase === Phase.INITIATING && operation !== DISCONNECT) {
-      const rule = DURING_INITIATE[operation]!;
-      watch.breach(rule, 'host', object, 'no such call before the offload has completed', name);
+      watch.breach(DURING_INITIATE[operation]!, 'host', object, 'no such call before the offload has completed', name);
     } else if (object.phase === Phase.TERMINATING) {
       watch.breach(DURING_TERMINATE[operation]!, 'host', object, 'no such call once terminate was called', name);
     } else if (object.phase === Phase.ABSENT) {
@@ -38,13 +36,12 @@ const phase: Checker = {
 
 /** By DataOperation. */
 const SERIAL = ['SEND-010', 'RECV-010', '', ''];
-const OWNED = ['NBL-001', 'NBL-002', 'NBL-004', 'NBL-003'];
+const OWNED = [['NBL-001', 'SEND-009'], ['NBL-002'], ['NBL-004'], ['NBL-003', 'FWD-016']];
 
 /** One call at a time, and only lists that are the host's. */
 const posting: Checker = {
   about: 'serial posting of lists that are free',
-  must: ['SEND-010', 'RECV-010', ...OWNED],
-  also: ['SEND-009', 'FWD-016'],
+  must: ['SEND-010', 'RECV-010', ...OWNED.flat()],
   dataCall(watch, call) {
     const { object, operation } = call;
     if (SERIAL[operation] !== '' && object.callInside[operation] !== 0) {
@@ -63,8 +60,7 @@ const posting: Checker = {
 /** The shape of posted lists. */
 const shapes: Checker = {
   about: 'the shape of posted lists',
-  also: ['NBL-012'],
-  must: [...['RECV-004', 'RECV-056', 'DISC-003', 'DISC-004', 'DISC-013', 'FWD-012', 'FWD-013'], 'SEND-004'],
+  must: [...['RECV-004', 'RECV-056', 'DISC-003', 'DISC-004', 'DISC-013', 'FWD-012', 'FWD-013', 'SEND-004', 'NBL-012']],
   dataCall(watch, call) {
     for (const list of call.lists) {
       if (call.operation === RECEIVE) checkReceive(watch, call, list);
@@ -83,7 +79,7 @@ function hasOneBuffer(list: NetBufferList): boolean {
 
 function checkReceive(watch: Watch, call: DataCall, list: NetBufferList): void {
   if (!hasOneBuffer(list)) {
-    watch.breach('RECV-004', 'host', call.object, 'one NET_BUFFER in a posted receive', 'another number');
+    watch.breach(['RECV-004', 'NBL-012'], 'host', call.object, 'one NET_BUFFER in a posted receive', 'another number');
   }
   if (!list.tcpReceiveNoPush && list.tcpReceiveBytesTransferred !== 0) {
     const seen = `${list.tcpReceiveBytesTransferred} bytes in push mode`;
@@ -97,7 +93,7 @@ const TCP_HEADER = 20;
 function checkForward(watch: Watch, call: DataCall, list: NetBufferList): void {
   if (!hasOneBuffer(list)) {
     watch.breach(
-      'FWD-013',
+      ['FWD-013', 'NBL-012'],
       'host',
       call.object,
       'one NET_BUFFER with one segment in a forwarded list',
@@ -128,7 +124,8 @@ function checkForward(watch: Watch, call: DataCall, list: NetBufferList): void {
 function checkDisconnect(watch: Watch, call: DataCall): void {
   const { object, flags, lists } = call;
   if (lists.length !== 1 || !hasOneBuffer(lists[0]!)) {
-    watch.breach('DISC-003', 'host', object, 'one list with one NET_BUFFER', 'another shape');
+    const rules = lists.length === 1 ? ['DISC-003', 'NBL-012'] : 'DISC-003';
+    watch.breach(rules, 'host', object, 'one list with one NET_BUFFER', 'another shape');
   }
   if (flags !== TcpDisconnectFlag.ABORTIVE_CLOSE && flags !== TcpDisconnectFlag.GRACEFUL_CLOSE) {
     watch.breach('DISC-004', 'host', object, 'ABORTIVE_CLOSE or GRACEFUL_CLOSE', `flags ${flags}`);

@@ -12,8 +12,7 @@ const { SUCCESS, OFFLOAD_DATA_NOT_ACCEPTED, OFFLOAD_DATA_PARTIALLY_ACCEPTED } = 
 /** The form of an indication. */
 const form: Checker = {
   about: 'the form of receive indications',
-  also: ['CAP-016'],
-  must: ['RECV-069', 'RECV-070', 'RECV-071', 'NBL-005', 'NBL-011', 'NBL-018', 'RSS-004'],
+  must: ['CAP-016', 'RECV-069', 'RECV-070', 'RECV-071', 'NBL-005', 'NBL-011', 'NBL-018', 'RSS-004'],
   receiveIndicate(watch, { object, list, status }) {
     if (watch.ledger.fateOf(list) === 'frame') {
       watch.breach('NBL-018', 'target', object, 'lists of a pool of their own in chimney indications', 'one of frames');
@@ -24,7 +23,9 @@ const form: Checker = {
     }
     if (list.next !== null) watch.breach('RECV-069', 'target', object, 'a list that stands alone', 'a chain');
     if (list.firstNetBuffer === null || list.firstNetBuffer.next !== null) {
-      watch.breach('RECV-070', 'target', object, 'one NET_BUFFER, more data by more MDLs', 'another number');
+      // More data by a second NET_BUFFER, or a list that was not made with exactly one.
+      const rule = (list.firstNetBuffer?.next?.dataLength ?? 0) > 0 ? 'RECV-070' : 'CAP-016';
+      watch.breach(rule, 'target', object, 'one NET_BUFFER, more data by more MDLs', 'another number');
     }
     if (status !== SUCCESS) watch.breach('RECV-071', 'target', object, 'Status SUCCESS', ndisStatusName(status));
     if (watch.ledger.held.has(list)) {
@@ -39,8 +40,7 @@ const form: Checker = {
 const moment: Checker = {
   about: 'when data may be indicated',
   must: ['INIT-050', 'INIT-062', 'RECV-040', 'RECV-041', 'DISC-011', 'DISC-035', 'CTX-010'],
-  also: ['INIT-055'],
-  should: ['RECV-013'],
+  should: ['INIT-055', 'RECV-013'],
   receiveIndicate(watch, { object, bytes }) {
     if (object.phase === Phase.ABSENT) {
       watch.breach('CTX-010', 'target', object, 'indications on offloaded connections only', 'one on another');
@@ -48,7 +48,8 @@ const moment: Checker = {
     }
     if (object.isSettling) {
       const expected = 'no indication before NdisMInitiateOffloadComplete has returned';
-      watch.breach('INIT-050', 'target', object, expected, 'one');
+      const rules = object.phase === Phase.INITIATING ? ['INIT-050', 'INIT-055'] : 'INIT-050';
+      watch.breach(rules, 'target', object, expected, 'one');
     }
     if (object.hasAbortive) {
       watch.breach('DISC-011', 'target', object, 'no receive processing after an abortive disconnect', 'an indication');
@@ -107,20 +108,27 @@ function checkShort(watch: Watch, object: Indication['object']): void {
 /** One delivery at a time. */
 const serial: Checker = {
   about: 'serialised deliveries',
-  must: ['RECV-015', 'RECV-017'],
-  also: ['RECV-019', 'RECV-031', 'RECV-034'],
+  must: ['RECV-015', 'RECV-017', 'RECV-019', 'RECV-031', 'RECV-034'],
   receiveIndicate(watch, { object }) {
-    if (object.deliveries > 0) checkSerial(watch, object, 'an indication');
+    if (object.deliveries > 0) checkSerial(watch, object, 'an indication', ['RECV-034']);
   },
   listCompleted(watch, as, _list, record) {
     if (record === undefined || as !== RECEIVE || record.object.deliveries === 0) return;
-    checkSerial(watch, record.object, 'a completion');
+    // A receive that was posted inside, or one that has waited for the data of a segment.
+    const isOfNow = record.call > record.object.deliveryCall;
+    checkSerial(watch, record.object, 'a completion', [isOfNow ? 'RECV-031' : 'RECV-019']);
   },
 };
 
-function checkSerial(watch: Watch, object: Indication['object'], what: string): void {
+function checkSerial(watch: Watch, object: Indication['object'], what: string, others: readonly string[]): void {
   const rule = object.hasPostedInDelivery ? 'RECV-017' : 'RECV-015';
-  watch.breach(rule, 'target', object, 'one receive completion or indication at a time', `${what} inside another`);
+  watch.breach(
+    [rule, ...others],
+    'target',
+    object,
+    'one receive completion or indication at a time',
+    `${what} inside another`,
+  );
 }
 
 /** What the host answers. */
@@ -144,8 +152,7 @@ const answers: Checker = {
 /** Lists go back once, and only those that the host has. */
 const returns: Checker = {
   about: 'lists given back by receive return',
-  must: ['RECV-077', 'RECV-076', 'NBL-009', 'NBL-019', 'RECV-086'],
-  also: ['NBL-006'],
+  must: ['RECV-077', 'RECV-076', 'NBL-006', 'NBL-009', 'NBL-019', 'RECV-086'],
   listReturned(watch, list, held) {
     if (held !== undefined) return;
     const posted = watch.ledger.lists.get(list);
@@ -155,7 +162,13 @@ const returns: Checker = {
     }
     const fate = watch.ledger.fateOf(list);
     if (fate === 'refused') {
-      watch.breach('RECV-076', 'host', null, 'no return of a list that was refused or partly taken', 'one');
+      watch.breach(
+        ['RECV-076', 'NBL-006'],
+        'host',
+        null,
+        'no return of a list that was refused or partly taken',
+        'one',
+      );
     } else if (fate === 'returned') watch.breach('NBL-009', 'host', null, 'one return of each list', 'a second one');
     else if (fate === 'frame') {
       watch.breach(

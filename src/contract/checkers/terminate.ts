@@ -4,7 +4,7 @@
  */
 
 import { seqDiff } from '../../base/seq.ts';
-import { DataOperation, NdisStatus, ndisStatusName, StateOperation, TcpOffloadEventType } from '../../ndis/protocol.ts';
+import { DataOperation, NdisStatus, StateOperation } from '../../ndis/protocol.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpDelegatedState } from '../../state/tcp.ts';
 import type { Checker, Watch } from '../checker.ts';
@@ -14,8 +14,7 @@ import type { BlockRecord, ObjectRecord } from '../records.ts';
 /** Nothing of an object is out any more. */
 const complete: Checker = {
   about: 'what a terminate has to bring back first',
-  must: ['TERM-031', 'TERM-032', 'TERM-033', 'TERM-034', 'TERM-036'],
-  also: ['EVT-049', 'FWD-020', 'NBL-020'],
+  must: ['TERM-031', 'TERM-032', 'TERM-033', 'TERM-034', 'TERM-036', 'EVT-049', 'FWD-020', 'NBL-020'],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.TERMINATE) return;
     if (watch.ledger.indicationsInside > 0) {
@@ -36,17 +35,17 @@ const complete: Checker = {
 function checkBack(watch: Watch, object: ObjectRecord): void {
   const { UPDATE, QUERY, INVALIDATE } = StateOperation;
   const operations = object.operations[UPDATE]! + object.operations[QUERY]! + object.operations[INVALIDATE]!;
-  const say = (rule: string, what: string, count: number): void => {
+  const say = (rules: readonly string[], what: string, count: number): void => {
     if (count > 0)
-      watch.breach(rule, 'target', object, `${what} completed before the terminate`, `${count} outstanding`);
+      watch.breach(rules, 'target', object, `${what} completed before the terminate`, `${count} outstanding`);
   };
-  say('TERM-031', 'invalidates, queries and updates', operations);
-  say('TERM-032', 'receives', object.outstanding(DataOperation.RECEIVE));
-  say('TERM-033', 'disconnects', object.outstanding(DataOperation.DISCONNECT));
-  say('TERM-034', 'forwards', object.outstanding(DataOperation.FORWARD));
+  say(['TERM-031'], 'invalidates, queries and updates', operations);
+  say(['TERM-032', 'NBL-020'], 'receives', object.outstanding(DataOperation.RECEIVE));
+  say(['TERM-033', 'NBL-020'], 'disconnects', object.outstanding(DataOperation.DISCONNECT));
+  say(['TERM-034', 'FWD-020', 'NBL-020'], 'forwards', object.outstanding(DataOperation.FORWARD));
   if (object.eventsInside + object.deliveries > 0) {
     watch.breach(
-      'TERM-036',
+      object.eventsInside > 0 ? ['EVT-049', 'TERM-036'] : 'TERM-036',
       'target',
       object,
       'own indications returned before the terminate',
@@ -113,7 +112,6 @@ function checkVariables(watch: Watch, entry: BlockRecord, object: ObjectRecord, 
 const buffered: Checker = {
   about: 'receive data handed up by a terminate',
   must: ['TERM-048'],
-  also: ['NBL-007'],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.TERMINATE) return;
     for (const { block, object } of operation.blocks) {
@@ -146,28 +144,4 @@ const query: Checker = {
   },
 };
 
-/** After a failure that tells of corrupt hardware state. */
-const corruption: Checker = {
-  about: 'what follows a corrupt object',
-  must: ['TERM-023', 'TERM-024'],
-  also: ['QRY-015', 'QRY-016', 'INV-020', 'INV-021'],
-  tcpEvent(watch, object, _handle, type) {
-    if (
-      object === undefined ||
-      !object.isCorrupt ||
-      object.hasHardwareRetrieve ||
-      type !== TcpOffloadEventType.INDICATE_ABORT
-    )
-      return;
-    watch.breach('TERM-023', 'target', object, 'Retrieve with HardwareFailure before the Abort', 'no Retrieve');
-  },
-  listCompleted(watch, as, list, record) {
-    if (record === undefined || !record.object.isCorrupt || as > DataOperation.RECEIVE) return;
-    const isTerminating = record.object.operations[StateOperation.TERMINATE]! > 0;
-    if (!isTerminating || list.status === NdisStatus.REQUEST_ABORTED) return;
-    const seen = ndisStatusName(list.status);
-    watch.breach('TERM-024', 'target', record.object, 'REQUEST_ABORTED at the terminate of a corrupt object', seen);
-  },
-};
-
-export const TERMINATE_CHECKERS: readonly Checker[] = [complete, chain, buffered, query, corruption];
+export const TERMINATE_CHECKERS: readonly Checker[] = [complete, chain, buffered, query];

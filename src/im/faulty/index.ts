@@ -21,19 +21,15 @@ export const DRIVER_FAULTS: readonly DriverFault[] = withAliases([
   ...VALUE_FAULTS,
 ]);
 
-/** Rules that say the same as another one, and are broken with it. */
+/** Rules that say the same as another one of the same breach: findings name both. */
 function withAliases(faults: readonly DriverFault[]): DriverFault[] {
   const same: readonly (readonly [rule: string, as: string])[] = [
     ['SEND-009', 'NBL-001'],
     ['FWD-016', 'NBL-003'],
     ['NBL-006', 'RECV-076'],
-    ['INIT-074', 'INIT-072'],
-    ['TERM-065', 'TERM-063'],
     ['CAP-036', 'EVT-039'],
     ['TERM-072', 'EVT-044'],
     ['TERM-008', 'EVT-021'],
-    ['SEND-034', 'SEND-036'],
-    ['SEND-035', 'SEND-036'],
   ];
   return [...faults, ...same.map(([rule, as]) => alias(rule, faults.find((one) => one.rule === as)!))];
 }

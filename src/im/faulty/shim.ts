@@ -51,8 +51,6 @@ export interface DriverFault {
   /** What it does, as a clause. */
   readonly how: string;
   readonly seat: (shim: DriverShim) => void;
-  /** The rule under which the breach is reported, where another one says the same. */
-  readonly as?: string;
   /** Rules whose breach cannot but be reported with it, or before it. */
   readonly with?: readonly string[];
   readonly below?: Temper;
@@ -72,9 +70,9 @@ export function over(below: Temper, one: DriverFault): DriverFault {
   return { ...one, below };
 }
 
-/** The same fault breaks a rule that is watched with another one. */
+/** The same fault breaks another rule just as well: the finding names both. */
 export function alias(rule: string, same: DriverFault): DriverFault {
-  return { ...same, rule, as: same.as ?? same.rule };
+  return { ...same, rule, with: [...(same.with ?? []), same.rule] };
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };

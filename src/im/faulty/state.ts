@@ -279,6 +279,9 @@ export const MOMENT_FAULTS: readonly DriverFault[] = [
   wrongConnection('INIT-072', 'offloads a connection in TIME_WAIT', (_block, delegated) => {
     delegated.state = TcpConnectionState.TIME_WAIT;
   }),
+  wrongConnection('INIT-074', 'offloads a connection that is not established yet', (_block, delegated) => {
+    delegated.state = TcpConnectionState.SYN_RCVD;
+  }),
   fault(
     'INV-013',
     'never terminates what it has invalidated',
@@ -314,6 +317,12 @@ export const MOMENT_FAULTS: readonly DriverFault[] = [
   once('TERM-063', 'terminates a path before its connection', (shim) =>
     shim.ndis.terminateOffload(shim.binding, reference(shim.paths[0]!, OffloadStateType.IP4_DELEGATED)),
   ),
+  once('TERM-065', 'terminates a path with one of its two connections', (shim, handle) => {
+    if (shim.connections.length !== 2 || shim.paths.length !== 1) return;
+    const tree = reference(shim.paths[0]!, OffloadStateType.IP4_DELEGATED);
+    tree.dependentBlockList = queryTree(handle);
+    shim.ndis.terminateOffload(shim.binding, tree);
+  }),
   fault('UPD-022', 'moves a connection to another path', (shim) => {
     shim.onLive((handle) => {
       const [, other] = shim.paths;

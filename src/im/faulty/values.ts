@@ -113,6 +113,14 @@ export const VALUE_FAULTS: readonly DriverFault[] = [
   wrongSends('SEND-036', 'offloads less send data than it says to have sent', (_block, delegated) => {
     delegated.sndMax = seqAdd(delegated.sndUna, 1_000_000);
   }),
+  wrongSends('SEND-035', 'offloads less send data than stands before SndNxt', (_block, delegated) => {
+    delegated.sndNxt = seqAdd(delegated.sndUna, 1_000_000);
+    delegated.sndMax = delegated.sndNxt;
+  }),
+  wrongSends('SEND-034', 'offloads sends whose first byte is not where the buffer says', (block) => {
+    const nb = block.netBufferListChain!.firstNetBuffer!;
+    nb.currentMdlOffset = nb.currentMdl!.byteCount;
+  }),
   wrongSends('SEND-037', 'offloads sends with SendDataHead behind the first data', (block, delegated) => {
     delegated.sendDataHead = block.netBufferListChain!.next ?? block.netBufferListChain;
   }),

@@ -76,9 +76,6 @@ function hasty(rule: string, flags: number, how: string): Fault {
 const reversed = fault('NBL-021', 'completes sends in the reverse order', (shim) =>
   onDataComplete(shim, SEND, (lists, former) => former(chained(takeApart(lists).reverse())!)),
 );
-const partial = accounts('SEND-017', SEND, 'says SUCCESS of a send that it sent in part', SUCCESS, half, half);
-const stands = accounts('SEND-025', SEND, 'leaves the data start of a send where it was', SUCCESS, all, none);
-const miscounts = accounts('SEND-024', SEND, 'tells more bytes than a send had', UPLOAD_IN_PROGRESS, more, all);
 
 /** Shims that have said of a send that half of it was sent. */
 const hasHalved: WeakSet<Shim> = new WeakSet();
@@ -114,22 +111,27 @@ export const DATA_FAULTS: readonly Fault[] = [
       return PENDING;
     }),
   ),
-  fault('RECV-044', 'never completes a posted receive, and fails every terminate thereafter', (shim) => {
-    let hasKept = false;
-    onDataEntry(shim, RECEIVE, () => {
-      hasKept = true;
-      return PENDING;
-    });
-    const terminate = shim.below.terminateOffload;
-    shim.below.terminateOffload = (context, root) => {
-      if (!hasKept) return terminate(context, root);
-      shim.defer(() => {
-        for (let block: typeof root | null = root; block !== null; block = block.dependentBlockList)
-          block.status = FAILURE;
-        shim.above.terminateOffloadComplete(shim.handle, root);
+  fault(
+    'RECV-044',
+    'never completes a posted receive, and fails every terminate thereafter',
+    (shim) => {
+      let hasKept = false;
+      onDataEntry(shim, RECEIVE, () => {
+        hasKept = true;
+        return PENDING;
       });
-    };
-  }),
+      const terminate = shim.below.terminateOffload;
+      shim.below.terminateOffload = (context, root) => {
+        if (!hasKept) return terminate(context, root);
+        shim.defer(() => {
+          for (let block: typeof root | null = root; block !== null; block = block.dependentBlockList)
+            block.status = FAILURE;
+          shim.above.terminateOffloadComplete(shim.handle, root);
+        });
+      };
+    },
+    'TERM-022',
+  ),
   fault('NBL-009', 'completes each send twice', (shim) =>
     onDataComplete(shim, SEND, (lists, former) => {
       for (const list of takeApart(lists)) {
@@ -165,13 +167,21 @@ export const DATA_FAULTS: readonly Fault[] = [
   says('SEND-044', SEND, PAUSED, 'completes a send with PAUSED'),
   says('DISC-040', SEND, REQUEST_ABORTED, 'completes a send with REQUEST_ABORTED though nothing was aborted'),
   says('RECV-065', RECEIVE, INVALID_STATE, 'completes a receive with INVALID_STATE before the peer has finished'),
-  partial,
-  alias('SEND-021', partial),
-  miscounts,
-  alias('NBL-016', miscounts),
-  stands,
-  alias('NBL-017', stands),
+  accounts('SEND-017', SEND, 'says SUCCESS of a send of which it sent nothing', SUCCESS, none, none),
+  accounts('SEND-021', SEND, 'says SUCCESS of a send that it sent in part', SUCCESS, half, half),
+  accounts('SEND-024', SEND, 'tells more bytes than a send had', UPLOAD_IN_PROGRESS, more, all),
+  accounts('NBL-016', SEND, 'tells no count of a send', SUCCESS, none, all),
+  accounts('SEND-025', SEND, 'leaves the data start of a send where it was', SUCCESS, all, none),
+  accounts('NBL-017', SEND, 'moves the data start of a send by another count than it tells', SUCCESS, all, half),
   accounts('RECV-066', RECEIVE, 'tells more bytes than a receive had room for', SUCCESS, more, all),
+  fault('RECV-043', 'tells bytes of a receive that had no room', (shim) =>
+    onDataComplete(shim, RECEIVE, (lists, former) => {
+      for (let list: NetBufferList | null = lists; list !== null; list = list.next) {
+        if (wholeOf(list) === 0) list.tcpOffloadBytesTransferred = 3;
+      }
+      former(lists);
+    }),
+  ),
   accounts('RECV-067', RECEIVE, 'leaves the data start of a receive where it was', SUCCESS, all, none),
   accounts('DISC-024', DISCONNECT, 'says SUCCESS of a disconnect whose data it sent in part', SUCCESS, half, half),
   accounts('DISC-028', DISCONNECT, 'tells more bytes than a disconnect had', UPLOAD_IN_PROGRESS, more, all),

@@ -8,6 +8,7 @@
 import type { MiniportDriver } from '../../ndis/miniport.ts';
 import type { EngineAdapterOptions } from '../engine/engine.ts';
 import { EngineAdapter } from '../engine/engine-adapter.ts';
+import { CORRUPTION_FAULTS } from './corruption.ts';
 import { DATA_FAULTS } from './data.ts';
 import { EVENT_FAULTS } from './events.ts';
 import { INITIATE_FAULTS } from './initiate.ts';
@@ -25,22 +26,17 @@ export const TARGET_FAULTS: readonly Fault[] = withAliases([
   ...RECEIVE_FAULTS,
   ...EVENT_FAULTS,
   ...TERMINATE_FAULTS,
+  ...CORRUPTION_FAULTS,
   ...VALUE_FAULTS,
 ]);
 
-/** Rules that say the same as another one, and are broken with it. */
+/** Rules that say the same as another one of the same breach: findings name both. */
 function withAliases(faults: readonly Fault[]): Fault[] {
   const same: readonly (readonly [rule: string, as: string])[] = [
-    ['TERM-015', 'TERM-018'],
     ['STATE-006', 'TERM-018'],
-    ['INIT-059', 'NBL-008'],
-    ['STAT-003', 'STAT-018'],
     ['RECV-006', 'RECV-009'],
     ['RECV-008', 'RECV-009'],
-    ['RECV-019', 'RECV-015'],
-    ['RECV-031', 'RECV-015'],
     ['RECV-034', 'RECV-015'],
-    ['RECV-043', 'RECV-066'],
     ['CTX-014', 'INIT-035'],
   ];
   return [...faults, ...same.map(([rule, as]) => alias(rule, faults.find((one) => one.rule === as)!))];

@@ -6,11 +6,13 @@ import { TcpDelegatedState } from '../../state/tcp.ts';
 import {
   account,
   alias,
+  chained,
   DATA,
   emptyNetBufferList,
   type Fault,
   fault,
   once,
+  onDataComplete,
   onDataEntry,
   onStateComplete,
   onStateEntry,
@@ -71,6 +73,21 @@ function afterPost(rule: string, how: string, act: (shim: Shim, lists: readonly 
   );
 }
 
+/**
+ * Calls `act` when the host takes a list out of the chain in which it was completed. There is one thread here: what would happen
+ * meanwhile on another processor has to come from inside.
+ */
+function whenTaken(list: NetBufferList, act: () => void): void {
+  Object.defineProperty(list, 'next', {
+    configurable: true,
+    get: () => null,
+    set: () => {
+      Object.defineProperty(list, 'next', { configurable: true, writable: true, enumerable: true, value: null });
+      act();
+    },
+  });
+}
+
 /** Calls `act` once the host has refused an indication. */
 function onRefusal(shim: Shim, act: () => void): void {
   const former = shim.above.tcpOffloadReceiveHandler;
@@ -82,7 +99,7 @@ function onRefusal(shim: Shim, act: () => void): void {
 }
 
 const twoBuffers = form('RECV-070', 'indicates a list of two buffers', (list) => {
-  list.firstNetBuffer!.next = new NetBuffer(null, 0);
+  list.firstNetBuffer!.next = new NetBuffer(null, 5);
 });
 const beforeEnd = fault('INIT-050', 'indicates data before the initiate is complete', (shim) =>
   onStateEntry(shim, INITIATE, (root, former) => {
@@ -98,7 +115,9 @@ export const RECEIVE_FAULTS: readonly Fault[] = [
     list.next = emptyNetBufferList();
   }),
   twoBuffers,
-  alias('CAP-016', twoBuffers),
+  form('CAP-016', 'indicates lists that were made with two buffers', (list) => {
+    list.firstNetBuffer!.next = new NetBuffer(null, 0);
+  }),
   form('RECV-071', 'indicates with Status RESOURCES', () => {}, NdisStatus.RESOURCES),
   fault('NBL-005', 'indicates a list that the host holds', (shim) => {
     const former = shim.above.tcpOffloadReceiveHandler;
@@ -189,6 +208,47 @@ export const RECEIVE_FAULTS: readonly Fault[] = [
     'BYTES',
   ),
   inside('RECV-015', 'indicates while another indication is inside the host', 'tcpOffloadReceiveReturn'),
+  fault(
+    'RECV-019',
+    'completes a receive that has waited while the completion of another is inside the host',
+    (shim) => {
+      const kept: NetBufferList[] = [];
+      onDataEntry(shim, RECEIVE, (lists, former) => {
+        const isFirst = kept.length === 0;
+        const [first, ...others] = takeApart(lists);
+        kept.push(...(isFirst ? others : [first!, ...others]));
+        return isFirst ? former() : PENDING;
+      });
+      onDataComplete(shim, RECEIVE, (list, former) => {
+        const chain = kept.splice(0);
+        for (const one of chain) one.status = NdisStatus.UPLOAD_IN_PROGRESS;
+        const rest = chained(chain);
+        if (rest !== null) whenTaken(list, () => shim.above.tcpOffloadReceiveComplete(shim.handle, rest));
+        former(list);
+      });
+    },
+  ),
+  fault(
+    'RECV-031',
+    'completes a receive that is posted inside an indication at once',
+    (shim) => {
+      let depth = 0;
+      const indicated = shim.above.tcpOffloadReceiveHandler;
+      shim.above.tcpOffloadReceiveHandler = (...given) => {
+        depth++;
+        const answer = indicated(...given);
+        depth--;
+        return answer;
+      };
+      onDataEntry(shim, RECEIVE, (lists, former) => {
+        if (depth === 0) return former();
+        lists.status = NdisStatus.UPLOAD_IN_PROGRESS;
+        shim.above.tcpOffloadReceiveComplete(shim.handle, lists);
+        return PENDING;
+      });
+    },
+    'RECV-003',
+  ),
   inside(
     'RECV-017',
     'indicates while the indication is inside in which a receive was posted',

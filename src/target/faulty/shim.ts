@@ -38,8 +38,6 @@ export interface Fault {
   readonly how: string;
   /** Seats it: replaces functions of the shim. */
   readonly seat: (shim: Shim) => void;
-  /** The rule under which the breach is reported, where another one says the same. */
-  readonly as?: string;
   /** Rules whose breach cannot but be reported with it, or before it. */
   readonly with?: readonly string[];
 }
@@ -49,9 +47,9 @@ export function fault(rule: string, how: string, seat: (shim: Shim) => void, ...
   return { rule, how, seat, with: others };
 }
 
-/** The same fault breaks a rule that is watched with another one. */
+/** The same fault breaks another rule just as well: the finding names both. */
 export function alias(rule: string, same: Fault): Fault {
-  return { ...same, rule, as: same.as ?? same.rule };
+  return { ...same, rule, with: [...(same.with ?? []), same.rule] };
 }
 
 const BELOW: readonly (keyof MiniportDriver)[] = [

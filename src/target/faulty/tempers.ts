@@ -85,8 +85,13 @@ function fails(names: StateNames): (shim: Shim) => void {
       if (!isFirst || layerOf(root.header.type) !== BlockLayer.TCP) return former();
       isFirst = false;
       shim.defer(() => {
+        const connection = root.ndisOffloadHandle!;
         setEveryStatus(root, NdisStatus.FAILURE);
         shim.above[names.complete](shim.handle, root);
+        // An update may fail for less.
+        if (names === UPDATE) return;
+        shim.event(connection, TcpOffloadEventType.INDICATE_RETRIEVE, TcpUploadReason.HARDWARE_FAILURE);
+        shim.event(connection, TcpOffloadEventType.INDICATE_ABORT);
       });
     });
   };

@@ -7,9 +7,7 @@ import {
   layerOf,
   type MiniportOffloadBlock,
   NdisStatus,
-  setEveryStatus,
   TcpOffloadEventType,
-  TcpUploadReason,
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpDelegatedState } from '../../state/tcp.ts';
@@ -29,9 +27,9 @@ import {
   takeApart,
 } from './shim.ts';
 
-const [, TERMINATE] = STATE;
+const [INITIATE, TERMINATE] = STATE;
 const [SEND, RECEIVE, DISCONNECT, FORWARD] = DATA;
-const { FAILURE, PENDING } = NdisStatus;
+const { PENDING } = NdisStatus;
 
 /** Keeps lists of a kind for itself. */
 function keeps(rule: string, names: DataNames): Fault {
@@ -67,23 +65,6 @@ function chains(
   });
 }
 
-/** Fails the first terminate of a connection, as a NIC does that has lost its state. */
-function corrupt(shim: Shim, then: () => void): void {
-  let isFirst = true;
-  onStateEntry(shim, TERMINATE, (root, former) => {
-    if (!isFirst || layerOf(root.header.type) !== BlockLayer.TCP || root.nextBlock !== null) {
-      former();
-      return;
-    }
-    isFirst = false;
-    shim.defer(() => {
-      setEveryStatus(root, FAILURE);
-      shim.above.terminateOffloadComplete(shim.handle, root);
-      then();
-    });
-  });
-}
-
 /** Holds the terminate back, and completes it while an indication of its own is inside the host. */
 const insideIndication = fault(
   'TERM-036',
@@ -106,17 +87,66 @@ const insideIndication = fault(
   },
 );
 
-const leavesForward = keeps('TERM-034', FORWARD);
-const abortsFirst = fault('TERM-023', 'raises the Abort of a corrupt connection without a Retrieve', (shim) =>
-  corrupt(shim, () => shim.event(shim.connections[0]!, TcpOffloadEventType.INDICATE_ABORT)),
+/** The same with an event of the connection. */
+const insideEvent = fault(
+  'EVT-049',
+  'completes a terminate while an event of the connection is inside the host',
+  (shim) => {
+    let finish: (() => void) | null = null;
+    const returned = shim.below.tcpOffloadReceiveReturn;
+    shim.below.tcpOffloadReceiveReturn = (context, lists) => {
+      const answer = returned(context, lists);
+      finish?.();
+      finish = null;
+      return answer;
+    };
+    onStateComplete(shim, TERMINATE, (root, former) => {
+      finish = former;
+      forEachBlock(root, ({ header, ndisOffloadHandle }) => {
+        if (layerOf(header.type) !== BlockLayer.TCP || ndisOffloadHandle === null) return;
+        shim.event(ndisOffloadHandle, TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE, 65_536);
+      });
+      finish?.();
+      finish = null;
+    });
+  },
 );
-const goesOn = fault('TERM-024', 'gives receives of a corrupt connection back as if it were whole', (shim) =>
-  corrupt(shim, () => {
-    const connection = shim.connections[0]!;
-    shim.event(connection, TcpOffloadEventType.INDICATE_RETRIEVE, TcpUploadReason.HARDWARE_FAILURE);
-    shim.event(connection, TcpOffloadEventType.INDICATE_ABORT);
+
+const usesAgain = fault('NBL-007', 'uses a list of BufferedData again that the host has', (shim) =>
+  onStateComplete(shim, TERMINATE, (root, former) => {
+    const lists: NetBufferList[] = [];
+    forEachBlock(root, ({ delegatedState }) => {
+      if (delegatedState instanceof TcpDelegatedState && delegatedState.bufferedData !== null) {
+        lists.push(delegatedState.bufferedData);
+      }
+    });
+    former();
+    for (const list of lists) shim.above.tcpOffloadReceiveComplete(shim.handle, list);
   }),
 );
+
+const notCopied = fault(
+  'INIT-059',
+  'hands up the very list of BufferedData with which the connection came',
+  (shim) => {
+    let lent: NetBufferList | null = null;
+    onStateEntry(shim, INITIATE, (root, former) => {
+      forEachBlock(root, ({ delegatedState }) => {
+        if (delegatedState instanceof TcpDelegatedState) lent = delegatedState.bufferedData ?? lent;
+      });
+      former();
+    });
+    onStateComplete(shim, TERMINATE, (root, former) => {
+      forEachBlock(root, ({ delegatedState }) => {
+        if (delegatedState instanceof TcpDelegatedState && lent !== null) delegatedState.bufferedData = lent;
+      });
+      former();
+    });
+  },
+  'RECV-091',
+);
+
+const leavesForward = keeps('TERM-034', FORWARD);
 const hostsList = fault(
   'TERM-048',
   "hands up a list as BufferedData that is the host's",
@@ -146,9 +176,10 @@ export const TERMINATE_FAULTS: readonly Fault[] = [
   alias('FWD-020', leavesForward),
   keeps('TERM-035', SEND),
   insideIndication,
-  alias('EVT-049', insideIndication),
+  insideEvent,
   hostsList,
-  alias('NBL-007', hostsList),
+  usesAgain,
+  notCopied,
   chains('TERM-052', 'chains sends in another order', (block, delegated) => {
     const lists = takeApart(block.netBufferListChain!).reverse();
     block.netBufferListChain = chained(lists);
@@ -171,10 +202,4 @@ export const TERMINATE_FAULTS: readonly Fault[] = [
   chains('TERM-056', 'brings a chain with SndMax before SndUna', (_block, delegated) => {
     delegated.sndMax = seqAdd(delegated.sndUna, -5);
   }),
-  abortsFirst,
-  alias('QRY-015', abortsFirst),
-  alias('INV-020', abortsFirst),
-  goesOn,
-  alias('QRY-016', goesOn),
-  alias('INV-021', goesOn),
 ];

@@ -71,6 +71,10 @@ export const VALUE_FAULTS: readonly Fault[] = [
     () => new TcpDelegatedState(),
     'TERM-055',
   ),
+  writes('TERM-015', 'leaves CWnd out of what it hands up', TERMINATE, (delegated) => {
+    delegated.cWnd = 0;
+    return null;
+  }),
   writes('QRY-008', 'says SUCCESS of a query and writes no state', QUERY, () => new TcpDelegatedState()),
   fault('STATE-001', 'answers a query with another port', (shim) =>
     onStateComplete(shim, QUERY, (root, former) => {
@@ -120,7 +124,15 @@ export const VALUE_FAULTS: readonly Fault[] = [
   fault('CAP-035', 'knows nothing of its own statistics', (shim) =>
     answers(shim, ({ oid }, status) => (oid === Oid.TCP4_OFFLOAD_STATS ? NdisStatus.NOT_SUPPORTED : status)),
   ),
-  fault('STAT-018', 'counts connections that it has not', (shim) =>
+  fault('STAT-018', 'counts connections that are closed', (shim) =>
+    answers(shim, (request, status) => {
+      const stats = request.information as TcpOffloadStats;
+      const currentlyEstablished = shim.connections.length;
+      if (request.oid === Oid.TCP4_OFFLOAD_STATS) request.information = { ...stats, currentlyEstablished };
+      return status;
+    }),
+  ),
+  fault('STAT-003', 'counts connections that it has not', (shim) =>
     answers(shim, (request, status) => {
       const stats = request.information as TcpOffloadStats;
       if (request.oid === Oid.TCP4_OFFLOAD_STATS) request.information = { ...stats, currentlyEstablished: 100 };
