@@ -8,7 +8,7 @@ Made by \`npm run rules -- --mutate --write\`, of all areas or one by one (\`--a
 
 A citation of a rule counts only if the test notices when the rule is broken. So the rules are broken, one at a time: those that
 the verifier watches by a **faulty driver** (\`chimney verify faulty:TERM-035\`), in a run of the conformance suite, which must
-name that rule, or the one that says the same of the same breach (\`reportedAs\` in \`FAULTS\`); the others by a **source mutant**, a
+name that rule (where several say the same of one breach, a finding names all of them); the others by a **source mutant**, a
 small change in a copy of the source, upon which a test that cites the rule must fail. A mutant that is noticed is killed.
 `;
 

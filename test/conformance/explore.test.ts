@@ -119,7 +119,8 @@ describe('exploration', () => {
   });
 
   test('small scenarios are exhausted, and that is said; the others tell how far they came', () => {
-    const report = explore({ target: engine }, { seed: 1, interleavings: 2000 });
+    const scenarios = SCENARIOS.filter(({ name }) => ['relink', 'terminate-under-fire'].includes(name));
+    const report = explore({ target: engine }, { seed: 1, interleavings: 200, scenarios });
     const byName = new Map(report.scenarios.map((one) => [one.name, one]));
     expect(byName.get('relink')).toMatchObject({ exhaustedTo: null, random: 0 });
     expect(byName.get('terminate-under-fire')!.exhaustedTo).toBeGreaterThanOrEqual(1);

@@ -218,7 +218,8 @@ export const COMPLETION_BREACHES: readonly Breach[] = [
     s.offload().event(INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
     s.complete(SEND, s.send(10), SUCCESS, 10);
   }),
-  completed('SEND-017', 'a send that succeeds in part', SEND, SUCCESS, 6, 6),
+  completed('SEND-017', 'a send that succeeds without a byte', SEND, SUCCESS, 0, 0),
+  completed('SEND-021', 'a send that succeeds in part', SEND, SUCCESS, 6, 6),
   completed('SEND-024', 'a send with more bytes than it had', SEND, UPLOAD_IN_PROGRESS, 11, 10),
   completed('SEND-025', 'a send whose data start stands still', SEND, SUCCESS, 10, 0),
   completed('RECV-066', 'a receive with more bytes than it has room', RECEIVE, SUCCESS, 11, 10),

@@ -14,7 +14,7 @@ const { INDICATE_DISCONNECT } = TcpOffloadEventType;
 
 function twoBuffers(): NetBufferList {
   const list = data(10);
-  list.firstNetBuffer!.next = new NetBuffer(null, 0);
+  list.firstNetBuffer!.next = new NetBuffer(null, 5);
   return list;
 }
 
