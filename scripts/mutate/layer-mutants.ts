@@ -86,6 +86,15 @@ const DRIVER_MUTANTS: readonly Mutant[] = [
     ['IM-054', 'return this.ndis.oidRequest(this.below, request);', 'return NdisStatus.NOT_SUPPORTED;'],
     ['IM-007', 'this.#offloadEntries -= ended;', ''],
   ]),
+  ...mutantsIn('src/im/filter.ts', [
+    ['EVT-019', 'if (standstill?.keeps(DataOperation.SEND, lists)) return NdisStatus.PENDING;', ''],
+    ['EVT-019', 'if (standstillOf(entryOf(offloadContext)) !== null) {', 'if (false) {'],
+    ['DISC-008', '    this.#away.flush();\n    super', '    super'],
+  ]),
+  ...mutantsIn('src/im/standstill.ts', [
+    ['TERM-032', '    this.#giveBack(RECEIVE);\n    this.answer();', '    this.answer();'],
+    ['TERM-057', ': NdisStatus.UPLOAD_IN_PROGRESS;', ': NdisStatus.SUCCESS;'],
+  ]),
   ...mutantsIn('src/im/entries.ts', [
     ['IM-021', 'this.#sourceHandle = root.sourceHandle;', 'this.#sourceHandle = null;'],
     ['IM-026', 'root.imReserved[0] = this.#imReserved0;', ''],

@@ -37,6 +37,11 @@ import { patternByte } from './pattern.ts';
 /** Told of bytes that are not as they must be. */
 export type BytesComplaint = (c: ModelConnection, expected: string, seen: string) => void;
 
+/** Statuses of sends that the host performs itself. TERM-059, IM-044. */
+const SENT_BY_HOST: ReadonlySet<number> = new Set([
+  ...[NdisStatus.UPLOAD_IN_PROGRESS, NdisStatus.REQUEST_UPLOAD, NdisStatus.UPLOAD_REQUESTED],
+]);
+
 /** Bytes of a receive that is posted inside an indication. */
 const POSTED_INSIDE = 64;
 
@@ -67,8 +72,8 @@ export class ModelHost implements ProtocolDriver {
 
   /** Takes note that a list of a connection goes down. */
   lend(c: ModelConnection, list: NetBufferList): NetBufferList {
+    if (!this.#owners.has(list)) this.out++;
     this.#owners.set(list, c);
-    this.out++;
     return list;
   }
 
@@ -173,12 +178,12 @@ export class ModelHost implements ProtocolDriver {
   /** A connection came back: what it brings must continue both streams. TERM-035, TERM-047 to TERM-056. */
   #connectionBack(c: ModelConnection, block: OffloadBlock): void {
     const delegated = block.delegatedState;
-    c.chain = block.netBufferListChain;
     let unsent = 0;
-    for (let list = c.chain; list !== null; list = list.next) {
+    for (let list = block.netBufferListChain; list !== null; list = list.next) {
       unsent += dataLengthOf(list);
       this.#takeBack(list);
     }
+    c.chain = inOrder(c, block.netBufferListChain);
     if (!(delegated instanceof TcpDelegatedState)) return;
     c.delegated = delegated;
     this.#takeBuffered(c, delegated);
@@ -235,6 +240,7 @@ export class ModelHost implements ProtocolDriver {
 
   tcpOffloadSendComplete(_context: unknown, lists: NetBufferList): void {
     this.#eachBack(lists, (c, list) => {
+      if (SENT_BY_HOST.has(list.status) && dataLengthOf(list) > 0) c.returned.push(list);
       if (list.status !== NdisStatus.SUCCESS) return;
       c.completed += list.tcpOffloadBytesTransferred;
       if (c.completed <= c.peer.received) return;
@@ -348,6 +354,18 @@ export class ModelHost implements ProtocolDriver {
 export function objectOf(block: ProtocolOffloadBlock): ModelObject | null {
   const owner = block.offloadHandle === null ? null : block.offloadHandle.owner;
   return owner instanceof ModelObject ? owner : null;
+}
+
+/** What a connection has to send when it is back: the chain that came up, and the sends that were turned away, in their order. */
+function inOrder(c: ModelConnection, chain: NetBufferList | null): NetBufferList | null {
+  if (c.returned.length === 0) return chain;
+  const lists = c.returned.splice(0);
+  for (let list = chain; list !== null; list = list.next) lists.push(list);
+  lists.sort((a, b) => c.beginsAt.get(a)! - c.beginsAt.get(b)!);
+  lists.forEach((list, i) => {
+    list.next = lists[i + 1] ?? null;
+  });
+  return lists[0]!;
 }
 
 function parentOf(object: ModelObject): ModelObject | null {

@@ -101,6 +101,9 @@ export class ModelConnection extends ModelObject {
   /** Send data that came back, and the lists received and not yet read. */
   chain: NetBufferList | null = null;
   unread: NetBufferList | null = null;
+  /** Sends that were turned away because of an upload, to be sent after it (TERM-059); where each send begins in our stream. */
+  readonly returned: NetBufferList[] = [];
+  readonly beginsAt: Map<NetBufferList, number> = new Map();
   /** Segments that arrived while it was going down. */
   readonly late: Uint8Array[] = [];
   hasClosed = false;

@@ -127,6 +127,7 @@ export class Stage {
 
   #data(c: ModelConnection, bytes: number): NetBufferList {
     const list = netBufferListOver(pattern(c.posted, bytes, c.peer.key + 1));
+    c.beginsAt.set(list, c.posted);
     c.posted += bytes;
     return this.host.lend(c, list);
   }
@@ -181,6 +182,8 @@ export class Stage {
     const byNeighbor = new Map<ModelNeighbor, Map<ModelPath, ModelConnection[]>>();
     for (const c of connections) {
       const { path } = c;
+      // What came back with it, or was turned away before, goes down once more.
+      for (let list = c.chain; list !== null; list = list.next) this.host.lend(c, list);
       const paths = byNeighbor.get(path.neighbor) ?? new Map<ModelPath, ModelConnection[]>();
       byNeighbor.set(path.neighbor, paths);
       paths.set(path, [...(paths.get(path) ?? []), c]);
@@ -202,9 +205,11 @@ export class Stage {
   terminate(objects: readonly ModelObject[]): Step {
     return {
       name: `terminate ${objects.map(({ name }) => name).join(' ')}`,
+      // One that is on its way up already, as it was asked for, still counts as a dependent until it is here.
       isReady: () =>
-        objects.some(({ where, wasDecided }) => where === 'host' && wasDecided) ||
-        objects.every((object) => mayGoUp(object, objects)),
+        !objects.some(({ where }) => where === 'terminating') &&
+        (objects.some(({ where, wasDecided }) => where === 'host' && wasDecided) ||
+          objects.every((object) => mayGoUp(object, objects))),
       act: () => this.terminateNow(objects),
     };
   }

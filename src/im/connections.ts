@@ -10,6 +10,7 @@ import type { OffloadBlock } from '../ndis/protocol.ts';
 import type { PathConstState } from '../state/path.ts';
 import type { TcpConstState } from '../state/tcp.ts';
 import type { ImOffloadEntry } from './entries.ts';
+import type { Standstill } from './standstill.ts';
 
 /** A connection that is offloaded through the driver. */
 export class OffloadedConnection {
@@ -20,8 +21,8 @@ export class OffloadedConnection {
   readonly remotePort: number;
   /** A terminate is below. */
   isTerminating = false;
-  /** The driver has asked for it to be uploaded. */
-  isAskedBack = false;
+  /** The driver has asked for it to be uploaded, with a mandatory reason: it stands still. */
+  standstill: Standstill | null = null;
 
   constructor(entry: ImOffloadEntry, path: PathConstState, tcp: TcpConstState) {
     this.entry = entry;
@@ -82,13 +83,14 @@ export class ConnectionBook {
     }
   }
 
-  /** Forgets what a terminate has ended; for `terminateCompleting`. */
-  forget(root: OffloadBlock): void {
+  /** Forgets what a terminate has ended; for `terminateCompleting`. Calls `onEnd` with each connection of it, ended or not. */
+  forget(root: OffloadBlock, onEnd: (connection: OffloadedConnection) => void): void {
     const walk = this.#walk;
     walk.start(root);
     for (let block = walk.next(); block !== null; block = walk.next()) {
       const connection = entryBehind(block)?.annotation;
       if (!(connection instanceof OffloadedConnection)) continue;
+      onEnd(connection);
       if (block.status === 0) this.connections.delete(connection);
       else connection.isTerminating = false;
     }

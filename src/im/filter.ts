@@ -5,7 +5,7 @@
  * It is not blind to what is offloaded past it: a connection is judged at initiate by its addresses and ports, a refused one is
  * answered OFFLOAD_CONNECTION_REJECTED (INIT-024) and goes on through the host path, where the filter sees its frames. When rules
  * change, offloaded connections that they no longer let pass are asked back (TcpIndicateRetrieve, UPLOAD_REQUESTED: EVT, TERM-008),
- * each once. Zero allocation per frame.
+ * each once, and stand still from then on (standstill.ts). Zero allocation per frame.
  */
 
 import {
@@ -19,20 +19,26 @@ import {
   wasOffloaded,
 } from '../ndis/miniport.ts';
 import {
+  type BytesConsumed,
+  DataOperation,
   NDIS_RECEIVE_FLAGS_RESOURCES,
+  type NdisOffloadHandle,
   NdisStatus,
   type OffloadBlock,
+  TcpDisconnectFlag,
   TcpOffloadEventType,
   TcpUploadReason,
 } from '../ndis/protocol.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import type { TcpConstState } from '../state/tcp.ts';
 import { Event } from '../trace/events.ts';
-import { addressesOfPath, ConnectionBook, type OffloadedConnection } from './connections.ts';
+import { addressesOfPath, ConnectionBook, OffloadedConnection } from './connections.ts';
+import { entryOf, type ImOffloadEntry } from './entries.ts';
 import { type FilterAction, type FilterRule, type FilterRuleCount, FilterRules } from './filter-verdict.ts';
 import type { IntermediateEnvironment, IntermediateOptions } from './intermediate-driver.ts';
 import { Direction } from './match/expression.ts';
 import { PassThrough } from './pass-through.ts';
+import { Standstill, TurnedAway } from './standstill.ts';
 
 export interface FilterOptions extends IntermediateOptions {
   /** In order; the first that matches decides. Default: none. */
@@ -57,12 +63,14 @@ export class Filter extends PassThrough {
   readonly #walk: BlockWalk<OffloadBlock> = new BlockWalk();
   readonly #book: ConnectionBook = new ConnectionBook(this.#walk);
   readonly #withheld: Map<OffloadBlock, Withheld[]> = new Map();
+  readonly #away: TurnedAway;
 
   /** Throws FilterSyntaxError on a rule that cannot be read. */
   constructor(environment: IntermediateEnvironment, adapterBelow: string, options: FilterOptions) {
     // Before the adapter is opened: a wrong rule leaves nothing behind.
     const rules = new FilterRules(options.rules ?? [], options.otherwise ?? 'allow');
     super(environment, adapterBelow, options);
+    this.#away = new TurnedAway(environment.runtime, (as, chain) => this.#completeLists(as, chain));
     this.#otherwise = options.otherwise ?? 'allow';
     this.#rules = rules;
     this.#allowsAll = rules.allowsAll;
@@ -260,14 +268,15 @@ export class Filter extends PassThrough {
   }
 
   protected override terminateCompleting(root: OffloadBlock): void {
-    this.#book.forget(root);
+    this.#book.forget(root, (connection) => connection.standstill?.end());
   }
 
   /** Asks an offloaded connection back if the rules do not let it pass. */
   #review(connection: OffloadedConnection): void {
-    if (connection.isTerminating || connection.isAskedBack || !this.#book.connections.has(connection)) return;
+    if (connection.isTerminating || connection.standstill !== null || !this.#book.connections.has(connection)) return;
     if (this.#rules.mayOffload(connection)) return;
-    connection.isAskedBack = true;
+    // From before the event on: those above may answer from inside it.
+    connection.standstill = new Standstill(this.#away);
     this.trace.count(Event.IM_UPLOAD_ASKED);
     this.events.tcpOffloadEventHandler(
       connection.entry.handleAbove,
@@ -275,6 +284,74 @@ export class Filter extends PassThrough {
       TcpUploadReason.UPLOAD_REQUESTED,
     );
   }
+
+  // Connections that were asked back.
+
+  override tcpOffloadSend(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    const standstill = standstillOf(offloadContext);
+    if (standstill?.keeps(DataOperation.SEND, lists)) return NdisStatus.PENDING;
+    return super.tcpOffloadSend(context, offloadContext, lists);
+  }
+
+  override tcpOffloadReceive(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    const standstill = standstillOf(offloadContext);
+    if (standstill?.keeps(DataOperation.RECEIVE, lists)) return NdisStatus.PENDING;
+    return super.tcpOffloadReceive(context, offloadContext, lists);
+  }
+
+  override tcpOffloadDisconnect(context: unknown, offloadContext: unknown, list: NetBufferList, flags: number): number {
+    const standstill = standstillOf(offloadContext);
+    if (flags === TcpDisconnectFlag.ABORTIVE_CLOSE) standstill?.aborted();
+    else if (standstill?.keeps(DataOperation.DISCONNECT, list)) return NdisStatus.PENDING;
+    return super.tcpOffloadDisconnect(context, offloadContext, list, flags);
+  }
+
+  override tcpOffloadForward(context: unknown, offloadContext: unknown, lists: NetBufferList): number {
+    const standstill = standstillOf(offloadContext);
+    if (standstill?.keeps(DataOperation.FORWARD, lists)) return NdisStatus.PENDING;
+    return super.tcpOffloadForward(context, offloadContext, lists);
+  }
+
+  override tcpOffloadReceiveIndicate(
+    offloadContext: NdisOffloadHandle,
+    list: NetBufferList,
+    status: number,
+    bytesConsumed: BytesConsumed,
+  ): number {
+    // In the terminate too: receives that were posted in between are still to come back in front of such data.
+    if (standstillOf(entryOf(offloadContext)) !== null) {
+      bytesConsumed.value = 0;
+      return NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED;
+    }
+    return super.tcpOffloadReceiveIndicate(offloadContext, list, status, bytesConsumed);
+  }
+
+  override tcpOffloadEvent(
+    offloadContext: NdisOffloadHandle,
+    eventType: number,
+    eventSpecificInformation: number,
+  ): void {
+    if (eventType === TcpOffloadEventType.INDICATE_ABORT) standstillOf(entryOf(offloadContext))?.aborted();
+    super.tcpOffloadEvent(offloadContext, eventType, eventSpecificInformation);
+  }
+
+  override tcpOffloadDisconnectComplete(context: unknown, list: NetBufferList | null): void {
+    this.#away.flush();
+    super.tcpOffloadDisconnectComplete(context, list);
+  }
+
+  #completeLists(as: DataOperation, chain: NetBufferList): void {
+    const { events, miniportHandle } = this;
+    if (as === DataOperation.SEND) events.tcpOffloadSendComplete(miniportHandle, chain);
+    else if (as === DataOperation.RECEIVE) events.tcpOffloadReceiveComplete(miniportHandle, chain);
+    else if (as === DataOperation.DISCONNECT) events.tcpOffloadDisconnectComplete(miniportHandle, chain);
+    else events.tcpOffloadForwardComplete(miniportHandle, chain);
+  }
+}
+
+function standstillOf(offloadContext: unknown): Standstill | null {
+  const { annotation } = offloadContext as ImOffloadEntry;
+  return annotation instanceof OffloadedConnection ? annotation.standstill : null;
 }
 
 function chain(path: OffloadBlock, blocks: readonly OffloadBlock[]): void {

@@ -218,6 +218,12 @@ export const COMPLETION_BREACHES: readonly Breach[] = [
     s.offload().event(INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
     s.complete(SEND, s.send(10), SUCCESS, 10);
   }),
+  breach('EVT-019', 'a segment forwarded after a mandatory Retrieve that is processed', (s) => {
+    s.offload().event(INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
+    const list = segment();
+    s.post(FORWARD, list);
+    s.complete(FORWARD, list, SUCCESS, 0);
+  }),
   completed('SEND-017', 'a send that succeeds without a byte', SEND, SUCCESS, 0, 0),
   completed('SEND-021', 'a send that succeeds in part', SEND, SUCCESS, 6, 6),
   completed('SEND-024', 'a send with more bytes than it had', SEND, UPLOAD_IN_PROGRESS, 11, 10),

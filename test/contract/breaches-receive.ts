@@ -1,6 +1,6 @@
 /** Breaches of the rules about receive indications and returns, one each. */
 
-import { NdisStatus, TcpOffloadEventType } from '../../src/ndis/status.ts';
+import { NdisStatus, TcpOffloadEventType, TcpUploadReason } from '../../src/ndis/status.ts';
 import { DataOperation } from '../../src/ndis/tap.ts';
 import { NetBuffer, type NetBufferList } from '../../src/state/net-buffer-list.ts';
 import type { TcpDelegatedState } from '../../src/state/tcp.ts';
@@ -10,7 +10,7 @@ import { type Breach, breach } from './scene.ts';
 const { RECEIVE } = DataOperation;
 const { SUCCESS } = NdisStatus;
 
-const { INDICATE_DISCONNECT } = TcpOffloadEventType;
+const { INDICATE_DISCONNECT, INDICATE_RETRIEVE } = TcpOffloadEventType;
 
 function twoBuffers(): NetBufferList {
   const list = data(10);
@@ -77,6 +77,14 @@ export const RECEIVE_BREACHES: readonly Breach[] = [
   breach('DISC-035', 'data after the disconnect event', (s) => {
     s.offload().event(INDICATE_DISCONNECT);
     s.indicate();
+  }),
+  breach('EVT-019', 'an indication after a mandatory Retrieve, before the terminate', (s) => {
+    s.offload().event(INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
+    s.indicate();
+  }),
+  breach('EVT-019', 'a receive posted after a mandatory Retrieve that is filled', (s) => {
+    s.offload().event(INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
+    s.complete(RECEIVE, s.receive(10), SUCCESS, 10);
   }),
   breach('CTX-010', 'an indication on a terminated connection', (s) => {
     s.offload().terminate();

@@ -1,9 +1,14 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import type { Timer } from '../../src/base/runtime.ts';
 import { findingText } from '../../src/contract/finding.ts';
 import type { TcpEndpoint } from '../../src/host/api.ts';
+import { entryOf, type ImOffloadEntry } from '../../src/im/entries.ts';
 import { Filter } from '../../src/im/filter.ts';
 import type { FilterRule } from '../../src/im/filter-verdict.ts';
+import type { IntermediateEnvironment } from '../../src/im/intermediate-driver.ts';
 import { FilterSyntaxError } from '../../src/im/match/syntax-error.ts';
+import { PassThrough } from '../../src/im/pass-through.ts';
+import { forEachBlock, type MiniportOffloadBlock } from '../../src/ndis/miniport.ts';
 import { NdisOffloadHandle, OffloadBlock } from '../../src/ndis/offload-block.ts';
 import type { NdisBindingHandle } from '../../src/ndis/protocol.ts';
 import { NdisStatus, OffloadStateType, TcpOffloadEventType, TcpUploadReason } from '../../src/ndis/status.ts';
@@ -25,7 +30,10 @@ import {
   type World,
 } from '../ndis/fakes.ts';
 import { connectPeers, type TwoHosts, twoHosts } from '../stack/two-hosts.ts';
+import { seed, seedNote } from '../support/seed.ts';
 import { tcp } from './random-frames.ts';
+
+const numeric = [...String(seed)].reduce((sum, c) => (sum * 31 + c.charCodeAt(0)) >>> 0, 7);
 
 const allDone = ({ server, client }: ReturnType<typeof connectPeers>): boolean =>
   server.closedWith !== undefined && client.closedWith !== undefined;
@@ -166,6 +174,78 @@ describe('a filter between host and target', () => {
     await hosts.close();
     expect(() => filtered([{ match: 'host', action: 'deny' }])).toThrow('expected an IPv4 or IPv6 address');
   });
+});
+
+/** Above the filter: tells of a connection that is asked back only later. Until then the host sends, reads and closes as before. */
+class SlowAbove extends PassThrough {
+  readonly #delayUs: number;
+  readonly #untold: Map<ImOffloadEntry, Timer> = new Map();
+
+  constructor(environment: IntermediateEnvironment, below: string, name: string, delayUs: number) {
+    super(environment, below, { name });
+    this.#delayUs = delayUs;
+  }
+  override tcpOffloadEvent(handle: NdisOffloadHandle, type: number, information: number): void {
+    if (type !== TcpOffloadEventType.INDICATE_RETRIEVE) {
+      super.tcpOffloadEvent(handle, type, information);
+      return;
+    }
+    const timer = this.runtime.timer(() => super.tcpOffloadEvent(handle, type, information));
+    timer.arm(this.runtime.nowUs() + this.#delayUs);
+    this.#untold.set(entryOf(handle), timer);
+  }
+  override terminateOffload(context: unknown, root: MiniportOffloadBlock): void {
+    forEachBlock(root, (block) =>
+      this.#untold.get(block.miniportOffloadContext?.miniportOffloadContext as ImOffloadEntry)?.disarm(),
+    );
+    super.terminateOffload(context, root);
+  }
+}
+
+describe('connections that a filter has asked back under load', () => {
+  const slowly = (delayUs: number) => (environment: IntermediateEnvironment, below: string, name: string) =>
+    new SlowAbove(environment, below, name, delayUs);
+
+  test.each([
+    ['at once', null, 0.01],
+    ['2 ms late', 2000, 0.01],
+    ['120 ms late', 120_000, 0.02],
+  ])(
+    'stand still until they come, %s: data above, in both directions, are none, and no byte is lost [EVT-019, EVT-012]',
+    async (_, delayUs, loss) => {
+      const hosts = twoHosts({
+        impairment: { delayUs: 1000, loss, reorder: 0.01 },
+        seed: numeric,
+        serverStack: { policy: { afterBytes: 20_000 } },
+        server: {
+          intermediates: ['pass-through', { kind: 'filter' }, ...(delayUs === null ? [] : [slowly(delayUs)])],
+        },
+      });
+      const filter = hosts.server.driver(Filter);
+      const ports = [80, 81, 82];
+      const all = ports.map((port) => connectPeers(hosts, 3_000_000, 3_000_000, 4, port));
+      let asked = 0;
+      for (let round = 0; round < 400 && !all.every(allDone); round++) {
+        hosts.runtime.advance(10_000);
+        const port = ports[round % 3]!;
+        filter.setRules(round % 2 === 0 ? [{ match: `tcp port ${port}`, action: 'upload' }] : []);
+        for (const { server } of all)
+          if (server.endpoint?.chimney.location === 'host') server.endpoint.chimney.offload().catch(() => {});
+        asked = hosts.server.counters().IM_UPLOAD_ASKED ?? 0;
+      }
+      filter.setRules([]);
+      hosts.runtime.runUntil(() => all.every(allDone), 120_000_000);
+      expect(asked, seedNote).toBeGreaterThan(10);
+      for (const { server, client } of all) {
+        expect([server.received, server.wrongBytes, client.received, client.wrongBytes], seedNote).toEqual([
+          3_000_000, 0, 3_000_000, 0,
+        ]);
+      }
+      await hosts.close();
+      expect(findings(hosts), seedNote).toEqual([]);
+      expect(hosts.server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+    },
+  );
 });
 
 describe('a filter at its two doors', () => {

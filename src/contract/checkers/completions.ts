@@ -162,8 +162,10 @@ function checkMoment(watch: Watch, as: DataOperation, list: NetBufferList, recor
       watch.breach('RECV-065', 'target', object, 'INVALID_STATE for posts after TcpIndicateDisconnect', 'SUCCESS');
     }
   }
-  if (as === SEND && status === SUCCESS && record.isAfterMandatory && record.bytes > 0) {
-    const seen = 'a send posted after it sent and acknowledged';
+  // How a corrupt connection ends has rules of its own (TERM-024).
+  const isServed = as === SEND || ((as === RECEIVE || as === FORWARD) && !object.isCorrupt);
+  if (isServed && status === SUCCESS && record.isAfterMandatory && record.bytes > 0) {
+    const seen = `the list of a ${DATA_CALL_NAMES[as]!} after it with SUCCESS`;
     watch.breach('EVT-019', 'target', object, 'no processing after a Retrieve with a mandatory reason', seen);
   }
 }

@@ -39,7 +39,7 @@ const form: Checker = {
 /** When data may be indicated at all. */
 const moment: Checker = {
   about: 'when data may be indicated',
-  must: ['INIT-050', 'INIT-062', 'RECV-040', 'RECV-041', 'DISC-011', 'DISC-035', 'CTX-010'],
+  must: ['INIT-050', 'INIT-062', 'RECV-040', 'RECV-041', 'DISC-011', 'DISC-035', 'CTX-010', 'EVT-019'],
   should: ['INIT-055', 'RECV-013'],
   receiveIndicate(watch, { object, bytes }) {
     if (object.phase === Phase.ABSENT) {
@@ -55,6 +55,10 @@ const moment: Checker = {
       watch.breach('DISC-011', 'target', object, 'no receive processing after an abortive disconnect', 'an indication');
     } else if (object.hasDisconnectEvent && bytes > 0) {
       watch.breach('DISC-035', 'target', object, 'all data consumed before TcpIndicateDisconnect', 'data after it');
+    }
+    if (object.hasMandatoryRetrieve && !object.isCorrupt && object.phase === Phase.OFFLOADED) {
+      const expected = 'no receive processing between a Retrieve with a mandatory reason and the terminate';
+      watch.breach('EVT-019', 'target', object, expected, 'an indication');
     }
     if (object.hasRefused) {
       watch.breach('RECV-040', 'target', object, 'no indication after a refusal before a receive is posted', 'one');
