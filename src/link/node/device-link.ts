@@ -6,7 +6,8 @@
  */
 
 import type { Gather, Link, LinkReceiver, Medium } from '../link.ts';
-import { Device, type DeviceDescription, Outcome, READ_BYTES, READ_HEADROOM } from './device.ts';
+import { Device, type DeviceDescription, Outcome } from './device.ts';
+import { FrameReader } from './frame-reader.ts';
 import { type Libc, libc } from './libc.ts';
 import { LinkChange, LinkMonitor } from './link-monitor.ts';
 import { ReadWatch } from './read-watch.ts';
@@ -38,8 +39,7 @@ export class DeviceLink implements Link {
   readonly #device: Device;
   readonly #monitor: LinkMonitor | null;
   readonly #closesDevice: boolean;
-  readonly #buffer: Uint8Array = new Uint8Array(READ_BYTES);
-  readonly #bufferAddress: number;
+  readonly #reader: FrameReader;
   /** struct pollfd: the device, while there is no room. */
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #pollView: DataView = new DataView(this.#poll.buffer);
@@ -57,13 +57,13 @@ export class DeviceLink implements Link {
   constructor(description: DeviceDescription, closesDevice = true) {
     this.#device = new Device(description);
     this.#closesDevice = closesDevice;
+    this.#reader = new FrameReader(this.#device);
     this.name = description.name;
     this.medium = description.medium;
     this.mtu = description.mtu;
     if (description.macAddress !== null) this.macAddress = description.macAddress;
     this.largeSendBytes = description.largeSendBytes;
     this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
-    this.#bufferAddress = this.#libc.addressOf(this.#buffer);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
 
@@ -96,6 +96,7 @@ export class DeviceLink implements Link {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#receiver = null;
+    this.#reader.stop();
     if (this.#retry !== null) clearTimeout(this.#retry);
     await this.#watch?.close();
     await this.#monitorWatch?.close();
@@ -105,8 +106,8 @@ export class DeviceLink implements Link {
   }
 
   #watchDevice(): void {
-    this.#watch = new ReadWatch(this.#device.fd, this.#buffer.subarray(this.#device.skipped), {
-      readable: (bytes) => this.#drain(this.#device.took(bytes, this.#buffer, 0)),
+    this.#watch = new ReadWatch(this.#device.fd, this.#reader.buffer.subarray(this.#device.skipped), {
+      readable: (bytes) => this.#drain(this.#device.took(bytes, this.#reader.buffer, 0)),
       failed: () => this.#readFailed(),
     });
   }
@@ -123,8 +124,7 @@ export class DeviceLink implements Link {
 
   /** The device is gone, or it is down and reads fail for now. */
   #readFailed(): void {
-    const n = this.#device.read(this.#buffer, 0, this.#bufferAddress);
-    if (n > 0 || n === Outcome.GONE) this.#drain(n);
+    this.#drain(0);
     if (this.#isClosed || this.#isGone) return;
     this.#retry = setTimeout(() => this.#watchDevice(), RETRY_MS);
   }
@@ -161,21 +161,11 @@ export class DeviceLink implements Link {
     this.#receiver?.linkState(isUp);
   }
 
-  /** A frame of `first` bytes has been read (or an outcome); reads what else is there, at most a batch: the poll tells again. */
+  /** A frame of `first` bytes has been read (or an outcome; 0: nothing yet); reads what else is there, at most a batch: the poll tells again. */
   #drain(first: number): void {
-    const device = this.#device;
-    let n = first;
-    let bytes = 0;
-    for (let frames = 0; n > 0; n = device.read(this.#buffer, 0, this.#bufferAddress)) {
-      this.#receiver?.receive(this.#buffer, READ_HEADROOM, n, device.segmentBytes);
-      bytes += n;
-      if (++frames === BATCH_FRAMES) break;
-      if (bytes < BATCH_BYTES) continue;
-      this.#receiver?.receiveDone();
-      bytes = 0;
-    }
-    if (bytes > 0) this.#receiver?.receiveDone();
-    if (n === Outcome.GONE) this.#vanished();
+    if (this.#receiver === null) return;
+    const outcome = this.#reader.drain(this.#receiver, first, BATCH_FRAMES, BATCH_BYTES);
+    if (outcome === Outcome.GONE) this.#vanished();
   }
 
   /** The device was removed under us. */

@@ -8,6 +8,7 @@
 
 import { GATHER_MAX, type Gather, type Medium } from '../link.ts';
 import { type Libc, libc } from './libc.ts';
+import { Segmenter } from './segmenter.ts';
 import {
   clearVirtioNetHeader,
   readVirtioNetHeader,
@@ -29,6 +30,12 @@ export interface DeviceDescription {
   readonly hasHeader: boolean;
   /** See `Link.largeSendBytes`. */
   readonly largeSendBytes: number;
+  /** Whether the device makes the checksums of what is written. */
+  readonly checksums: boolean;
+  /** Whether the device cuts super-segments and hands over such. */
+  readonly segments: boolean;
+  /** Whether, where the device does not, super-segments are cut ({@link Segmenter}) and segments joined (FrameReader) here. */
+  readonly bulk: boolean;
   /** Number of the network interface; 0: it is none. */
   readonly index: number;
 }
@@ -74,6 +81,12 @@ export class Device {
   readonly #iovView: DataView = new DataView(this.#iov.buffer);
   readonly #headerAddress: number;
   readonly #iovAddress: number;
+  /** Cuts what the device does not; null: it does, or nothing is to be cut. */
+  readonly #segmenter: Segmenter | null;
+  /** Frames of a super-segment that the device took before it was full, and which it was. */
+  #taken = 0;
+  #takenSeq = 0;
+  #takenLength = 0;
   #sharedBuffer: ArrayBufferLike | null = null;
   #sharedAddress = 0;
 
@@ -85,6 +98,7 @@ export class Device {
     this.#medium = description.medium;
     this.#headerAddress = this.#libc.addressOf(this.#header);
     this.#iovAddress = this.#libc.addressOf(this.#iov);
+    this.#segmenter = description.bulk && !description.segments ? this.#makeSegmenter() : null;
   }
 
   get fd(): number {
@@ -129,6 +143,9 @@ export class Device {
 
   /** Writes a frame; parameters as in `Link.transmit`. Answers 0, or an {@link Outcome}. A frame that the kernel refuses is lost. */
   write(bytes: Uint8Array, at: number, length: number, segmentBytes: number, text: Gather | null): number {
+    if (segmentBytes > 0 && this.#segmenter !== null && this.#isCutHere(length, segmentBytes, text)) {
+      return this.#writeCut(this.#segmenter, bytes, at, length, segmentBytes, text);
+    }
     const address = this.addressOf(bytes) + at;
     let n: number;
     if (this.#headerBytes === 0 && text === null) n = this.#libc.write(this.#fd, address, length);
@@ -145,6 +162,54 @@ export class Device {
 
   close(): void {
     this.#libc.close(this.#fd);
+  }
+
+  #makeSegmenter(): Segmenter {
+    const { medium, checksums } = this.description;
+    const copy = (to: number, from: number, length: number): void => this.#libc.memcpy(to, from, length);
+    return new Segmenter(medium, this.#headerBytes, checksums, (bytes) => this.addressOf(bytes), copy);
+  }
+
+  /** What is no longer than a segment goes to the device as it is, if that makes its checksum. */
+  #isCutHere(length: number, segmentBytes: number, text: Gather | null): boolean {
+    if (!this.description.checksums || text !== null) return true;
+    return length > segmentBytes;
+  }
+
+  /**
+   * Writes a super-segment frame by frame. When the device is full in the middle of one, the next call with the same one goes on there; with
+   * another one in between it is sent again from its beginning, which a receiver bears.
+   */
+  #writeCut(
+    segmenter: Segmenter,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    segmentBytes: number,
+    text: Gather | null,
+  ): number {
+    const count = segmenter.begin(bytes, at, length, segmentBytes, text);
+    if (count === 0) return this.#failed();
+    const whole = text === null ? length : length + text.length;
+    const isSame = this.#taken > 0 && this.#takenSeq === segmenter.seq && this.#takenLength === whole;
+    let i = isSame ? this.#taken : 0;
+    this.#taken = 0;
+    for (; i < count; i++) {
+      segmenter.make(i);
+      if (this.#libc.write(this.#fd, segmenter.address, segmenter.length) >= 0) continue;
+      const outcome = outcomeOf(this.#libc.errno());
+      if (outcome === REFUSED) {
+        this.#failed();
+        continue;
+      }
+      if (outcome === Outcome.AGAIN) {
+        this.#taken = i;
+        this.#takenSeq = segmenter.seq;
+        this.#takenLength = whole;
+      }
+      return outcome;
+    }
+    return 0;
   }
 
   #failed(): number {

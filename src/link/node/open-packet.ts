@@ -20,6 +20,8 @@ export interface PacketOptions {
   /** SO_RCVBUF and SO_SNDBUF, bytes; the system's limits are passed where that is allowed. Default 8 MiB. */
   readonly receiveBufferBytes?: number;
   readonly sendBufferBytes?: number;
+  /** Whether what is not left to the kernel is done here, for many packets at a time; see `TunOptions.bulk`. Default true. */
+  readonly bulk?: boolean;
 }
 
 const AF_PACKET = 17;
@@ -56,6 +58,8 @@ export function openPacket(options: PacketOptions): DeviceDescription {
     setSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes ?? BUFFER_DEFAULT);
     const hardware = query(fd, SIOCGIFHWADDR, name);
     bindTo(fd, index, name);
+    const { bulk = true } = options;
+    const segments = options.offload !== 'none';
     return {
       kind: 'packet',
       fd,
@@ -64,7 +68,10 @@ export function openPacket(options: PacketOptions): DeviceDescription {
       mtu: Math.min(65_535, query(fd, SIOCGIFMTU, name).getInt32(16, true)),
       macAddress: new Uint8Array(hardware.buffer.slice(18, 24)),
       hasHeader: true,
-      largeSendBytes: options.offload === 'none' ? 0 : LARGE_SEND_BYTES,
+      largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : 0,
+      checksums: segments,
+      segments,
+      bulk,
       index,
     };
   } catch (error) {

@@ -20,6 +20,8 @@ export interface PairOptions {
   readonly offload?: 'all' | 'none';
   /** Bytes of frames on their way in one direction. Default 1 MiB, or what the system allows. */
   readonly bufferBytes?: number;
+  /** Whether what is not left to the kernel is done here, for many packets at a time; see `TunOptions.bulk`. Default true. */
+  readonly bulk?: boolean;
 }
 
 const AF_UNIX = 1;
@@ -49,8 +51,21 @@ export function openPair(options: PairOptions = {}): [DeviceDescription, DeviceD
     setSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.bufferBytes ?? BUFFER_DEFAULT);
     const hasHeader = options.offload !== 'none';
     const medium = options.medium ?? 'ethernet';
-    const largeSendBytes = hasHeader ? LARGE_SEND_BYTES : 0;
-    return { kind: 'pair', fd, name: names[i], medium, mtu, macAddress: null, hasHeader, largeSendBytes, index: 0 };
+    const { bulk = true } = options;
+    return {
+      kind: 'pair',
+      fd,
+      name: names[i],
+      medium,
+      mtu,
+      macAddress: null,
+      hasHeader,
+      largeSendBytes: hasHeader || bulk ? LARGE_SEND_BYTES : 0,
+      checksums: hasHeader,
+      segments: hasHeader,
+      bulk,
+      index: 0,
+    };
   };
   return [end(0), end(1)];
 }

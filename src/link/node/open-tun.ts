@@ -6,6 +6,7 @@
  */
 
 import type { DeviceDescription } from './device.ts';
+import { startKernelThread } from './kernel-thread.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
 import { addAddress, addRoute, setLink } from './rtnetlink.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
@@ -28,6 +29,18 @@ export interface TunOptions {
    * 'checksum' checksums alone; 'none' nothing, every packet is as on a wire.
    */
   readonly offload?: 'all' | 'checksum' | 'none';
+  /**
+   * Whether what is not left to the kernel is done here, for many packets at a time: the stack's super-segments are cut just before they are
+   * written, and received segments that follow one another are joined as they are read. Default true. False: the stack itself, its
+   * captures and drivers see every packet as it is on the wire.
+   */
+  readonly bulk?: boolean;
+  /**
+   * Whether what is written is taken in by a thread of the kernel's own (NAPI), which joins segments before the kernel's TCP sees them:
+   * a write then costs a third, and a packet by itself arrives some microseconds later. Where the kernel or the rights for it are
+   * missing it is done without. Default: where segmentation is not left to the kernel.
+   */
+  readonly kernelThread?: boolean;
 }
 
 const O_RDWR = 2;
@@ -38,6 +51,7 @@ const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const IFF_TUN = 1;
 const IFF_TAP = 2;
+const IFF_NAPI = 0x10;
 const IFF_MULTI_QUEUE = 0x100;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -75,6 +89,16 @@ export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription
 }
 
 function openQueue(options: TunOptions, wanted: string, mtu: number, isMulti: boolean): DeviceDescription {
+  const { offload = 'all', kernelThread = offload !== 'all' } = options;
+  if (kernelThread) {
+    const opened = openWith(options, wanted, mtu, IFF_NAPI | (isMulti ? IFF_MULTI_QUEUE : 0));
+    if (opened !== null) return opened;
+  }
+  return openWith(options, wanted, mtu, isMulti ? IFF_MULTI_QUEUE : 0)!;
+}
+
+/** Null: it was to have a thread of the kernel's, and cannot. */
+function openWith(options: TunOptions, wanted: string, mtu: number, flags: number): DeviceDescription | null {
   const c = libc();
   const fd = c.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
@@ -86,10 +110,16 @@ function openQueue(options: TunOptions, wanted: string, mtu: number, isMulti: bo
     );
   }
   try {
-    const kind = options.kind ?? 'tun';
-    const hasHeader = options.offload !== 'none';
-    const name = attach(fd, wanted, kind, (hasHeader ? IFF_VNET_HDR : 0) | (isMulti ? IFF_MULTI_QUEUE : 0));
-    if (hasHeader) setOffloads(fd, options.offload ?? 'all');
+    const { kind = 'tun', offload = 'all', bulk = true } = options;
+    const hasHeader = offload !== 'none';
+    const segments = offload === 'all';
+    const name = attach(fd, wanted, kind, (hasHeader ? IFF_VNET_HDR : 0) | flags);
+    const index = c.nameToIndex(name);
+    if ((flags & IFF_NAPI) !== 0 && !startKernelThread(name, index)) {
+      c.close(fd);
+      return null;
+    }
+    if (hasHeader) setOffloads(fd, offload);
     return {
       kind,
       fd,
@@ -98,11 +128,16 @@ function openQueue(options: TunOptions, wanted: string, mtu: number, isMulti: bo
       mtu,
       macAddress: null,
       hasHeader,
-      largeSendBytes: !hasHeader ? 0 : options.offload === 'checksum' ? mtu : LARGE_SEND_BYTES,
-      index: c.nameToIndex(name),
+      largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : hasHeader ? mtu : 0,
+      checksums: hasHeader,
+      segments,
+      bulk,
+      index,
     };
   } catch (error) {
     c.close(fd);
+    // A kernel that knows no NAPI for devices.
+    if ((flags & IFF_NAPI) !== 0 && error instanceof DeviceError && error.code === 'EINVAL') return null;
     throw error;
   }
 }

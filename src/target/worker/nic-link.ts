@@ -6,7 +6,8 @@
  */
 
 import type { Gather, Link, LinkReceiver, Medium } from '../../link/link.ts';
-import { Device, type DeviceDescription, Outcome, READ_BYTES, READ_HEADROOM } from '../../link/node/device.ts';
+import { Device, type DeviceDescription, Outcome } from '../../link/node/device.ts';
+import { FrameReader } from '../../link/node/frame-reader.ts';
 import { type Libc, libc } from '../../link/node/libc.ts';
 import { LinkChange, LinkMonitor } from '../../link/node/link-monitor.ts';
 
@@ -32,8 +33,10 @@ export class NicLink implements Link {
   readonly #device: Device;
   readonly #monitor: LinkMonitor | null;
   readonly #wakeFd: number;
-  readonly #buffer: Uint8Array = new Uint8Array(READ_BYTES);
-  readonly #bufferAddress: number;
+  readonly #reader: FrameReader;
+  /** What an eventfd is read into. */
+  readonly #bell: Uint8Array = new Uint8Array(128);
+  readonly #bellAddress: number;
   /** struct pollfd[3]. */
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #view: DataView = new DataView(this.#poll.buffer);
@@ -54,7 +57,8 @@ export class NicLink implements Link {
     this.largeSendBytes = description.largeSendBytes;
     this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
     this.#wakeFd = wakeFd;
-    this.#bufferAddress = this.#libc.addressOf(this.#buffer);
+    this.#reader = new FrameReader(this.#device);
+    this.#bellAddress = this.#libc.addressOf(this.#bell);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
 
@@ -77,24 +81,12 @@ export class NicLink implements Link {
     return false;
   }
 
-  /** Reads up to so many frames, or {@link BATCH_BYTES}. Answers how many there were; then the batch is over. */
+  /** Reads up to so many frames, acknowledged every {@link BATCH_BYTES}. Answers how many there were; then the batch is over. */
   drain(most: number): number {
     if (this.#isGone) return 0;
-    const device = this.#device;
-    let frames = 0;
-    let bytes = 0;
-    while (frames < most && bytes < BATCH_BYTES) {
-      const n = device.read(this.#buffer, 0, this.#bufferAddress);
-      if (n <= 0) {
-        if (n === Outcome.GONE) this.#vanished();
-        break;
-      }
-      frames++;
-      bytes += n;
-      this.#receiver!.receive(this.#buffer, READ_HEADROOM, n, device.segmentBytes);
-    }
-    if (frames > 0) this.#receiver!.receiveDone();
-    return frames;
+    const outcome = this.#reader.drain(this.#receiver!, 0, most, BATCH_BYTES);
+    if (outcome === Outcome.GONE) this.#vanished();
+    return this.#reader.frames;
   }
 
   /** Whether frames wait for room on the device. */
@@ -106,7 +98,7 @@ export class NicLink implements Link {
   wait(timeoutMs: number): void {
     this.#want(DEVICE, this.#isGone ? -1 : this.#device.fd, POLLIN | (this.#wantsRoom ? POLLOUT : 0));
     if (this.#libc.poll(this.#pollAddress, 3, timeoutMs) <= 0) return;
-    if (this.#revents(WAKE) !== 0) this.#libc.read(this.#wakeFd, this.#bufferAddress, 8);
+    if (this.#revents(WAKE) !== 0) this.#libc.read(this.#wakeFd, this.#bellAddress, 8);
     if (this.#revents(MONITOR) !== 0 && this.#monitor !== null) this.#changed(this.#monitor.read());
     if (this.#wantsRoom && (this.#revents(DEVICE) & (POLLOUT | POLLERR | POLLHUP)) !== 0) {
       this.#wantsRoom = false;

@@ -22,6 +22,8 @@ export interface KernelWorldOptions {
   readonly mtu?: number;
   /** What is left to the device. Default 'none': every packet of the capture is as on a wire. */
   readonly offload?: 'all' | 'checksum' | 'none';
+  /** What is not left to the device is done at it, in bulk (`TunOptions.bulk`, `kernelThread`). Default false. */
+  readonly bulk?: boolean;
   /** Settings of the kernel under net.: { 'ipv4.tcp_sack': 0 }. The kernel's end then lives in a namespace of its own. */
   readonly settings?: Readonly<Record<string, string | number>>;
   /** Keeps every byte of each packet, so that checksums can be checked. */
@@ -54,6 +56,8 @@ export class KernelWorld {
       kind: options.kind ?? 'tun',
       mtu: options.mtu ?? 1500,
       offload: options.offload ?? 'none',
+      bulk: options.bulk ?? false,
+      kernelThread: options.bulk ?? false,
     } as const;
     this.device =
       this.#namespace === null ? TunLink.open({ ...common, addresses: this.#kernelAddresses() }) : TunLink.open(common);
