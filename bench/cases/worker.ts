@@ -77,7 +77,7 @@ const moving = setInterval(() => {
   }
 }, MOVE_EVERY_MS);
 
-await new Promise((resolve) => setTimeout(resolve, 1000)); // until the compiler has seen it all
+await new Promise((resolve) => setTimeout(resolve, 3000)); // until the compiler has seen it all
 const bytes = sink.bytesWritten;
 const cpu = hostThreadSeconds();
 const busy = performance.eventLoopUtilization();

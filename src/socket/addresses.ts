@@ -92,8 +92,12 @@ interface Addressed {
   _getpeername(): AddressInfo | Record<string, never>;
 }
 
-/** Gives a class of sockets node:net's six properties: localAddress, localPort, localFamily, and the same of the peer. */
+/** Gives a class of sockets node:net's six properties: localAddress, localPort, localFamily, and the same of the peer; and `_getsockname`. */
 export function defineAddresses(prototype: Addressed): void {
+  const ownName = function (this: Addressed): unknown {
+    return this.address();
+  };
+  Object.defineProperty(prototype, '_getsockname', { value: ownName, configurable: true, writable: true });
   for (const part of ['address', 'port', 'family'] as const) {
     const name = part.charAt(0).toUpperCase() + part.slice(1);
     const own = function (this: Addressed): unknown {

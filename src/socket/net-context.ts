@@ -5,9 +5,10 @@
 import type { SocketConstructorOpts } from 'node:net';
 import type { LookupFunction } from './arguments.ts';
 import type { AddressBlocker } from './blocking.ts';
+import type { ConnectWay, HandleContext } from './handle-events.ts';
 import type { BorrowingOnRead, FillingOnRead } from './on-read.ts';
 import type { NetSettings } from './settings.ts';
-import type { ConnectWay, HandleContext, TcpHandle } from './tcp-handle.ts';
+import type { TcpHandle } from './tcp-handle.ts';
 
 /** One a stack; made by `createNet`. */
 export interface NetContext {

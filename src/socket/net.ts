@@ -11,6 +11,7 @@ import { isIP, isIPv4, isIPv6 } from './addresses.ts';
 import { type LookupFunction, lookupLocal, normalizedList } from './arguments.ts';
 import { type Callable, callable } from './callable.ts';
 import { clientSocket, tell } from './diagnostics.ts';
+import type { ConnectWay, HandleContext, KeepAlive } from './handle-events.ts';
 import { createHttp, type StackHttp } from './http.ts';
 import type { NetContext, SocketOptions } from './net-context.ts';
 import { required } from './node.ts';
@@ -18,7 +19,6 @@ import { type ServerOptions, StackServer } from './server.ts';
 import { freshSettings, type SettingsFunctions, settingsFunctions } from './settings.ts';
 import { SlabPool } from './slabs.ts';
 import { StackSocket } from './socket.ts';
-import type { ConnectWay, HandleContext, KeepAlive } from './tcp-handle.ts';
 import { StackUdpSocket, type UdpSocketOptions, type UdpType } from './udp-socket.ts';
 
 /** Options of `connect`: Node's, and the receive window. */

@@ -9,7 +9,7 @@
 
 import type { OnReadOpts } from 'node:net';
 import { invalidArgValue, invalidState } from './errors.ts';
-import type { Lender } from './tcp-handle.ts';
+import type { Lender } from './handle-events.ts';
 
 type Filled = (bytes: number, buffer: Uint8Array) => boolean;
 

@@ -58,6 +58,11 @@ export class SendBuffer implements SlabOwner {
     if (wanted > this.#limit) this.#limit = Math.min(LIMIT_MAX, wanted);
   }
 
+  /** Whether so much is acknowledged that it is worth while to write again. */
+  get isHalfEmpty(): boolean {
+    return 2 * this.room() >= this.#limit;
+  }
+
   /** Says how many bytes will be appended before {@link flush}, so that they get memory that fits. */
   begin(total: number): void {
     if (this.#slab === null && total <= SMALL_BYTES) {
@@ -81,6 +86,17 @@ export class SendBuffer implements SlabOwner {
       from += count;
       if (slab.used === slab.bytes.length) this.#leaveSlab();
     }
+  }
+
+  /** Hands bytes to the endpoint as they lie; `release` is called when they may change again. The caller has asked for room. */
+  lend(bytes: Uint8Array, release: () => void): void {
+    this.flush();
+    this.#writes++;
+    this.#endpoint.write(bytes, (error) => {
+      this.#writes--;
+      release();
+      if (error === null) this.#onRoom();
+    });
   }
 
   /** Hands what was appended to the endpoint. */

@@ -31,7 +31,9 @@ export interface SlabOwner {
 /** A block of memory, and who uses it. */
 export class Slab {
   readonly bytes: Uint8Array;
-  /** Bytes filled so far. */
+  /** Where the bytes begin: see {@link SlabPool.takeFor}. */
+  from = 0;
+  /** Where they end. */
   used = 0;
   /** Writes out of this slab that are not finished. */
   writes = 0;
@@ -62,10 +64,24 @@ export class SlabPool {
     return this.#free.pop() ?? new Slab(freshBytes());
   }
 
+  /**
+   * A slab to copy into from there on. V8 copies out of shared memory byte by byte unless both sides are aligned alike, so it begins
+   * where that is so; what follows in the stream mostly is, then.
+   */
+  takeFor(bytes: Uint8Array, at: number): Slab {
+    const slab = this.take();
+    if (typeof SharedArrayBuffer === 'function' && bytes.buffer instanceof SharedArrayBuffer) {
+      slab.from = (bytes.byteOffset + at) & 7;
+      slab.used = slab.from;
+    }
+    return slab;
+  }
+
   /** The slab's memory is free again. */
   give(slab: Slab): void {
     assert(slab.writes === 0, 'a slab is given back once nothing reads it');
     this.out--;
+    slab.from = 0;
     slab.used = 0;
     slab.owner = null;
     if (this.#free.length < FREE_MAX) this.#free.push(slab);

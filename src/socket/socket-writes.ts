@@ -1,8 +1,8 @@
 /**
- * What a socket's stream is given to write, and what becomes of it when it may not be written any more.
+ * What a socket's stream is given to write, what becomes of it when it may not be written any more, and what it is open for.
  */
 
-import type { Duplex as NodeDuplex } from 'node:stream';
+import type { DuplexOptions, Duplex as NodeDuplex } from 'node:stream';
 import type { TransportErrorCode } from '../host/api.ts';
 import { noDescriptors } from './arguments.ts';
 import { endedByOther, invalidArgValue } from './errors.ts';
@@ -70,6 +70,13 @@ export function checkModes(options: object | undefined): void {
   }
 }
 
+/** What `stream.Duplex` is made with for a socket that was given these options. */
+export function streamOptions(options: object | undefined): DuplexOptions {
+  const allowHalfOpen = Boolean((options as DuplexOptions | undefined)?.allowHalfOpen);
+  const own = { allowHalfOpen, emitClose: false, autoDestroy: true, decodeStrings: false, signal: undefined };
+  return { ...options, ...own } as DuplexOptions;
+}
+
 /** The program closed the stack itself, which is to its sockets what `destroy` is: no error. */
 export function isMoot(code: TransportErrorCode): boolean {
   return code === 'ECANCELED';
@@ -83,4 +90,13 @@ export function afterEnd(this: NodeDuplex): void {
 /** The `signal` option. Not left to Duplex: a signal that is aborted already destroys at once, which only a finished socket can bear. */
 export function heedSignal(socket: NodeDuplex, signal: AbortSignal | undefined): void {
   if (signal) required<typeof import('node:stream')>('node:stream').addAbortSignal(signal, socket);
+}
+
+/** What a socket is open for. */
+export type ReadyState = 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed';
+
+export function readyStateOf(socket: NodeDuplex & { readonly connecting: boolean }): ReadyState {
+  if (socket.connecting) return 'opening';
+  if (socket.readable) return socket.writable ? 'open' : 'readOnly';
+  return socket.writable ? 'writeOnly' : 'closed';
 }

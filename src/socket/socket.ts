@@ -15,10 +15,12 @@ import { type AddressInfo, defineAddresses, EndAddresses } from './addresses.ts'
 import { keepAliveDelay, noPipes, normalizedOnce, timerDuration, validateFunction } from './arguments.ts';
 import { type AddressBlocker, blockListOf } from './blocking.ts';
 import { callError, closedBeforeConnection, invalidState, missingArgs, socketClosed } from './errors.ts';
+import type { HandleEvents } from './handle-events.ts';
 import { IdleTimer } from './idle-timer.ts';
 import type { AcceptedSocketOptions, NetContext, ServerOfSocket, SocketOptions } from './net-context.ts';
 import { Duplex } from './node.ts';
 import { type BorrowingOnRead, type FillingOnRead, OnRead } from './on-read.ts';
+import { onwardOf } from './onward.ts';
 import { Attempts } from './socket-attempts.ts';
 import {
   type ConnectTarget,
@@ -37,9 +39,12 @@ import {
   checkModes,
   heedSignal,
   isMoot,
+  type ReadyState,
+  readyStateOf,
+  streamOptions,
   type WriteItem,
 } from './socket-writes.ts';
-import { type HandleEvents, TcpHandle } from './tcp-handle.ts';
+import { TcpHandle } from './tcp-handle.ts';
 
 /** `net.Socket`. Programs use the class that `createNet` made of it for their stack. */
 export class StackSocket extends Duplex {
@@ -66,6 +71,7 @@ export class StackSocket extends Duplex {
   declare readonly remoteAddress: string | undefined;
   declare readonly remotePort: number | undefined;
   declare readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
+  declare _getsockname: () => AddressInfo | Record<string, never>;
   /** What the handle tells. */
   static readonly #events: HandleEvents<StackSocket> = {
     connected: (socket) => socket.#connected(),
@@ -77,6 +83,11 @@ export class StackSocket extends Duplex {
       socket.#idle.refresh();
       return socket.push(chunk);
     },
+    onward: (socket) => {
+      const sink = onwardOf(socket, StackSocket);
+      return sink === null ? null : sink.#handle;
+    },
+    passed: (socket) => socket.#idle.refresh(),
     borrows: (socket) => socket.#onRead?.borrows ?? false,
     lent: (socket, bytes, lender) => {
       socket.#idle.refresh();
@@ -111,14 +122,7 @@ export class StackSocket extends Duplex {
   constructor(options: SocketOptions | undefined, net: NetContext) {
     checkModes(options);
     const delayMs = keepAliveDelay(options ?? {});
-    super({
-      ...options,
-      allowHalfOpen: Boolean(options?.allowHalfOpen),
-      emitClose: false,
-      autoDestroy: true,
-      decodeStrings: false,
-      signal: undefined,
-    } as ConstructorParameters<typeof Duplex>[0]);
+    super(streamOptions(options));
     this.#net = net;
     this.blockList = blockListOf(options?.blockList);
     this.#noDelay = Boolean(options?.noDelay);
@@ -224,10 +228,8 @@ export class StackSocket extends Duplex {
     return this.#handle === null || this.connecting;
   }
 
-  get readyState(): 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed' {
-    if (this.connecting) return 'opening';
-    if (this.readable) return this.writable ? 'open' : 'readOnly';
-    return this.writable ? 'writeOnly' : 'closed';
+  get readyState(): ReadyState {
+    return readyStateOf(this);
   }
 
   /** Bytes the stream holds for writing; undefined without a connection. */
@@ -252,10 +254,6 @@ export class StackSocket extends Duplex {
     return this.#handle?.bytesWritten ?? this.#bytesWritten;
   }
 
-  _getsockname(): AddressInfo | Record<string, never> {
-    return this.address();
-  }
-
   _getpeername(): AddressInfo | Record<string, never> {
     return this.#ends.peer(this.connecting ? null : this.#liveEndpoint) ?? {};
   }
@@ -272,7 +270,14 @@ export class StackSocket extends Duplex {
 
   override resume(): this {
     this.#readWithOnRead();
+    this.#handle?.retry();
     return super.resume();
+  }
+
+  override unpipe(destination?: NodeJS.WritableStream): this {
+    super.unpipe(destination);
+    this.#handle?.retry();
+    return this;
   }
 
   override read(size?: number): unknown {

@@ -8,62 +8,12 @@
  */
 
 import { assert } from '../base/assert.ts';
-import type { ConnectOptions, TcpEndpoint, TcpHandler, TransportErrorCode, Transports } from '../host/api.ts';
+import type { ConnectOptions, TcpEndpoint, TcpHandler, TransportErrorCode } from '../host/api.ts';
+import type { ConnectWay, HandleContext, HandleEvents, Lender, WriteCallback } from './handle-events.ts';
 import { AsyncResource, nextTurn, reportUncaught } from './node.ts';
+import { Waiting } from './onward.ts';
 import { SendBuffer } from './send-buffer.ts';
-import { SLAB_BYTES, type Slab, type SlabPool } from './slabs.ts';
-
-/** Keeps the process alive while something is open. */
-export interface KeepAlive {
-  ref(): void;
-  unref(): void;
-}
-
-/** Whatever opens connections. */
-export type ConnectWay = Pick<Transports, 'connect'>;
-
-/** What the handles of one stack share. */
-export interface HandleContext {
-  readonly transports: Transports;
-  readonly slabs: SlabPool;
-  readonly keepAlive: KeepAlive;
-}
-
-/**
- * What a handle tells its owner, a socket: one table for all sockets of a class, so that the socket's own names stay free.
- * Every call runs in the async context in which the handle was made.
- */
-export interface HandleEvents<O> {
-  /** The handshake is done. */
-  connected(owner: O): void;
-  /** The active open failed. */
-  connectFailed(owner: O, code: TransportErrorCode): void;
-  /** Bytes, now the owner's. Answers whether it wants more. */
-  chunk(owner: O, chunk: Uint8Array): boolean;
-  /** Whether it wants to be shown bytes where they lie. */
-  borrows(owner: O): boolean;
-  /** Bytes where they lie, the owner's for the call. Answers whether it wants more. */
-  lent(owner: O, bytes: Uint8Array, lender: Lender): boolean;
-  /** The buffer that is to be filled next; null: chunks are wanted. */
-  userBuffer(owner: O): Uint8Array | null;
-  /** Bytes 0 to `length` of that buffer were filled. Answers whether it wants more. */
-  filled(owner: O, length: number): boolean;
-  /** The peer has finished. */
-  ended(owner: O): void;
-  /** The connection broke while it was read. */
-  readFailed(owner: O, code: TransportErrorCode): void;
-  /** A write that waits for room made progress. */
-  progress(owner: O): void;
-}
-
-/** Whose bytes an owner is shown: see {@link HandleEvents.lent}. */
-export interface Lender {
-  /** Inside `lent` only: the bytes stay where they are until the answer is called; null: they cannot. */
-  keep(): (() => void) | null;
-}
-
-/** The end of a write: null, or the code it failed with. */
-export type WriteCallback = (code: TransportErrorCode | null) => void;
+import { SLAB_BYTES, type Slab } from './slabs.ts';
 
 /** A chunk that leaves its slab at least so full keeps the slab; a smaller one is copied into memory of its own size. */
 const KEEP_SLAB_FROM = 32768;
@@ -94,6 +44,12 @@ export class TcpHandle implements TcpHandler, Lender {
   #isLate = false;
   /** Bytes gathered in this batch. */
   #slab: Slab | null = null;
+  /** Where bytes of this batch were passed on to. */
+  #passedTo: TcpHandle | null = null;
+  /** Handles that pass their bytes on to this one, and wait until there is room. */
+  #passers: Waiting | null = null;
+  /** Whether bytes passed on were taken in this batch: then its rest is taken too, as they may lie in memory that is kept as a whole. */
+  #isPassing = false;
   /** Bytes of the owner's own buffer filled and not told of. */
   #userFilled = 0;
   /** What the write that goes on has not copied yet. */
@@ -157,6 +113,13 @@ export class TcpHandle implements TcpHandler, Lender {
     this.reading = false;
   }
 
+  /** What was refused for want of room elsewhere is asked for again. */
+  retry(): void {
+    if (!this.#hasRefused || !this.reading || this.#isOver) return;
+    this.#hasRefused = false;
+    this.#endpoint!.resume();
+  }
+
   /**
    * Takes the application's bytes; `total` is their sum. Answers whether all of them are in the send buffer; if not, `done`
    * is called when they are, or when they cannot be any more. One write at a time.
@@ -182,6 +145,7 @@ export class TcpHandle implements TcpHandler, Lender {
 
   /** No more writes. */
   shutdown(): void {
+    this.#send?.flush();
     if (!this.#isOver) this.#endpoint?.shutdown();
   }
 
@@ -190,6 +154,7 @@ export class TcpHandle implements TcpHandler, Lender {
     const written = this.#onWritten;
     this.#release();
     const endpoint = this.#endpoint;
+    this.#send?.flush();
     if (endpoint !== null && !this.#isOver) {
       if (this.#isConnecting) endpoint.abort();
       else endpoint.close();
@@ -250,6 +215,8 @@ export class TcpHandle implements TcpHandler, Lender {
       return 0;
     }
     if (this.#events!.borrows(this.#owner)) return this.#lend(bytes, at, length);
+    const onward = this.#slab === null ? this.#events!.onward(this.#owner) : null;
+    if (onward?.canPass) return this.#pass(onward, bytes, at, length);
     const user = this.#events!.userBuffer(this.#owner);
     const taken = user === null ? this.#gather(bytes, at, length) : this.#fillUser(user, bytes, at, length);
     if (taken < length) this.#hasRefused = true;
@@ -284,6 +251,7 @@ export class TcpHandle implements TcpHandler, Lender {
   }
 
   dataDone(): void {
+    this.#endPassing();
     if (this.#slab !== null) this.#handUp();
     if (this.#userFilled > 0 && this.reading) this.#handUpUser();
   }
@@ -296,8 +264,45 @@ export class TcpHandle implements TcpHandler, Lender {
   closed(error: TransportErrorCode | null): void {
     this.#isOver = true;
     this.#failure = error;
+    this.#endPassing();
+    this.#passers?.wake();
     this.#letGo();
     if (error !== null) this.#lateSoon();
+  }
+
+  /** Whether bytes of another handle can be written: nothing else waits to be, and there is a connection. */
+  get canPass(): boolean {
+    return this.#send !== null && this.#onWritten === null && !this.#isOver && !this.#isClosing && !this.#isConnecting;
+  }
+
+  /** Passes bytes on, without a copy where they may stay where they are. All of them, or none for want of room. */
+  #pass(to: TcpHandle, bytes: Uint8Array, at: number, length: number): number {
+    const send = to.#send!;
+    const hasRoom = send.room() > 0;
+    const release = hasRoom || to.#isPassing ? this.#endpoint!.keepData() : null;
+    if (release === null && !hasRoom) {
+      this.#hasRefused = true;
+      to.#passers ??= new Waiting();
+      to.#passers.add(this);
+      return 0;
+    }
+    to.#isPassing = true;
+    this.#passedTo = to;
+    if (release === null) send.append(bytes, at, length);
+    else send.lend(bytes.subarray(at, at + length), release);
+    this.bytesRead += length;
+    to.bytesWritten += length;
+    this.#events!.passed(this.#owner);
+    to.#events!.passed(to.#owner);
+    return length;
+  }
+
+  #endPassing(): void {
+    const to = this.#passedTo;
+    if (to === null) return;
+    this.#passedTo = null;
+    to.#isPassing = false;
+    to.#send!.flush();
   }
 
   /** Copies into the batch's slab. Answers how many bytes were taken: fewer when the owner stops reading meanwhile. */
@@ -305,7 +310,7 @@ export class TcpHandle implements TcpHandler, Lender {
     let from = at;
     const end = at + length;
     while (from < end && this.reading) {
-      this.#slab ??= this.#context.slabs.take();
+      this.#slab ??= this.#context.slabs.takeFor(bytes, from);
       const slab = this.#slab;
       const count = Math.min(end - from, SLAB_BYTES - slab.used);
       slab.bytes.set(bytes.subarray(from, from + count), slab.used);
@@ -320,14 +325,15 @@ export class TcpHandle implements TcpHandler, Lender {
     const slab = this.#slab!;
     const pool = this.#context.slabs;
     this.#slab = null;
-    const length = slab.used;
+    const { from } = slab;
+    const length = slab.used - from;
     let chunk: Uint8Array;
     if (length >= KEEP_SLAB_FROM) {
-      chunk = Buffer.from(slab.bytes.buffer as ArrayBuffer, 0, length);
+      chunk = Buffer.from(slab.bytes.buffer as ArrayBuffer, from, length);
       pool.handOn(slab);
     } else {
       chunk = Buffer.allocUnsafe(length);
-      chunk.set(slab.bytes.subarray(0, length));
+      chunk.set(slab.bytes.subarray(from, slab.used));
       pool.give(slab);
     }
     this.bytesRead += length;
@@ -366,6 +372,7 @@ export class TcpHandle implements TcpHandler, Lender {
 
   readonly #onRoom = (): void => {
     if (this.#isClosing) this.#letGoWhenDrained();
+    if (this.#passers !== null && this.#send!.isHalfEmpty) this.#passers.wake();
     if (this.#onWritten === null || this.#isOver) return;
     const before = this.#waitingBytes;
     this.#fill();
@@ -455,6 +462,8 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#onWritten = null;
     this.reading = false;
     this.#userFilled = 0;
+    this.#endPassing();
+    this.#passers?.wake();
     if (this.#slab === null) return;
     this.#context.slabs.give(this.#slab);
     this.#slab = null;

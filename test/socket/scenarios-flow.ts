@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { closed, open, pattern, shut, sleep, watch } from './scenario.ts';
+import { closed, open, pattern, SOCKET_EVENTS, shut, sleep, watch } from './scenario.ts';
 import type { World } from './world.ts';
 
 type Scenario = (world: World) => Promise<unknown>;
@@ -244,6 +244,83 @@ export const flowScenarios: Readonly<Record<string, Scenario>> = {
     socket.end('patience');
     socket.resume();
     await closed(socket);
+    await shut(here.server);
+    return log;
+  },
+
+  'a proxy that pipes both ways, whose clients end one after the other': async (world) => {
+    const log: unknown[] = [];
+    const sockets: Socket[] = [];
+    const here = await open(
+      world,
+      (socket) => {
+        sockets.push(socket);
+        watch(log, socket, [...SOCKET_EVENTS, 'pipe', 'unpipe']);
+        if (sockets.length < 2) return;
+        const [left, right] = sockets as [Socket, Socket];
+        left.pipe(right);
+        right.pipe(left);
+      },
+      { allowHalfOpen: true },
+    );
+    const left = here.connect({ allowHalfOpen: true });
+    await once(left, 'connect');
+    const right = here.connect({ allowHalfOpen: true });
+    const up = pattern(3 << 20, 5);
+    const down = pattern(1 << 20, 9);
+    const atLeft = readAll(left);
+    const atRight = readAll(right);
+    left.end(up);
+    log.push((await atRight).equals(up));
+    right.end(down);
+    log.push((await atLeft).equals(down));
+    await Promise.all(sockets.map((socket) => (socket.destroyed ? null : closed(socket))));
+    log.push(sockets.map((socket) => [socket.bytesRead, socket.bytesWritten]));
+    await shut(here.server);
+    return log;
+  },
+
+  'a socket is unpiped and piped anew, with a timeout set, and the sink is destroyed at last': async (world) => {
+    const log: unknown[] = [];
+    const sockets: Socket[] = [];
+    const here = await open(world, (socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+    });
+    const left = here.connect();
+    await once(left, 'connect');
+    const right = here.connect();
+    await once(right, 'connect');
+    while (sockets.length < 2) await sleep(5);
+    const [from, to] = sockets as [Socket, Socket];
+    watch(log, to, ['pipe', 'unpipe', 'close']);
+    let received = 0;
+    right.on('data', (data) => {
+      received += data.length;
+    });
+    const reach = async (bytes: number): Promise<void> => {
+      while (received < bytes) await sleep(5);
+    };
+    from.setTimeout(60_000, () => log.push('timeout'));
+    from.pipe(to);
+    left.write(pattern(200_000));
+    await reach(200_000);
+    from.unpipe(to);
+    log.push(from.readableFlowing, from.isPaused(), from.listenerCount('data'));
+    left.write(pattern(1000));
+    await sleep(30);
+    log.push(received, from.bytesRead <= 201_000);
+    from.pipe(to);
+    await reach(201_000);
+    log.push(to.bytesWritten, to.writableLength, to.writableNeedDrain);
+    const left2 = once(to, 'unpipe');
+    to.destroy();
+    await left2;
+    log.push(from.readableFlowing, from.isPaused(), from.destroyed);
+    left.destroy();
+    right.destroy();
+    from.resume();
+    await closed(from);
     await shut(here.server);
     return log;
   },

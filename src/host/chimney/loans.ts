@@ -10,8 +10,9 @@ import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import type { OffloadedConnection } from './objects.ts';
 
-/** Bytes of indications that one connection may keep. */
-export const KEPT_BYTES_MAX: number = 1 << 20;
+/** Bytes of indications that one connection may keep, and all together: a target's pool serves many. */
+export const KEPT_BYTES_MAX: number = 4 << 20;
+const KEPT_IN_ALL_MAX = 16 << 20;
 
 /** One list of which some is kept. */
 class Loan {
@@ -35,6 +36,8 @@ export class Loans {
   #connection: OffloadedConnection | null = null;
   #list: NetBufferList | null = null;
   #loan: Loan | null = null;
+  /** Bytes kept by all connections. */
+  #kept = 0;
 
   /** `giveBack` returns a list to its target. */
   constructor(giveBack: (connection: OffloadedConnection, list: NetBufferList) => void) {
@@ -56,11 +59,14 @@ export class Loans {
     let loan = this.#loan;
     if (loan === null) {
       loan = new Loan(connection, list);
-      if (connection.keptBytes + loan.bytes > KEPT_BYTES_MAX) return null;
+      if (connection.keptBytes + loan.bytes > KEPT_BYTES_MAX || this.#kept + loan.bytes > KEPT_IN_ALL_MAX) return null;
       this.#loan = loan;
     }
     const kept = loan;
-    if (kept.keepers === 0) connection.keptBytes += kept.bytes;
+    if (kept.keepers === 0) {
+      connection.keptBytes += kept.bytes;
+      this.#kept += kept.bytes;
+    }
     kept.keepers++;
     let isKept = true;
     return () => {
@@ -89,6 +95,7 @@ export class Loans {
     loan.keepers--;
     if (loan.keepers > 0) return;
     loan.connection.keptBytes -= loan.bytes;
+    this.#kept -= loan.bytes;
     if (loan.isAccepted) this.#giveBack(loan.connection, loan.list);
   }
 }

@@ -1,22 +1,16 @@
 /**
  * Posted receives (MiniportTcpOffloadReceive): asking a target for data instead of waiting for its indications.
  *
- * Three kinds. What an application refused stays at the target; once it reads again a receive of exactly that size is posted, so
- * that it is full and completed at once. One that wants larger pieces than come always has a receive of the size it wants posted.
+ * Three kinds. What an application refused stays at the target; once it reads again a receive of no bytes is posted, which lets the
+ * target indicate it again, where it lies (RECV-042). One that wants larger pieces than come always has a receive of the size it wants posted.
  * And one that brings memory of its own (TcpHandler.receiveBuffer) has that posted, in push mode, one at a time: the target puts the
  * bytes where they are wanted. Source: chimney-sequences 12, 13.
  */
 
 import { NdisStatus } from '../../ndis/protocol.ts';
-import { type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
+import { emptyNetBufferList, type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
 import type { ChimneyContext } from './context.ts';
 import type { OffloadedConnection } from './objects.ts';
-
-/**
- * Largest receive posted for refused data, bytes; more is taken in several, one after the other. What was posted leaves the target,
- * which opens its window by as much: beyond the receive window the host never holds more unread bytes than these for a connection.
- */
-const POSTED_RECEIVE_MAX = 1 << 16;
 
 export class PostedReceives {
   readonly #context: ChimneyContext;
@@ -25,14 +19,13 @@ export class PostedReceives {
     this.#context = context;
   }
 
-  /** The application takes data again: what the target holds is asked for with a receive of its size, as long as that is all taken. */
+  /** The application takes data again: what the target holds is indicated to it anew. */
   readable(connection: OffloadedConnection): void {
     if (!connection.isOffloaded || connection.isReleased || !connection.endpoint.isReadable) return;
     if (connection.postedReceives > 0) return;
     if (connection.refusedBytes > 0) {
-      const bytes = Math.min(connection.refusedBytes, POSTED_RECEIVE_MAX);
-      connection.refusedBytes -= bytes;
-      this.#post(connection, bytes);
+      connection.refusedBytes = 0;
+      this.#post(connection, emptyNetBufferList());
       return;
     }
     this.#postLowWater(connection);
@@ -43,11 +36,10 @@ export class PostedReceives {
   #postLowWater(connection: OffloadedConnection): void {
     const { endpoint } = connection;
     if (!endpoint.isCollecting || connection.peerFinished || connection.wantsTerminate) return;
-    this.#post(connection, endpoint.lowWater);
+    this.#post(connection, netBufferListOver(new Uint8Array(endpoint.lowWater)));
   }
 
-  #post(connection: OffloadedConnection, bytes: number): void {
-    const list = netBufferListOver(new Uint8Array(bytes));
+  #post(connection: OffloadedConnection, list: NetBufferList): void {
     list.protocolReserved2 = connection;
     connection.postedReceives++;
     this.#context.ndis.offloadTcpReceive(connection.handle, list);
@@ -73,15 +65,16 @@ export class PostedReceives {
       list.next = null;
       const connection = list.protocolReserved2 as OffloadedConnection;
       if (list === connection.ownReceive) this.#ownComplete(connection, list);
-      else this.#refusedComplete(connection, list);
+      else this.#postedComplete(connection, list);
       list = next;
     }
   }
 
-  #refusedComplete(connection: OffloadedConnection, list: NetBufferList): void {
+  #postedComplete(connection: OffloadedConnection, list: NetBufferList): void {
     connection.postedReceives--;
     const bytes = list.tcpOffloadBytesTransferred;
-    if (bytes > 0 && !connection.isReleased) {
+    if (bytes === 0) return;
+    if (!connection.isReleased) {
       const { buffer } = list.firstNetBuffer!.mdlChain!;
       const { endpoint } = connection;
       const taken = endpoint.deliver(buffer, 0, bytes);
@@ -89,8 +82,8 @@ export class PostedReceives {
       if (taken < bytes) endpoint.restoreUnread(buffer, taken, bytes - taken);
       endpoint.deliverDone();
     }
-    // The rest that was refused, unless it waits for the application above; behind the end of the stream there is none.
-    if (bytes > 0) this.readable(connection);
+    // The next one, unless it waits for the application above; behind the end of the stream there is none.
+    this.readable(connection);
   }
 
   /** Whatever the status, the count says what is in the memory (RECV-053, RECV-063). */

@@ -31,6 +31,11 @@ export class PoolBlock {
     this.index = index;
     this.pieces = pieces;
   }
+
+  /** Whether it is another pool's. */
+  get isForeign(): boolean {
+    return this.pieces >= 0;
+  }
 }
 
 /** Memory that is shared with another thread, and what is told when blocks of the other's pool are free. */
@@ -41,7 +46,7 @@ export interface SharedBlocks {
   readonly copy: CopyBytes | null;
   /** The memory of a block of the other thread's pool. */
   readonly foreign: ((index: number) => Uint8Array) | null;
-  /** Nothing here refers to this block of the other's pool any more; `pieces` references of it go back. */
+  /** Nothing here refers to this block of the other's pool any more; `pieces` references of it go back. Null: none is owed. */
   readonly onForeignFree: ((index: number, pieces: number) => void) | null;
 }
 
@@ -333,11 +338,11 @@ export class ReceivePool {
     // A block that is being filled and that nobody refers to any more is filled again from its start.
     if (block.references === 1 && block === this.#open) block.used = 0;
     if (block.references > 0) return;
-    if (block.pieces < 0) this.#freeBlocks.push(block);
+    if (!block.isForeign) this.#freeBlocks.push(block);
     else {
       const { pieces } = block;
       block.pieces = 0;
-      this.#shared!.onForeignFree!(block.index, pieces);
+      this.#shared!.onForeignFree?.(block.index, pieces);
     }
   }
 

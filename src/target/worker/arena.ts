@@ -98,6 +98,16 @@ export class Arena {
     return new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES);
   }
 
+  /** The number of the block of received data in whose memory these bytes lie, and all of them; -1: of none. */
+  receiveBlockOf(bytes: Uint8Array, at: number, length: number): number {
+    if (this.#apart !== null) return this.#apart.receive.findIndex((block) => block.buffer === bytes.buffer);
+    if (bytes.buffer !== this.buffer) return -1;
+    const from = bytes.byteOffset + at - this.#receiveAt;
+    if (from < 0 || from + length > this.#sendAt - this.#receiveAt) return -1;
+    const index = Math.floor(from / BLOCK_BYTES);
+    return from + length <= (index + 1) * BLOCK_BYTES ? index : -1;
+  }
+
   /** A block of the pool of data to be sent. */
   sendBlock(index: number): Uint8Array {
     if (this.#apart !== null) return apart(this.#apart.send, index);

@@ -18,6 +18,8 @@ const PART_MAX = 256 * 1024;
 const PIECES_MAX = 256;
 /** A part is not made for less than this while more data is there to be sent. */
 const ROOM_LEAST = 16 * 1024;
+/** Fewer bytes are copied, wherever they lie. */
+const COPIED_MAX = 1024;
 /** Kept free for forwarded segments and small sends. */
 const RESERVE = 64 * 1024;
 
@@ -135,7 +137,11 @@ function copyRun(driver: Driver, part: Part, item: SendItem, most: number): numb
     item.mdlOffset = 0;
   }
   const n = Math.min(most, item.nbLeft, mdl.byteCount - item.mdlOffset);
-  driver.sendPool.append(part.data, mdl.buffer, mdl.byteOffset + item.mdlOffset, n);
+  const at = mdl.byteOffset + item.mdlOffset;
+  // What was received here is sent on from where it lies: whoever sends it keeps it until the send is complete.
+  const block = n < COPIED_MAX ? -1 : driver.arena.receiveBlockOf(mdl.buffer, at, n);
+  if (block < 0) driver.sendPool.append(part.data, mdl.buffer, at, n);
+  else driver.sendPool.adopt(part.data, block, mdl.buffer.byteOffset + at - driver.receiveBlock(block).byteOffset, n);
   item.mdlOffset += n;
   item.nbLeft -= n;
   return n;
@@ -147,7 +153,7 @@ function writePart(driver: Driver, part: Part, number: number, connection: Drive
   out.put(connection.id);
   out.put(number);
   for (let mdl = part.data.first; mdl !== null; mdl = mdl.next as typeof mdl) {
-    out.put(mdl.block.index);
+    out.put(mdl.block.isForeign ? ~mdl.block.index : mdl.block.index);
     out.put(mdl.byteOffset);
     out.put(mdl.byteCount);
   }

@@ -229,6 +229,7 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
   #parts(connection: number, status: number, lists: NetBufferList): void {
     const out = this.#out;
     let items = 0;
+    let bytes = 0;
     let list: NicList | null = lists as NicList;
     while (list !== null) {
       const next = list.next as NicList | null;
@@ -243,10 +244,12 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
       }
       out.put(list.number);
       out.put(list.tcpOffloadBytesTransferred);
+      bytes += list.tcpOffloadBytesTransferred;
       this.#lists.give(list);
       list = next;
     }
-    out.end();
+    if (status === NdisStatus.SUCCESS) out.endLazily(bytes);
+    else out.end();
   }
 
   tcpOffloadReceiveComplete(): void {

@@ -64,6 +64,9 @@ export interface NicParts {
 /** Records done in one poll at most, so that the device gets its turn. */
 const RECORDS_MAX = 256;
 
+/** Bytes acknowledged by peers for which the driver half is woken at once. */
+const LAZY_BYTES = 256 * 1024;
+
 /** The half with the engine. */
 export class NicHalf {
   readonly adapter: NicAdapter;
@@ -74,10 +77,13 @@ export class NicHalf {
   readonly #doors: NicDoors;
   readonly #lists: NicLists = new NicLists();
   readonly #objects: (NicObject | undefined)[] = [];
+  readonly #receiveBlocks: Uint8Array[] = [];
   readonly #sendBlocks: Uint8Array[] = [];
   readonly #handle: NdisMiniportHandle;
-  /** Whether the last {@link publish} had something to show. */
+  /** Whether the driver half is to be woken for what was published. */
   hasSpoken = false;
+  /** Whether something was published for which it need not be woken yet. */
+  isLazy = false;
   // The tree that is coming in.
   #operation = 0;
   #kind: OperationKind = OperationKind.INITIATE;
@@ -167,8 +173,18 @@ export class NicHalf {
   /** Makes everything visible to the driver half. */
   publish(): void {
     this.adapter.writeStatistics(this.#arena.statistics);
-    this.hasSpoken = this.#out.isDirty || this.#out.isWaiting;
-    this.#out.publish();
+    const out = this.#out;
+    this.hasSpoken = out.isUrgent || out.isWaiting || out.lazyBytes >= LAZY_BYTES;
+    this.isLazy = !this.hasSpoken && out.lazyBytes > 0;
+    if (this.hasSpoken) this.rung();
+    out.publish();
+  }
+
+  /** The driver half is woken for everything. */
+  rung(): void {
+    this.#out.isUrgent = false;
+    this.#out.lazyBytes = 0;
+    this.isLazy = false;
   }
 
   /** A counter that has grown, for the trace of the driver half. */
@@ -264,7 +280,8 @@ export class NicHalf {
     const list = this.#lists.take(kind, connection, record.next());
     let last: Mdl | null = null;
     while (record.at < end) {
-      const block = this.#sendBlock(record.next());
+      const index = record.next();
+      const block = index < 0 ? this.#receiveBlock(~index) : this.#sendBlock(index);
       const at = record.next();
       last = this.#lists.add(list, last, block, at, record.next());
     }
@@ -276,6 +293,16 @@ export class NicHalf {
     if (block === undefined) {
       block = this.#arena.sendBlock(index);
       this.#sendBlocks[index] = block;
+    }
+    return block;
+  }
+
+  /** Data that is sent on from where it was received. */
+  #receiveBlock(index: number): Uint8Array {
+    let block = this.#receiveBlocks[index];
+    if (block === undefined) {
+      block = this.#arena.receiveBlock(index);
+      this.#receiveBlocks[index] = block;
     }
     return block;
   }

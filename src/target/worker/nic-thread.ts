@@ -34,6 +34,8 @@ export interface NicThreadData {
 const BATCH_FRAMES = 64;
 /** Longest wait, milliseconds. */
 const WAIT_MS_MAX = 100;
+/** How long the driver half is left asleep over what only makes room, µs; also the shortest timed wait, 1 ms. */
+const LAZY_US = 1000;
 /** How often counters are told, µs. */
 const COUNT_EVERY_US = 50_000;
 
@@ -46,6 +48,8 @@ class NicThread {
   readonly #spinUs: number;
   readonly #counts: Float64Array = new Float64Array(EVENT_NAMES.length);
   #countedAtUs = 0;
+  /** Since when something is published for which the driver half was not woken. */
+  #lazySinceUs = NEVER;
 
   constructor(data: NicThreadData) {
     const arena = new Arena(data.buffer, data.sizes, true, sharedCopy(data.buffer));
@@ -101,11 +105,24 @@ class NicThread {
   #publish(): void {
     this.#nic.publish();
     const control = this.#control;
-    if (!this.#nic.hasSpoken) return;
+    if (!this.#nic.hasSpoken && !this.#isLate()) return;
     if (Atomics.load(control, ControlWord.DRIVER_ASLEEP) === 0) return;
     if (Atomics.exchange(control, ControlWord.DRIVER_ASLEEP, 0) === 1) {
       Atomics.notify(control, ControlWord.DRIVER_ASLEEP, 1);
     }
+  }
+
+  #isLate(): boolean {
+    if (!this.#nic.isLazy) {
+      this.#lazySinceUs = NEVER;
+      return false;
+    }
+    const nowUs = this.#runtime.nowUs();
+    if (this.#lazySinceUs === NEVER) this.#lazySinceUs = nowUs;
+    if (nowUs - this.#lazySinceUs < LAZY_US) return false;
+    this.#lazySinceUs = NEVER;
+    this.#nic.rung();
+    return true;
   }
 
   #sleep(): void {
@@ -122,7 +139,7 @@ class NicThread {
   }
 
   #waitMs(): number {
-    if (this.#nic.isWaiting) return 1;
+    if (this.#nic.isWaiting || this.#nic.isLazy) return 1;
     const { soonestUs } = this.#runtime;
     if (soonestUs === NEVER) return WAIT_MS_MAX;
     const waitMs = Math.ceil((soonestUs - this.#runtime.nowUs()) / 1000);

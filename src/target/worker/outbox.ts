@@ -27,6 +27,10 @@ export class Outbox {
   #type = 0;
   #length = 0;
   #waiting: Waiting[] = [];
+  /** Whether something was said that the reader waits for. */
+  isUrgent = false;
+  /** Bytes of data told of in records for which the reader need not be woken at once. */
+  lazyBytes = 0;
   /** Nobody reads any more: what is said is lost. */
   isClosed = false;
 
@@ -78,6 +82,17 @@ export class Outbox {
 
   /** The record is complete. */
   end(): void {
+    this.isUrgent = true;
+    this.#end();
+  }
+
+  /** The record is complete, and tells of data that makes room: the reader is woken once it is much, or late. */
+  endLazily(bytes: number): void {
+    this.lazyBytes += bytes;
+    this.#end();
+  }
+
+  #end(): void {
     if (this.isClosed) return;
     this.#onDirty();
     if (this.#waiting.length === 0 && this.#write(this.#type, this.#record, this.#length)) return;
@@ -103,6 +118,7 @@ export class Outbox {
     if (this.#waiting.length > 0 || this.#ring.freeWords < 2 * words + FRAME_RESERVE_WORDS) return false;
     const index = this.#ring.reserve(type, words);
     if (index < 0) return false;
+    this.isUrgent = true;
     this.#onDirty();
     const base = (index + FRAME_WORDS) << 2;
     // V8 copies to and from shared memory byte by byte unless both sides are aligned alike.

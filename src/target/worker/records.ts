@@ -9,7 +9,7 @@
 export const Down = {
   /** An ordinary frame: segmentBytes, 0; see `Outbox.frame`. */
   FRAME: 1,
-  /** Part of a send: connection, part, pieces; then of each: block, at, length. */
+  /** Part of a send: connection, part; then of each piece: block (of received data: its complement), at, length. */
   SEND: 2,
   /** connection, flags. Its data, if any, went before, by SEND. */
   DISCONNECT: 3,
