@@ -192,7 +192,10 @@ export class Ledger {
       if (isGood || record.operation === INITIATE) continue;
       if (record.operation === UPDATE) object.hasFailedUpdate = true;
       else {
-        if (!object.isCorrupt) object.corruptedBy = record.operation;
+        if (!object.isCorrupt) {
+          object.corruptedBy = record.operation;
+          object.corruptedNumber = record.number;
+        }
         object.isCorrupt = true;
       }
       if (record.operation === StateOperation.QUERY) object.hasFailedQuery = true;

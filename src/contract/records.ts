@@ -87,6 +87,8 @@ export class ObjectRecord {
   /** A query, invalidate or terminate of it has failed; and which of them. */
   isCorrupt = false;
   corruptedBy: StateOperation = StateOperation.TERMINATE;
+  /** The number of the operation that first said so. */
+  corruptedNumber = 0;
   /** By StateOperation: how many are under way. */
   readonly operations: number[] = [0, 0, 0, 0, 0];
 
@@ -190,6 +192,7 @@ export class ObjectRecord {
   reset(): void {
     this.isInvalid = false;
     this.isCorrupt = false;
+    this.corruptedNumber = 0;
     this.hasRefused = false;
     this.refusedAt = -1;
     this.holdsBufferedData = false;

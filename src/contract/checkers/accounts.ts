@@ -180,7 +180,7 @@ const handedUp: Checker = {
         watch.breach(rules, 'target', object, 'all delegated variables written with SUCCESS', 'none');
         continue;
       }
-      if (isTerminate && delegated.cWnd === 0) {
+      if (isTerminate && delegated.cWnd === 0 && !isEnded(object)) {
         watch.breach('TERM-015', 'target', object, 'the current value of every delegated variable', 'no CWnd');
       }
       checkValues(watch, 'target', object, delegated);
