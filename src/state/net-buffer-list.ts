@@ -150,6 +150,18 @@ export function copyFromNetBuffer(nb: NetBuffer, from: number, length: number, o
   return to - at;
 }
 
+/** Shows the data of `nb`, a run of bytes that lie together at a time. */
+export function eachRun(nb: NetBuffer, see: (bytes: Uint8Array, at: number, length: number) => void): void {
+  let left = nb.dataLength;
+  let offset = nb.currentMdlOffset;
+  for (let mdl = nb.currentMdl; mdl !== null && left > 0; mdl = mdl.next) {
+    const n = Math.min(left, mdl.byteCount - offset);
+    if (n > 0) see(mdl.buffer, mdl.byteOffset + offset, n);
+    left -= Math.max(0, n);
+    offset = Math.max(0, offset - mdl.byteCount);
+  }
+}
+
 /** Copies `length` bytes of `bytes` into the data of `nb`, `from` bytes behind its start; answers how many fitted. */
 export function copyIntoNetBuffer(
   nb: NetBuffer,

@@ -66,7 +66,7 @@ export class Initiates {
     }
     connection.wantsOffload = false;
     connection.state = ObjectState.INITIATING;
-    connection.frozenAtUs = nowUs;
+    connection.frozenAtUs = this.#context.runtime.nowUs();
     connection.disconnectDone = false;
     connection.adapter.connections.add(connection);
     endpoint.suspend();

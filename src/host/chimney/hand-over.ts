@@ -3,7 +3,7 @@
  */
 
 import { ndisStatusName } from '../../ndis/protocol.ts';
-import { copyFromNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { eachRun, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, type TcpDelegatedState } from '../../state/tcp.ts';
 import { queueData } from '../../tcp/on-send.ts';
 import { restoreSendData } from '../../tcp/transfer.ts';
@@ -17,9 +17,7 @@ import type { OffloadedConnection } from './objects.ts';
 export function restoreUnread(connection: OffloadedConnection, lists: NetBufferList): void {
   for (let list: NetBufferList | null = lists; list !== null; list = list.next) {
     for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
-      const bytes = new Uint8Array(nb.dataLength);
-      copyFromNetBuffer(nb, 0, bytes.length, bytes, 0);
-      connection.endpoint.restoreUnread(bytes, 0, bytes.length);
+      eachRun(nb, (bytes, at, length) => connection.endpoint.restoreUnread(bytes, at, length));
     }
   }
 }

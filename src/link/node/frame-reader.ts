@@ -43,8 +43,11 @@ export class FrameReader {
   #expectedSeq = 0;
   /** Who is given frames now; null: nobody any more. */
   #receiver: LinkReceiver | null = null;
+  readonly #hasOther: (() => boolean) | null;
 
-  constructor(device: Device) {
+  /** `hasOther`: asked after each frame whether there is something to do that waits for no more of them. */
+  constructor(device: Device, hasOther: (() => boolean) | null = null) {
+    this.#hasOther = hasOther;
     const { segments, bulk } = device.description;
     this.#device = device;
     this.#memory = bulk && !segments ? new FrameMemory(2 * READ_BYTES) : null;
@@ -71,7 +74,7 @@ export class FrameReader {
         this.#done();
         bytes = 0;
       }
-      if (frames >= mostFrames) break;
+      if (frames >= mostFrames || (this.#hasOther !== null && this.#hasOther())) break;
       at = this.#heldLength === 0 ? 0 : this.#makeRoom();
       n = device.read(this.buffer, at, this.#address + at);
       if (n <= 0 && at > 0) this.#restore(this.#saved, at);

@@ -41,7 +41,7 @@ import { updateReceiveSpace } from './receive-space.ts';
 import { postDisconnect, postSends } from './sends.ts';
 import { noteTerminate } from './terminate.ts';
 import { unblock } from './transmit.ts';
-import { done, flush, onReturned, onTimer, runTurn } from './turn.ts';
+import { done, flush, onReturned, onTimer, runTurn, runUrgentTurn } from './turn.ts';
 
 /** Receive queues at most. */
 const RECEIVE_QUEUES_MAX = 64;
@@ -64,6 +64,10 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
       this.attributes,
       () => {
         runTurn(engine);
+        done(engine);
+      },
+      () => {
+        runUrgentTurn(engine);
         done(engine);
       },
       (nowUs) => onTimer(engine, nowUs),

@@ -203,6 +203,7 @@ export class Engine {
     options: EngineAdapterOptions,
     attributes: AdapterAttributes,
     turn: () => void,
+    urgentTurn: () => void,
     onTimer: (nowUs: number) => void,
   ) {
     this.runtime = options.runtime;
@@ -241,7 +242,7 @@ export class Engine {
     };
     this.#urgentTurn = () => {
       this.#isUrgent = false;
-      turn();
+      urgentTurn();
     };
   }
 

@@ -19,6 +19,7 @@ import {
 import type { NeighborDelegatedState } from '../../state/neighbor.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, type TcpDelegatedState } from '../../state/tcp.ts';
+import { Effect } from '../../tcp/effects.ts';
 import { releaseIdle, releaseReassembly, releaseScoreboard } from '../../tcp/lifecycle.ts';
 import { prepareTransfer, writeDelegated } from '../../tcp/transfer.ts';
 import { Event } from '../../trace/events.ts';
@@ -30,7 +31,7 @@ import { completeForwards, giveBackForwards } from './forward.ts';
 import { writeNeighbor } from './neighbors.ts';
 import { completeRequests, finishAllRequests } from './requests.ts';
 import { abortByHost, abortSends, completeDisconnect, giveBack, giveBackChain, takeUnfinished } from './sends.ts';
-import { sendDue } from './transmit.ts';
+import { sendOwed } from './transmit.ts';
 
 /** Rounds of receives posted again during a terminate before that is called a fault of the host. */
 const REPOSTS_MAX = 64;
@@ -155,8 +156,8 @@ function settle(engine: Engine, ctx: TcpContext, nowUs: number): void {
   const isClosed = ctx.tcp.state === TcpConnectionState.CLOSED;
   if (ctx.standing !== Standing.ABORTED && !isClosed) {
     // TERM-042, TERM-076 to TERM-078. The push timer is ours and ends with the record.
-    prepareTransfer(ctx.tcp, engine.parameters, nowUs);
-    if (!ctx.isSendingBarred) sendDue(engine, ctx, nowUs, 1);
+    const isOwed = (prepareTransfer(ctx.tcp, engine.parameters, nowUs) & Effect.TRANSMIT) !== 0;
+    if (isOwed && !ctx.isSendingBarred) sendOwed(engine, ctx, nowUs);
   }
   const isAborted = ctx.standing === Standing.ABORTED;
   if (isAborted) abortSends(engine, ctx, nowUs);

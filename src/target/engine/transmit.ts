@@ -40,29 +40,38 @@ export function transmit(engine: Engine, ctx: TcpContext, nowUs: number): void {
     requestUpload(engine, ctx, TcpUploadReason.INVALID_STATE, true);
     return;
   }
-  sendDue(engine, ctx, nowUs, 0);
+  sendDue(engine, ctx, nowUs);
 }
 
 /**
- * The same without looking at the connection's standing. `forced`: segments that are sent even if the link is full, and wait in
- * a copy: before a terminate, one, as the ACK that is owed is in it (TERM-042).
+ * Before a terminate: the ACK that is owed is in one segment, which is sent even if the link is full, and waits in a copy then
+ * (TERM-042). All else is for whoever has the connection next: it stands still meanwhile.
  */
-export function sendDue(engine: Engine, ctx: TcpContext, nowUs: number, forced: number): void {
-  const seg = engine.work.outgoing;
-  const c = ctx.tcp;
-  for (let sent = 0; ; sent++) {
-    if (!engine.outlet.isOpen && sent >= forced) {
-      if (forced === 0) block(engine, ctx);
+export function sendOwed(engine: Engine, ctx: TcpContext, nowUs: number): void {
+  sendNext(engine, ctx, nowUs);
+}
+
+function sendDue(engine: Engine, ctx: TcpContext, nowUs: number): void {
+  do {
+    if (!engine.outlet.isOpen) {
+      block(engine, ctx);
       return;
     }
-    const neighbor = ctx.path.neighbor;
-    // Asked before the engine counts the segment as sent: the host is called here and may change anything.
-    if (neighbor !== null && isStale(engine, neighbor, nowUs)) queryReachability(engine, neighbor, nowUs);
-    const sndMax = c.sndMax;
-    if (!nextSegment(c, engine.parameters, seg, nowUs, mostText(engine, c))) return;
-    countSegment(engine, ctx, seg, seg.textLength === 0 ? 0 : seqDiff(seg.seq, sndMax));
-    sendSegment(engine, ctx, seg);
-  }
+  } while (sendNext(engine, ctx, nowUs));
+}
+
+/** Sends one segment; false: nothing is due. */
+function sendNext(engine: Engine, ctx: TcpContext, nowUs: number): boolean {
+  const seg = engine.work.outgoing;
+  const c = ctx.tcp;
+  const neighbor = ctx.path.neighbor;
+  // Asked before the engine counts the segment as sent: the host is called here and may change anything.
+  if (neighbor !== null && isStale(engine, neighbor, nowUs)) queryReachability(engine, neighbor, nowUs);
+  const sndMax = c.sndMax;
+  if (!nextSegment(c, engine.parameters, seg, nowUs, mostText(engine, c))) return false;
+  countSegment(engine, ctx, seg, seg.textLength === 0 ? 0 : seqDiff(seg.seq, sndMax));
+  sendSegment(engine, ctx, seg);
+  return true;
 }
 
 /** IPv6 header and the longest TCP header: what a super-segment is shorter than an IP packet at least. */

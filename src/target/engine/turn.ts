@@ -6,10 +6,10 @@
  * that delivery left), and last the request for an upload. Source: chimney-sequences 6, 13, 14, 15.
  */
 
-import { NdisStatus } from '../../ndis/miniport.ts';
+import { BlockWalk, type MiniportOffloadBlock, NdisStatus } from '../../ndis/miniport.ts';
 import { onDeadline } from '../../tcp/on-deadline.ts';
 import { currentConfig, hardwareCapabilities } from './configuration.ts';
-import { Due, Standing, type TcpContext } from './contexts.ts';
+import { Due, Standing, TcpContext } from './contexts.ts';
 import { deliver, onPushTimer, releaseHeldRests } from './delivery.ts';
 import { applyEffects } from './effects.ts';
 import { type Engine, type Operation, OperationKind } from './engine.ts';
@@ -33,6 +33,37 @@ export function runTurn(engine: Engine): void {
   flush(engine);
   runOperations(engine);
   flush(engine);
+}
+
+/**
+ * The turn of operations: connections stand still until these are done, so that all others wait, and so do the segments that are due
+ * on these themselves.
+ */
+export function runUrgentTurn(engine: Engine): void {
+  if (engine.isHalted) return;
+  for (const { root } of engine.operations) if (root !== null) serveNamed(engine, root);
+  runOperations(engine);
+  if (engine.firstQueued !== null) engine.schedule();
+}
+
+function serveNamed(engine: Engine, root: MiniportOffloadBlock): void {
+  if (engine.isFlushing) return;
+  engine.isFlushing = true;
+  const nowUs = engine.runtime.nowUs();
+  try {
+    const walk = new BlockWalk<MiniportOffloadBlock>();
+    walk.start(root);
+    for (let block = walk.next(); block !== null; block = walk.next()) {
+      const context = block.miniportOffloadContext?.miniportOffloadContext;
+      if (!(context instanceof TcpContext) || !context.isQueued) continue;
+      const transmit = context.due & Due.TRANSMIT;
+      context.due &= ~Due.TRANSMIT;
+      serve(engine, context, nowUs);
+      context.due |= transmit;
+    }
+  } finally {
+    engine.isFlushing = false;
+  }
 }
 
 /** Does what is due for all connections that are marked, those marked meanwhile included. */

@@ -39,6 +39,10 @@ export const ControlWord = {
   STOP: 128,
   /** The system's number of the NIC half's thread. */
   THREAD: 144,
+  /** Counts the operations that the driver half has published: the NIC half looks there before the next frame. */
+  ASKED: 160,
+  /** Counts those that the NIC half has answered; the driver half waits for a change, a short while. */
+  ANSWERED: 176,
 } as const;
 
 const CONTROL_BYTES = 4096;

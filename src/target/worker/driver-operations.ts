@@ -16,7 +16,7 @@ import {
   OffloadStateType,
   wasOffloaded,
 } from '../../ndis/miniport.ts';
-import { copyFromNetBuffer, dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { dataLengthOf, eachRun, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { PathConstState } from '../../state/path.ts';
 import { TcpCachedState, TcpConnectionState, TcpConstState, TcpDelegatedState, TcpWord } from '../../state/tcp.ts';
 import { Event } from '../../trace/events.ts';
@@ -89,7 +89,7 @@ export function startOperation(
     writeBlock(driver, kind, block, object, depth, isNew && !isBelow, refusal);
   }
   driver.out.say(Down.GO, number);
-  driver.publishSoon();
+  driver.publishOperation();
 }
 
 /** The blocks of a tree that goes nowhere. */
@@ -233,9 +233,7 @@ function takeBuffered(driver: Driver, connection: DriverConnection, block: Minip
   if (!(delegated instanceof TcpDelegatedState)) return;
   for (let list = delegated.bufferedData; list !== null; list = list.next) {
     for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
-      const bytes = new Uint8Array(nb.dataLength);
-      copyFromNetBuffer(nb, 0, nb.dataLength, bytes, 0);
-      driver.pool.append(connection.buffered, bytes, 0, bytes.length);
+      eachRun(nb, (bytes, at, length) => driver.pool.append(connection.buffered, bytes, at, length));
     }
   }
   connection.untakenBytes = connection.buffered.length;

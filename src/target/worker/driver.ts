@@ -46,6 +46,11 @@ export interface NicPort {
   ring(): void;
   /** The driver half has set its word that it is asleep: the bell is to be listened to. */
   sleep(): void;
+  /**
+   * An operation was published: waits for the NIC half's count of answers to become another than `answered`, no longer than is worth
+   * it. Whether it has. Absent: not waited for.
+   */
+  attend?(answered: number): boolean;
   /** Statistics are about to be read. */
   refresh(): void;
   /** Ends the NIC half. */
@@ -66,6 +71,8 @@ export interface DriverParts {
   readonly lazyUs: number;
   readonly onTurn: () => void;
   readonly onTimer: (nowUs: number) => void;
+  /** There is something in the ring. */
+  readonly onBell: () => void;
   readonly onDelivered: (connection: DriverConnection, nowUs: number) => void;
 }
 
@@ -146,6 +153,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   isFlushing = false;
   #isScheduled = false;
   #isPublishing = false;
+  #hasAsked = false;
   readonly #turn: () => void;
   readonly #publish: () => void;
   /** What the turn does beside, once the NIC half is dead. */
@@ -209,7 +217,10 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     };
     this.#publish = () => {
       this.#isPublishing = false;
+      const answered = Atomics.load(arena.control, ControlWord.ANSWERED);
+      const hasAsked = this.#hasAsked;
       this.publish();
+      if (hasAsked && this.port.attend?.(answered) === true) parts.onBell();
     };
   }
 
@@ -347,9 +358,13 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.runtime.defer(this.#publish);
   }
 
-  /** What was said must not wait behind other tasks: a connection stands still meanwhile. */
-  publishSoon(): void {
+  /**
+   * A state operation was said: it must not wait behind other tasks, as connections stand still meanwhile, and the answer is near:
+   * it is waited for, a short while.
+   */
+  publishOperation(): void {
     this.isRinging = true;
+    this.#hasAsked = true;
     this.runtime.urgent(this.#publish);
   }
 
@@ -375,6 +390,10 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.isRinging = false;
     this.lazyBytes = 0;
     const { control } = this.arena;
+    if (this.#hasAsked) {
+      this.#hasAsked = false;
+      Atomics.add(control, ControlWord.ASKED, 1);
+    }
     if (Atomics.load(control, ControlWord.NIC_ASLEEP) === 0) return;
     if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();
   }

@@ -92,20 +92,21 @@ export class LoopRuntime implements Runtime {
   runTasks(): boolean {
     let count = 0;
     while (this.#urgent.length + this.#deferred.length > 0 && count < TASKS_MAX) {
-      count += this.#runUrgent();
+      count += this.runUrgent();
       const tasks = this.#deferred;
       this.#deferred = this.#running;
       this.#running = tasks;
       for (const task of tasks) {
         task();
-        count += 1 + this.#runUrgent();
+        count += 1 + this.runUrgent();
       }
       tasks.length = 0;
     }
     return count > 0;
   }
 
-  #runUrgent(): number {
+  /** Runs what is urgent, and what that makes urgent. Answers how many tasks that were. */
+  runUrgent(): number {
     let count = 0;
     for (; this.#urgent.length > 0; count++) this.#urgent.shift()!();
     return count;

@@ -44,6 +44,8 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
   #hasFrames = false;
   /** Operations of the trees that are in the engine. */
   readonly operations: Map<MiniportOffloadBlock, number> = new Map();
+  /** An operation was completed since this was last made false. */
+  hasAnswered = false;
   /** An ordinary frame of the host was sent. */
   onFrameSent: (lists: NetBufferList) => void = () => {};
   /** An object is gone. */
@@ -158,6 +160,7 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
       out.end();
     }
     out.say(Up.DONE, operation);
+    this.hasAnswered = true;
   }
 
   /** What a terminated connection still had goes before its result. */

@@ -148,6 +148,11 @@ export class NicHalf {
     this.adapter.initializeEx(this.#handle, this.#doors);
   }
 
+  /** An operation was completed, and not yet published. */
+  get hasAnswered(): boolean {
+    return this.#doors.hasAnswered;
+  }
+
   /** Whether the driver half has said something. */
   get hasInput(): boolean {
     return this.#ring.hasMore;
@@ -165,6 +170,8 @@ export class NicHalf {
       count++;
       this.#record.at = this.#ring.at;
       this.#dispatch(this.#ring.type, this.#ring.at + this.#ring.length);
+      // An operation is carried out at once: connections stand still until it is.
+      if (this.#ring.type === Down.GO) break;
     }
     this.#ring.release();
     return count > 0;
@@ -178,6 +185,11 @@ export class NicHalf {
     this.isLazy = !this.hasSpoken && out.lazyBytes > 0;
     if (this.hasSpoken) this.rung();
     out.publish();
+    if (!this.#doors.hasAnswered || out.isWaiting) return;
+    this.#doors.hasAnswered = false;
+    const { control } = this.#arena;
+    Atomics.add(control, ControlWord.ANSWERED, 1);
+    Atomics.notify(control, ControlWord.ANSWERED);
   }
 
   /** The driver half is woken for everything. */

@@ -10,6 +10,7 @@ import { Device, type DeviceDescription, Outcome } from '../../link/node/device.
 import { FrameReader } from '../../link/node/frame-reader.ts';
 import { type Libc, libc } from '../../link/node/libc.ts';
 import { LinkChange, LinkMonitor } from '../../link/node/link-monitor.ts';
+import { ControlWord } from './arena.ts';
 
 /** Bytes read before they are acknowledged: a sender that hears of a whole window at once stands still until then. */
 const BATCH_BYTES = 256 << 10;
@@ -32,6 +33,8 @@ export class NicLink implements Link {
   readonly #libc: Libc = libc();
   readonly #device: Device;
   readonly #monitor: LinkMonitor | null;
+  readonly #control: Int32Array;
+  #asked = 0;
   readonly #wakeFd: number;
   readonly #reader: FrameReader;
   /** What an eventfd is read into. */
@@ -46,8 +49,11 @@ export class NicLink implements Link {
   #isGone = false;
   #wantsRoom = false;
 
-  /** `shared`: memory from which much is written. `wakeFd`: an eventfd, the driver half's bell. */
-  constructor(description: DeviceDescription, wakeFd: number, shared: ArrayBufferLike) {
+  /**
+   * `shared`: memory from which much is written. `wakeFd`: an eventfd, the driver half's bell. `control`: the arena's words.
+   */
+  constructor(description: DeviceDescription, wakeFd: number, shared: ArrayBufferLike, control: Int32Array) {
+    this.#control = control;
     this.#device = new Device(description);
     this.#device.pin(shared);
     this.name = description.name;
@@ -57,9 +63,17 @@ export class NicLink implements Link {
     this.largeSendBytes = description.largeSendBytes;
     this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
     this.#wakeFd = wakeFd;
-    this.#reader = new FrameReader(this.#device);
+    this.#reader = new FrameReader(this.#device, () => this.#isAsked());
     this.#bellAddress = this.#libc.addressOf(this.#bell);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
+  }
+
+  /** Whether the driver half has published an operation since it was last asked. */
+  #isAsked(): boolean {
+    const asked = Atomics.load(this.#control, ControlWord.ASKED);
+    if (asked === this.#asked) return false;
+    this.#asked = asked;
+    return true;
   }
 
   start(receiver: LinkReceiver): void {
@@ -81,7 +95,10 @@ export class NicLink implements Link {
     return false;
   }
 
-  /** Reads up to so many frames, acknowledged every {@link BATCH_BYTES}. Answers how many there were; then the batch is over. */
+  /**
+   * Reads up to so many frames, acknowledged every {@link BATCH_BYTES}, or until the driver half has published an operation, which waits
+   * for no more frames. Answers how many there were; then the batch is over.
+   */
   drain(most: number): number {
     if (this.#isGone) return 0;
     const outcome = this.#reader.drain(this.#receiver!, 0, most, BATCH_BYTES);

@@ -55,7 +55,7 @@ class NicThread {
     const arena = new Arena(data.buffer, data.sizes, true, sharedCopy(data.buffer));
     this.#control = arena.control;
     this.#runtime = new LoopRuntime(data.timeOrigin);
-    this.#link = new NicLink(data.device, data.wakeFd, data.buffer);
+    this.#link = new NicLink(data.device, data.wakeFd, data.buffer, arena.control);
     this.#spinUs = data.spinUs;
     this.#nic = new NicHalf({
       arena,
@@ -94,6 +94,8 @@ class NicThread {
     Atomics.store(control, ControlWord.AT_REST, 0);
     const frames = this.#link.drain(BATCH_FRAMES);
     const hasPolled = this.#nic.poll();
+    // Operations before all else, and told before anything else is done: connections stand still meanwhile.
+    if (this.#runtime.runUrgent() > 0 && this.#nic.hasAnswered) this.#publish();
     const hasRun = this.#runtime.runTasks();
     const hasFired = this.#runtime.fireTimers() && (this.#runtime.runTasks() || true);
     this.#publish();

@@ -48,6 +48,8 @@ export interface ThreadPortOptions {
 
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
+/** Longest wait for the answer to an operation, milliseconds. */
+const ATTEND_MS = 1;
 /** How long a stop may take before the thread is ended, milliseconds. */
 const STOP_MS = 1_000;
 
@@ -115,6 +117,14 @@ export class ThreadPort implements NicPort {
     if (!this.#isDead) this.#libc.write(this.#wakeFd, this.#oneAddress, 8);
   }
 
+  /**
+   * The answer is nearer than the next turn of the event loop would be: this thread sleeps for it, and leaves the processor to the other
+   * where there is but one for both.
+   */
+  attend(answered: number): boolean {
+    return !this.#isDead && Atomics.wait(this.#control, ControlWord.ANSWERED, answered, ATTEND_MS) !== 'timed-out';
+  }
+
   refresh(): void {}
 
   /** The driver half sleeps: the thread's bell wakes it. */
@@ -141,7 +151,11 @@ export class ThreadPort implements NicPort {
     if (this.#isDead || this.#isClosing) return;
     const death = this.#life!.look(nowUs, this.#options.allowanceUs());
     if (death !== null) this.#died(DeathCause.HANGS, death);
-    else this.#timer.arm(nowUs + LOOK_US);
+    else {
+      this.#timer.arm(nowUs + LOOK_US);
+      // Should a bell ever be missed, nothing waits longer than this.
+      this.#onBell();
+    }
   }
 
   #died(cause: DeathCause, message: string): void {

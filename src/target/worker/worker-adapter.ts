@@ -106,6 +106,7 @@ export class WorkerAdapter implements MiniportDriver {
       lazyUs: options.lazyUs ?? 0,
       onTurn: () => runTurn(driver),
       onTimer: (nowUs) => onTimer(driver, nowUs),
+      onBell: () => this.turn.poll(),
       onDelivered: (connection) => tellTaken(driver, connection),
     });
     this.driver = driver;
