@@ -74,7 +74,7 @@ export class FrameReader {
         this.#done();
         bytes = 0;
       }
-      if (frames >= mostFrames || (this.#hasOther !== null && this.#hasOther())) break;
+      if (frames >= mostFrames || this.#hasOther?.() === true) break;
       at = this.#heldLength === 0 ? 0 : this.#makeRoom();
       n = device.read(this.buffer, at, this.#address + at);
       if (n <= 0 && at > 0) this.#restore(this.#saved, at);
