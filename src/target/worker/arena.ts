@@ -74,6 +74,8 @@ export class Arena {
   readonly downAt: number;
   readonly #receiveAt: number;
   readonly #sendAt: number;
+  readonly #receiveBlocks: Uint8Array[] = [];
+  readonly #sendBlocks: Uint8Array[] = [];
   /** The blocks, where they are not in the buffer. */
   readonly #apart: { readonly receive: Uint8Array[]; readonly send: Uint8Array[] } | null;
 
@@ -99,7 +101,12 @@ export class Arena {
   /** A block of the pool of received data. */
   receiveBlock(index: number): Uint8Array {
     if (this.#apart !== null) return apart(this.#apart.receive, index);
-    return new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES);
+    let block = this.#receiveBlocks[index];
+    if (block === undefined) {
+      block = new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES);
+      this.#receiveBlocks[index] = block;
+    }
+    return block;
   }
 
   /** The number of the block of received data in whose memory these bytes lie, and all of them; -1: of none. */
@@ -115,7 +122,12 @@ export class Arena {
   /** A block of the pool of data to be sent. */
   sendBlock(index: number): Uint8Array {
     if (this.#apart !== null) return apart(this.#apart.send, index);
-    return new Uint8Array(this.buffer, this.#sendAt + index * BLOCK_BYTES, BLOCK_BYTES);
+    let block = this.#sendBlocks[index];
+    if (block === undefined) {
+      block = new Uint8Array(this.buffer, this.#sendAt + index * BLOCK_BYTES, BLOCK_BYTES);
+      this.#sendBlocks[index] = block;
+    }
+    return block;
   }
 }
 

@@ -141,7 +141,13 @@ function copyRun(driver: Driver, part: Part, item: SendItem, most: number): numb
   // What was received here is sent on from where it lies: whoever sends it keeps it until the send is complete.
   const block = n < COPIED_MAX ? -1 : driver.arena.receiveBlockOf(mdl.buffer, at, n);
   if (block < 0) driver.sendPool.append(part.data, mdl.buffer, at, n);
-  else driver.sendPool.adopt(part.data, block, mdl.buffer.byteOffset + at - driver.receiveBlock(block).byteOffset, n);
+  else
+    driver.sendPool.adopt(
+      part.data,
+      block,
+      mdl.buffer.byteOffset + at - driver.arena.receiveBlock(block).byteOffset,
+      n,
+    );
   item.mdlOffset += n;
   item.nbLeft -= n;
   return n;

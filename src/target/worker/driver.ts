@@ -129,7 +129,6 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
 
   /** Memory of data to be sent, shared with the NIC half. */
   readonly sendPool: ReceivePool;
-  readonly #receiveBlocks: Uint8Array[] = [];
   /** Objects by their numbers; 0 is nobody's. */
   readonly objects: (DriverObject | null)[] = [null];
   readonly #freeObjects: number[] = [];
@@ -194,7 +193,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.pool = new ReceivePool(sizes.receiveBytes, {
       own: null,
       copy: null,
-      foreign: (index) => this.receiveBlock(index),
+      foreign: (index) => arena.receiveBlock(index),
       onForeignFree: (index, pieces) => {
         if (!this.isHalted && !this.isDead) this.sayLazily(Down.RETURN, index, pieces, BLOCK_BYTES);
       },
@@ -202,7 +201,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.sendPool = new ReceivePool(sizes.sendBytes, {
       own: (index) => arena.sendBlock(index),
       copy: arena.copy,
-      foreign: (index) => this.receiveBlock(index),
+      foreign: (index) => arena.receiveBlock(index),
       onForeignFree: null,
     });
     this.#statistics = [new SharedStatistics(arena.statistics, 0), new SharedStatistics(arena.statistics, 1)];
@@ -285,16 +284,6 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
       if (object instanceof DriverConnection && object.isEstablished && object.path?.family === family) count++;
     }
     return count;
-  }
-
-  /** A block of received data. */
-  receiveBlock(index: number): Uint8Array {
-    let block = this.#receiveBlocks[index];
-    if (block === undefined) {
-      block = this.arena.receiveBlock(index);
-      this.#receiveBlocks[index] = block;
-    }
-    return block;
   }
 
   // Numbers.

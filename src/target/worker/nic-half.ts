@@ -77,8 +77,6 @@ export class NicHalf {
   readonly #doors: NicDoors;
   readonly #lists: NicLists = new NicLists();
   readonly #objects: (NicObject | undefined)[] = [];
-  readonly #receiveBlocks: Uint8Array[] = [];
-  readonly #sendBlocks: Uint8Array[] = [];
   readonly #handle: NdisMiniportHandle;
   /** Whether the driver half is to be woken for what was published. */
   hasSpoken = false;
@@ -293,30 +291,11 @@ export class NicHalf {
     let last: Mdl | null = null;
     while (record.at < end) {
       const index = record.next();
-      const block = index < 0 ? this.#receiveBlock(~index) : this.#sendBlock(index);
+      const block = index < 0 ? this.#arena.receiveBlock(~index) : this.#arena.sendBlock(index);
       const at = record.next();
       last = this.#lists.add(list, last, block, at, record.next());
     }
     return list;
-  }
-
-  #sendBlock(index: number): Uint8Array {
-    let block = this.#sendBlocks[index];
-    if (block === undefined) {
-      block = this.#arena.sendBlock(index);
-      this.#sendBlocks[index] = block;
-    }
-    return block;
-  }
-
-  /** Data that is sent on from where it was received. */
-  #receiveBlock(index: number): Uint8Array {
-    let block = this.#receiveBlocks[index];
-    if (block === undefined) {
-      block = this.#arena.receiveBlock(index);
-      this.#receiveBlocks[index] = block;
-    }
-    return block;
   }
 
   // State operations.
