@@ -147,6 +147,7 @@ export class Stack {
 
   #verifier(verify: true | ((finding: Finding) => void)): Verifier {
     return new Verifier({
+      nowUs: () => this.runtime.nowUs(),
       onFinding: (finding) => {
         if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);
         if (verify !== true) verify(finding);

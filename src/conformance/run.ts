@@ -137,6 +137,7 @@ class Run {
       onFinding: (finding) => this.#add(finding),
       shoulds: this.#options.shoulds ?? true,
       maxFindings: 0,
+      nowUs: () => this.#runtime.nowUs(),
     });
     this.#verifiers.push(verifier);
     this.#ndis.attachTap(adapter, verifier);

@@ -214,11 +214,20 @@ export class Stage {
     };
   }
 
+  /** The same with blocks that no structure follows. TERM-014. */
+  terminateBare(objects: readonly ModelObject[]): Step {
+    const blockOf = (object: ModelObject): OffloadBlock => reference(object, 'delegated');
+    return { ...this.terminate(objects), act: () => this.terminateNow(objects, blockOf) };
+  }
+
   /** Terminates what of these is at the target. */
-  terminateNow(objects: readonly ModelObject[]): void {
+  terminateNow(
+    objects: readonly ModelObject[],
+    blockOf: (object: ModelObject) => OffloadBlock = (object) => asking(object, 'delegated'),
+  ): void {
     const there = objects.filter(({ where }) => where === 'target');
     if (there.length === 0) return;
-    const root = this.#treeOver(there, (object) => asking(object, 'delegated'));
+    const root = this.#treeOver(there, blockOf);
     for (const object of there) object.where = 'terminating';
     this.host.ndis.terminateOffload(this.host.binding, root);
   }
@@ -262,6 +271,16 @@ export class Stage {
       this.host.ndis.updateOffload(this.host.binding, updating(object));
     });
     return { ...step, isReady: () => step.isReady() && object.updates === 0 };
+  }
+
+  /** Updates a connection below a placeholder for its path. */
+  updateBelow(c: ModelConnection): Step {
+    return this.#operation('update', [c], () => {
+      c.updates++;
+      const placeholder = reference(c.path, 'cached');
+      placeholder.offloadHandle = null;
+      this.host.ndis.updateOffload(this.host.binding, hang(placeholder, [updating(c)]));
+    });
   }
 
   /** Moves a path to another neighbor that is at the target. UPD-023. */

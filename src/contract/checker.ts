@@ -84,6 +84,7 @@ export interface Checker {
     info: number,
   ): void;
   offloadEvent?(watch: Watch, block: OffloadBlock | null, code: number): void;
+  offloadEventDone?(watch: Watch, block: OffloadBlock | null, code: number): void;
   status?(watch: Watch, statusCode: number): void;
   oidRequest?(watch: Watch, request: OidRequest): void;
   /** The answer, at once or (`isLate`) by completion; PENDING is not shown. */

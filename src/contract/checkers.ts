@@ -4,16 +4,21 @@
 
 import type { Checker } from './checker.ts';
 import { ACCOUNT_CHECKERS } from './checkers/accounts.ts';
+import { CLOCK_CHECKERS } from './checkers/clock.ts';
 import { COMPLETION_CHECKERS } from './checkers/completions.ts';
 import { CORRUPTION_CHECKERS } from './checkers/corruption.ts';
 import { DUTY_CHECKERS } from './checkers/duties.ts';
 import { EVENT_CHECKERS } from './checkers/events.ts';
+import { IDENTITY_CHECKERS } from './checkers/identity.ts';
 import { INITIATE_CHECKERS } from './checkers/initiate.ts';
 import { OPERATION_CHECKERS } from './checkers/operations.ts';
+import { OUTCOME_CHECKERS } from './checkers/outcomes.ts';
 import { POSTING_CHECKERS } from './checkers/posting.ts';
 import { RECEIVING_CHECKERS } from './checkers/receiving.ts';
+import { SETTING_CHECKERS } from './checkers/settings.ts';
 import { TERMINATE_CHECKERS } from './checkers/terminate.ts';
 import { TREE_CHECKERS } from './checkers/trees.ts';
+import { VALUE_CHECKERS } from './checkers/values.ts';
 
 /** All checkers, in the order in which they look. */
 export const CHECKERS: readonly Checker[] = [
@@ -28,6 +33,11 @@ export const CHECKERS: readonly Checker[] = [
   ...EVENT_CHECKERS,
   ...ACCOUNT_CHECKERS,
   ...DUTY_CHECKERS,
+  ...OUTCOME_CHECKERS,
+  ...IDENTITY_CHECKERS,
+  ...SETTING_CHECKERS,
+  ...VALUE_CHECKERS,
+  ...CLOCK_CHECKERS,
 ];
 
 /** Ids of all rules that some checker watches, sorted. */

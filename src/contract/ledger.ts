@@ -13,10 +13,15 @@ import {
   type NdisOffloadHandle,
   NdisStatus,
   type OffloadBlock,
+  Oid,
+  type OidRequest,
   StateOperation,
+  type TcpConnectionOffloadParameters,
   TcpDisconnectFlag,
 } from '../ndis/protocol.ts';
+import { NeighborDelegatedState } from '../state/neighbor.ts';
 import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
+import { PathConstState } from '../state/path.ts';
 import { TcpConnectionState, TcpConstState, TcpDelegatedState } from '../state/tcp.ts';
 import { CallRing } from './calls.ts';
 import { listsOf, readTree } from './read-tree.ts';
@@ -35,6 +40,12 @@ export interface HeldList {
 /** Whether an initiate's status says that the block's own state was taken. INIT-011. */
 export function wasTaken(status: number): boolean {
   return status === NdisStatus.SUCCESS || status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS;
+}
+
+/** The IP family of a path or of a connection below it. */
+function familyOf({ block, parent }: BlockRecord): 0 | 4 | 6 {
+  if (block.constState instanceof PathConstState) return block.constState.sourceAddress.length === 16 ? 6 : 4;
+  return parent === null || parent.object === null ? 0 : parent.object.family;
 }
 
 /** One per binding. */
@@ -60,10 +71,22 @@ export class Ledger {
   isEnabled = false;
   isPaused = false;
   hasUploadAll = false;
+  /** What the host has set: the tunables; null: nothing yet. */
+  tunables: TcpConnectionOffloadParameters | null = null;
+  /** PVOIDs of live objects. */
+  readonly contexts: Map<unknown, ObjectRecord> = new Map();
+  /** Whether a connection or path of that family was ever offloaded. */
+  hasBeen4 = false;
+  hasBeen6 = false;
+  /** The clock of the system; 0 for ever where there is none. */
+  nowUs: () => number = () => 0;
+  hasClock = false;
   /** OID_TCP_TASK_OFFLOAD has been queried. */
   hasQueried = false;
   /** NDIS_DEVICE_POWER_STATE, as far as it was set. */
   powerState: number = NdisDevicePowerState.D0;
+  /** HRD in the last question about a neighbor, ticks. */
+  askedHrd = 0;
   /** OFFLOAD_RESUME was indicated and the capabilities have not been queried since. */
   needsQuery = false;
   #numbers = 0;
@@ -71,6 +94,17 @@ export class Ledger {
   /** The number of the next call. */
   nextNumber(): number {
     return ++this.#numbers;
+  }
+
+  /** The number of the last call. */
+  get number(): number {
+    return this.#numbers;
+  }
+
+  /** A set that has succeeded. CAP-021, CAP-023. */
+  noteTunables({ oid, information }: OidRequest): void {
+    if (oid !== Oid.TCP_TASK_OFFLOAD && oid !== Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS) return;
+    if (information !== null) this.tunables = { ...(information as TcpConnectionOffloadParameters) };
   }
 
   fateOf(list: NetBufferList): Fate | undefined {
@@ -107,7 +141,7 @@ export class Ledger {
       if (layer !== -1 && object.layer === -1) object.layer = layer;
       return object;
     });
-    return { operation, root, number, blocks, brokenTree, isInside: true };
+    return { operation, root, number, atUs: this.nowUs(), blocks, brokenTree, isInside: true };
   }
 
   /** Books an operation as under way. */
@@ -119,29 +153,37 @@ export class Ledger {
       if (object === null) continue;
       object.operations[record.operation] = object.operations[record.operation]! + 1;
       if (record.operation === StateOperation.TERMINATE) object.phase = Phase.TERMINATING;
+      if (record.operation === StateOperation.INVALIDATE) object.wasToInvalidate = true;
       if (entry.role === Role.NEW_OFFLOAD) this.#beginObject(entry, object, record.number);
     }
   }
 
   #beginObject(entry: BlockRecord, object: ObjectRecord, number: number): void {
     object.reset();
+    object.initiatedAtUs = this.nowUs();
     object.phase = Phase.INITIATING;
     object.isSettling = true;
     for (const list of entry.sends) {
-      this.#own(
-        new ListRecord(
-          list,
-          DataOperation.SEND,
-          object,
-          number,
-          dataLengthOf(list),
-          list.tcpOffloadBytesTransferred,
-          0,
-        ),
+      const bytes = dataLengthOf(list);
+      const record = new ListRecord(
+        list,
+        DataOperation.SEND,
+        object,
+        number,
+        bytes,
+        list.tcpOffloadBytesTransferred,
+        0,
       );
+      record.isOfInitiate = true;
+      this.#own(record);
     }
     const delegated = entry.block.delegatedState;
+    object.family = familyOf(entry);
+    if (object.family === 4) this.hasBeen4 = true;
+    if (object.family === 6) this.hasBeen6 = true;
+    if (delegated instanceof NeighborDelegatedState) object.nicReachabilityDelta = delegated.nicReachabilityDelta;
     if (!(delegated instanceof TcpDelegatedState)) return;
+    object.tsTime = delegated.tsTime;
     object.holdsBufferedData = delegated.bufferedData !== null;
     this.#beginFlow(entry, object, delegated);
     const { FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, CLOSING, LAST_ACK } = TcpConnectionState;
@@ -192,10 +234,7 @@ export class Ledger {
       if (isGood || record.operation === INITIATE) continue;
       if (record.operation === UPDATE) object.hasFailedUpdate = true;
       else {
-        if (!object.isCorrupt) {
-          object.corruptedBy = record.operation;
-          object.corruptedNumber = record.number;
-        }
+        if (!object.isCorrupt) object.corruptedBy = record.operation;
         object.isCorrupt = true;
       }
       if (record.operation === StateOperation.QUERY) object.hasFailedQuery = true;
@@ -206,7 +245,9 @@ export class Ledger {
     if (wasTaken(entry.block.status)) {
       object.phase = Phase.OFFLOADED;
       object.wasOffloaded = true;
+      object.offloadedAtUs = this.nowUs();
       this.live.add(object);
+      if (entry.handle !== null) this.contexts.set(entry.handle.miniportOffloadContext, object);
       this.#setParent(object, entry.parent === null ? null : entry.parent.object);
       return;
     }
@@ -225,6 +266,7 @@ export class Ledger {
     }
     object.phase = Phase.ABSENT;
     this.live.delete(object);
+    if (this.contexts.get(entry.slot) === object) this.contexts.delete(entry.slot);
     this.#setParent(object, null);
     const chain: NetBufferList[] = [];
     listsOf(entry.block.netBufferListChain, chain);
@@ -242,13 +284,18 @@ export class Ledger {
   /** An update whose tree hangs a path on another neighbor moves it there. UPD-023, UPD-027. */
   #relink(entry: BlockRecord, object: ObjectRecord): void {
     const parent = entry.parent === null ? null : entry.parent.object;
-    if (parent !== null && parent !== object.parent) this.#setParent(object, parent);
+    if (parent === null || parent === object.parent) return;
+    const former = object.parent;
+    this.#setParent(object, parent);
+    if (former !== null && former.dependents.size === 0) former.wasLeftByRelink = true;
   }
 
   #setParent(object: ObjectRecord, parent: ObjectRecord | null): void {
     if (object.parent !== null) object.parent.dependents.delete(object);
     object.parent = parent;
-    if (parent !== null) parent.dependents.add(object);
+    if (parent === null) return;
+    parent.dependents.add(object);
+    parent.wasLeftByRelink = false;
   }
 
   /** The completion has returned: from now on its objects may be spoken of. INIT-041. */
@@ -296,7 +343,16 @@ export class Ledger {
       if (this.lists.has(list)) continue;
       const before =
         operation === DataOperation.RECEIVE ? list.tcpReceiveBytesTransferred : list.tcpOffloadBytesTransferred;
-      const record = new ListRecord(list, operation, object, number, dataLengthOf(list), before, flags);
+      const record = new ListRecord(
+        list,
+        operation,
+        object,
+        number,
+        dataLengthOf(list),
+        before,
+        flags,
+        list === lists[0],
+      );
       record.statusBefore = list.status;
       list.status = NdisStatus.PENDING;
       this.#own(record);

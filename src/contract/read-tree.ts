@@ -88,10 +88,18 @@ function recordOf(
     chain: block.netBufferListChain,
     sends,
     sendStatuses: sends.length === 0 ? NO_STATUSES : sends.map((list) => list.status),
+    structures: structuresBehind(block),
     cachedDigest: operation === StateOperation.UPDATE ? cachedDigest(block) : 0,
     bufferedDigest: isNew ? bufferedDigest(block) : 0,
     dependents: [],
   };
+}
+
+/** Which structures follow a block: 1 const, 2 cached, 4 delegated. */
+export function structuresBehind(block: OffloadBlock): number {
+  const constant = block.constState === null ? 0 : 1;
+  const cached = block.cachedState === null ? 0 : 2;
+  return constant | cached | (block.delegatedState === null ? 0 : 4);
 }
 
 /** ProtocolReserved, ImReserved, NdisReserved. */

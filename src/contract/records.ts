@@ -7,8 +7,17 @@
 
 import { asSeq, type Seq } from '../base/seq.ts';
 import { DataOperation, type NdisOffloadHandle, type OffloadBlock, StateOperation } from '../ndis/protocol.ts';
-import type { NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
+import type { Mdl, NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
+import { TcpConnectionState } from '../state/tcp.ts';
 import { CallRing } from './calls.ts';
+
+/** States of a connection whose peer has finished. */
+export const AFTER_PEERS_FIN: readonly number[] = [
+  TcpConnectionState.CLOSE_WAIT,
+  TcpConnectionState.CLOSING,
+  TcpConnectionState.LAST_ACK,
+  TcpConnectionState.TIME_WAIT,
+];
 
 /** Where an object is in its life at the target. */
 export const Phase = {
@@ -41,6 +50,12 @@ export class ListRecord {
   readonly flags: number;
   /** The status it had; restored when nobody writes another. */
   statusBefore = 0;
+  /** Whether it was the first of the lists of its call; whether it came with the initiate. */
+  readonly isFirst: boolean;
+  isOfInitiate = false;
+  readonly mdlChain: Mdl | null;
+  /** The last reason of a Retrieve then; 0: none. */
+  readonly reasonBefore: number;
   /** What the target had told before it was handed over: a mandatory reason for an upload; that the peer has finished. */
   readonly isAfterMandatory: boolean;
   readonly isAfterDisconnect: boolean;
@@ -53,6 +68,7 @@ export class ListRecord {
     bytes: number,
     bytesBefore: number,
     flags: number,
+    isFirst = true,
   ) {
     this.list = list;
     this.kind = kind;
@@ -63,6 +79,9 @@ export class ListRecord {
     this.firstNetBuffer = list.firstNetBuffer;
     this.order = object.posted[kind]!++;
     this.flags = flags;
+    this.isFirst = isFirst;
+    this.mdlChain = list.firstNetBuffer === null ? null : list.firstNetBuffer.mdlChain;
+    this.reasonBefore = object.retrieveReason;
     this.isAfterMandatory = object.hasMandatoryRetrieve;
     this.isAfterDisconnect = object.hasDisconnectEvent;
   }
@@ -84,11 +103,11 @@ export class ObjectRecord {
   parent: ObjectRecord | null = null;
   readonly dependents: Set<ObjectRecord> = new Set();
   isInvalid = false;
+  /** An invalidate of it was called for. */
+  wasToInvalidate = false;
   /** A query, invalidate or terminate of it has failed; and which of them. */
   isCorrupt = false;
   corruptedBy: StateOperation = StateOperation.TERMINATE;
-  /** The number of the operation that first said so. */
-  corruptedNumber = 0;
   /** By StateOperation: how many are under way. */
   readonly operations: number[] = [0, 0, 0, 0, 0];
 
@@ -117,6 +136,8 @@ export class ObjectRecord {
   /** TcpIndicateDisconnect was raised: everything before the FIN has been consumed. */
   hasDisconnectEvent = false;
   hasAborted = false;
+  /** The number of the first Abort; 0: none. */
+  abortedAt = 0;
   /** Our FIN is acknowledged: it is neither ESTABLISHED nor CLOSE_WAIT. */
   hasClosedForGood = false;
   hasGraceful = false;
@@ -141,6 +162,19 @@ export class ObjectRecord {
   /** Bytes handed up, by completions and indications; bytes of sends told as transferred. */
   delivered = 0;
   transferred = 0;
+  /** 4 or 6, of a path and its connections; 0: unknown. */
+  family: 0 | 4 | 6 = 0;
+  /** Bytes of sends that are out. */
+  sendBytesOut = 0;
+  /** The ideal backlog as the target has told it; -1: it has not. */
+  idealBacklog = -1;
+  /** When it was offloaded (called for, complete), and the values of then that go on with the clock. */
+  initiatedAtUs = 0;
+  offloadedAtUs = 0;
+  tsTime = 0;
+  nicReachabilityDelta = 0;
+  /** An update has moved its last dependent to another neighbor. */
+  wasLeftByRelink = false;
   /** Constants that it was offloaded with. */
   constants: { readonly localPort: number; readonly remotePort: number; readonly remoteMss: number } | null = null;
   hashValue = 0;
@@ -166,10 +200,12 @@ export class ObjectRecord {
       this.#out[record.kind] = out;
     }
     out.add(record);
+    if (record.kind === DataOperation.SEND) this.sendBytesOut += record.bytes;
   }
 
   remove(record: ListRecord): void {
-    this.#out[record.kind]?.delete(record);
+    const wasOut = this.#out[record.kind]?.delete(record) ?? false;
+    if (wasOut && record.kind === DataOperation.SEND) this.sendBytesOut -= record.bytes;
   }
 
   /** How many lists of a kind the target owns. */
@@ -191,14 +227,15 @@ export class ObjectRecord {
   /** A new life: what was known of the last one is forgotten, its handle and its calls are not. */
   reset(): void {
     this.isInvalid = false;
+    this.wasToInvalidate = false;
     this.isCorrupt = false;
-    this.corruptedNumber = 0;
     this.hasRefused = false;
     this.refusedAt = -1;
     this.holdsBufferedData = false;
     this.hasPeerFinished = false;
     this.hasDisconnectEvent = false;
     this.hasAborted = false;
+    this.abortedAt = 0;
     this.hasClosedForGood = false;
     this.hasGraceful = false;
     this.hasAbortive = false;
@@ -219,6 +256,8 @@ export class ObjectRecord {
     this.hasPartialSend = false;
     this.shortReceive = 'none';
     this.lastBacklog = -1;
+    this.idealBacklog = -1;
+    this.wasLeftByRelink = false;
   }
 
   /**
@@ -259,6 +298,8 @@ export interface BlockRecord {
   /** The chain's lists, and the status of each, in an initiate. */
   readonly sends: readonly NetBufferList[];
   readonly sendStatuses: readonly number[];
+  /** Which structures followed it: a bit each for const, cached and delegated. */
+  readonly structures: number;
   /** A digest of the cached state in an update. */
   readonly cachedDigest: number;
   /** A digest of the received data that goes down with an initiate; 0: none does. */
@@ -272,6 +313,8 @@ export interface OperationRecord {
   readonly operation: StateOperation;
   readonly root: OffloadBlock;
   readonly number: number;
+  /** When it was called; 0 without a clock. */
+  readonly atUs: number;
   /** In the order of the walk. */
   readonly blocks: readonly BlockRecord[];
   /** What is wrong with the tree itself; a broken tree is not followed further. */

@@ -26,12 +26,14 @@ import {
   TcpOffloadEventType,
   TcpUploadReason,
 } from '../ndis/protocol.ts';
+import { NeighborCachedState } from '../state/neighbor.ts';
 import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
 import { Told, toldOfPosting } from './calls.ts';
 import type { Checker, DataCall, Indication, Watch } from './checker.ts';
 import { CHECKERS } from './checkers.ts';
 import type { Actor, Finding, RuleLevel } from './finding.ts';
 import { Ledger } from './ledger.ts';
+import { type Moment, planOf } from './plan.ts';
 import { listsOf } from './read-tree.ts';
 import type { ObjectRecord, OperationRecord } from './records.ts';
 
@@ -42,6 +44,8 @@ export interface VerifierOptions {
   readonly checkers?: readonly Checker[];
   /** Whether rules that say should are reported too. Default true. */
   readonly shoulds?: boolean;
+  /** The clock of the system: with it, values that go on with time are checked too. Default: none. */
+  readonly nowUs?: () => number;
   /** Findings kept; more are counted and told, not kept. Default 1000. */
   readonly maxFindings?: number;
 }
@@ -55,52 +59,6 @@ export interface Outstanding {
   readonly held: number;
   /** Objects at the target. */
   readonly objects: number;
-}
-
-/** The optional methods of a checker. */
-type Moment = Exclude<keyof Checker, 'about' | 'must' | 'should'>;
-
-const MOMENTS: readonly Moment[] = Object.keys({
-  stateCall: 0,
-  stateComplete: 0,
-  stateCompleteStray: 0,
-  dataCall: 0,
-  dataCallDone: 0,
-  listCompleted: 0,
-  receiveIndicate: 0,
-  receiveIndicateDone: 0,
-  listReturned: 0,
-  receiveReturnDone: 0,
-  tcpEvent: 0,
-  offloadEvent: 0,
-  status: 0,
-  oidRequest: 0,
-  oidAnswered: 0,
-  closed: 0,
-  finish: 0,
-} satisfies Record<Moment, 0>) as Moment[];
-
-/** What follows from a table of checkers; made once a table. */
-interface Plan {
-  readonly watching: Readonly<Record<Moment, readonly Checker[]>>;
-  readonly levels: ReadonlyMap<string, RuleLevel>;
-}
-
-const plans: WeakMap<readonly Checker[], Plan> = new WeakMap();
-
-function planOf(checkers: readonly Checker[]): Plan {
-  const known = plans.get(checkers);
-  if (known !== undefined) return known;
-  const watching = {} as Record<Moment, readonly Checker[]>;
-  for (const moment of MOMENTS) watching[moment] = checkers.filter((checker) => checker[moment] !== undefined);
-  const levels = new Map<string, RuleLevel>();
-  for (const checker of checkers) {
-    for (const rule of checker.must) levels.set(rule, 'must');
-    for (const rule of checker.should ?? []) levels.set(rule, 'should');
-  }
-  const plan = { watching, levels };
-  plans.set(checkers, plan);
-  return plan;
 }
 
 /** Verifies one binding. */
@@ -131,6 +89,8 @@ export class Verifier extends IdleTap implements Watch {
     this.#onFinding = options.onFinding ?? (() => {});
     this.#withShoulds = options.shoulds ?? true;
     this.#maxFindings = options.maxFindings ?? 1000;
+    if (options.nowUs !== undefined) this.ledger.nowUs = options.nowUs;
+    this.ledger.hasClock = options.nowUs !== undefined;
   }
 
   /** Findings so far, the first `maxFindings` of them. */
@@ -399,9 +359,13 @@ export class Verifier extends IdleTap implements Watch {
       if (eventType === TcpOffloadEventType.INDICATE_DISCONNECT) {
         object.hasPeerFinished = true;
         object.hasDisconnectEvent = true;
-      } else if (eventType === TcpOffloadEventType.INDICATE_ABORT) object.hasAborted = true;
-      else if (eventType === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE) object.lastBacklog = information;
-      else if (eventType === TcpOffloadEventType.INDICATE_RETRIEVE) {
+      } else if (eventType === TcpOffloadEventType.INDICATE_ABORT) {
+        object.hasAborted = true;
+        if (object.abortedAt === 0) object.abortedAt = number;
+      } else if (eventType === TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE) {
+        object.lastBacklog = information;
+        object.idealBacklog = information;
+      } else if (eventType === TcpOffloadEventType.INDICATE_RETRIEVE) {
         object.retrieveReason = information;
         if (isMandatoryUploadReason(information)) object.hasMandatoryRetrieve = true;
         if (information === TcpUploadReason.HARDWARE_FAILURE) object.hardwareRetrieveAt = number;
@@ -416,13 +380,17 @@ export class Verifier extends IdleTap implements Watch {
 
   override offloadEvent(block: OffloadBlock | null, indicationCode: number): void {
     this.#guard('NdisMOffloadEventIndicate', () => {
+      const cached = block === null ? null : block.cachedState;
+      if (cached instanceof NeighborCachedState) this.ledger.askedHrd = cached.hostReachabilityDelta >>> 0;
       this.#each('offloadEvent', (checker) => checker.offloadEvent?.(this, block, indicationCode));
       this.ledger.indicationsInside++;
     });
   }
 
-  override offloadEventDone(_block: OffloadBlock | null, _indicationCode: number): void {
+  override offloadEventDone(block: OffloadBlock | null, indicationCode: number): void {
     this.ledger.indicationsInside--;
+    this.#call = 'NdisMOffloadEventIndicate';
+    this.#each('offloadEventDone', (checker) => checker.offloadEventDone?.(this, block, indicationCode));
   }
 
   override status(indication: StatusIndication): void {
@@ -480,6 +448,7 @@ export class Verifier extends IdleTap implements Watch {
     this.#each('oidAnswered', (checker) => checker.oidAnswered?.(this, request, status, isLate));
     const isSet = request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'set';
     if (isSet && status === NdisStatus.SUCCESS) this.ledger.isEnabled = true;
+    if (status === NdisStatus.SUCCESS && request.kind === 'set') this.ledger.noteTunables(request);
     const isPower = request.oid === Oid.PNP_SET_POWER && request.kind === 'set' && status === NdisStatus.SUCCESS;
     if (isPower) this.ledger.powerState = Number(request.information);
   }

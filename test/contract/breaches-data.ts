@@ -11,6 +11,7 @@ import {
   TcpUploadReason,
 } from '../../src/ndis/status.ts';
 import { DataOperation, StateOperation } from '../../src/ndis/tap.ts';
+import type { NeighborCachedState, NeighborDelegatedState } from '../../src/state/neighbor.ts';
 import { NetBuffer, NetBufferList } from '../../src/state/net-buffer-list.ts';
 import { TcpConnectionState, type TcpDelegatedState } from '../../src/state/tcp.ts';
 import { chainOf, connectionTree, data, neighborBlock, reference } from '../ndis/fakes.ts';
@@ -256,12 +257,20 @@ export const COMPLETION_BREACHES: readonly Breach[] = [
   }),
 ];
 
+/** The block of a question about a neighbor that is stale. */
+function staleBlock(s: Scene): OffloadBlock {
+  const block = neighborBlock(s.handles.neighbor);
+  block.ndisOffloadHandle = s.handles.neighbor;
+  (block.cachedState as NeighborCachedState).hostReachabilityDelta = 1_000_000;
+  (block.delegatedState as NeighborDelegatedState).nicReachabilityDelta = 1_000_000;
+  return block;
+}
+
 /** A reachability query with something wrong. */
 function reachability(rule: string, how: string, change: (block: OffloadBlock) => void): Breach {
   return breach(rule, how, (s) => {
     s.offload();
-    const block = neighborBlock(s.handles.neighbor);
-    block.ndisOffloadHandle = s.handles.neighbor;
+    const block = staleBlock(s);
     change(block);
     const code = IndicateOffloadEvent.NEIGHBOR_REACHABILITY_QUERY;
     s.target.ndisM.offloadEventIndicate(s.target.handle, block, code);
@@ -308,8 +317,7 @@ export const EVENT_BREACHES: readonly Breach[] = [
   }),
   breach('INIT-053', 'a reachability query during an initiate', (s) => {
     s.offload().initiate(freshTree(1));
-    const block = neighborBlock(s.handles.neighbor);
-    block.ndisOffloadHandle = s.handles.neighbor;
+    const block = staleBlock(s);
     s.target.ndisM.offloadEventIndicate(s.target.handle, block, 1);
   }),
   breach('EVT-048', 'the reserved indication code', (s) =>
@@ -323,8 +331,7 @@ export const EVENT_BREACHES: readonly Breach[] = [
     'a block with another code',
     (s) => {
       s.offload();
-      const block = neighborBlock(s.handles.neighbor);
-      block.ndisOffloadHandle = s.handles.neighbor;
+      const block = staleBlock(s);
       s.target.ndisM.offloadEventIndicate(s.target.handle, block, 2);
     },
     'EVT-048',

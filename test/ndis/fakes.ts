@@ -23,6 +23,7 @@ import {
 } from '../../src/ndis/miniport.ts';
 import { NdisLibrary } from '../../src/ndis/ndis-library.ts';
 import { NdisOffloadHandle, OffloadBlock } from '../../src/ndis/offload-block.ts';
+import { DEFAULT_OFFLOAD_PARAMETERS } from '../../src/ndis/parameters.ts';
 import type { BytesConsumed, NdisBindingHandle, ProtocolDriver } from '../../src/ndis/protocol.ts';
 import { OffloadStateType } from '../../src/ndis/status.ts';
 import { StateOperation } from '../../src/ndis/tap.ts';
@@ -375,7 +376,8 @@ export class FakeHost implements ProtocolDriver {
 export function bindHost(world: World, host: FakeHost, adapterName: string): NdisBindingHandle {
   const binding = world.ndis.openAdapterEx(host, host, adapterName);
   world.ndis.oidRequest(binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'query', information: null });
-  world.ndis.oidRequest(binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'set', information: null });
+  const information = { ...DEFAULT_OFFLOAD_PARAMETERS };
+  world.ndis.oidRequest(binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'set', information });
   return binding;
 }
 
@@ -403,6 +405,9 @@ export function tcpBlock(handle: NdisOffloadHandle, localPort = 80): OffloadBloc
   const delegated = new TcpDelegatedState();
   delegated.state = TcpConnectionState.ESTABLISHED;
   delegated.retransmitTimeoutDelta = TIMER_NOT_RUNNING;
+  delegated.rcvWnd = 65_535;
+  delegated.maxSndWnd = 65_535;
+  delegated.cWnd = 14_000;
   block.constState = constant;
   block.cachedState = new TcpCachedState();
   block.delegatedState = delegated;

@@ -142,6 +142,8 @@ describe('configuration by the administrator', () => {
       status: 'INVALID_PARAMETER',
     });
     expect(await settled(hosts, adapter.parameters())).toMatchObject({ ticksPerSecond: 1000 });
+    // The verifier has its own opinion of such a host (TCP-004).
+    expect(hosts.server.findings.splice(0).map(({ rule }) => rule)).toEqual(['TCP-004']);
     server.endpoint.abort();
     await expectNothingHeld(hosts);
   });

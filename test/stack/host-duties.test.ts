@@ -205,7 +205,8 @@ describe('what the host hands down', () => {
 });
 
 describe('what the host takes back', () => {
-  test.each([TcpUploadReason.HARDWARE_FAILURE, TcpUploadReason.INVALID_STATE, TcpUploadReason.UPLOAD_REQUESTED])(
+  const { HARDWARE_FAILURE, TIMEOUT_EXPIRATION, UPLOAD_REQUESTED } = TcpUploadReason;
+  test.each([HARDWARE_FAILURE, TIMEOUT_EXPIRATION, UPLOAD_REQUESTED])(
     'a retrieve for mandatory reason %i is followed by a terminate, whatever the application does (TERM-008)',
     async (reason) => {
       const { hosts, server, watcher, chimney } = stage();

@@ -10,10 +10,12 @@ import { findingText } from '../../src/contract/finding.ts';
 import { PassThrough } from '../../src/im/pass-through.ts';
 import type { MiniportOffloadBlock } from '../../src/ndis/miniport.ts';
 import {
+  forEachBlock,
   NdisStatus,
   type OffloadBlock,
   type ProtocolOffloadBlock,
   type StatusIndication,
+  TcpUploadReason,
 } from '../../src/ndis/protocol.ts';
 import type { IntermediateChoice } from '../../src/stack-drivers.ts';
 import type { OffloadCandidate } from '../../src/target/engine/capacity.ts';
@@ -41,6 +43,16 @@ class Dawdler extends PassThrough {
       runtime.timer(task).arm(this.#inOrderUs);
     };
     return this;
+  }
+
+  /** What has failed for corruption is told before the events that follow it (TERM-021, QRY-013, INV-020). */
+  #lateUnlessFailed(root: ProtocolOffloadBlock, task: () => void): void {
+    let hasFailed = false;
+    forEachBlock(root, ({ status }) => {
+      hasFailed ||= status === NdisStatus.FAILURE;
+    });
+    if (hasFailed) task();
+    else this.#late(task);
   }
 
   /** Initiates and terminates that are not completed above, and statuses that wait for them (INIT-052, TERM-074). */
@@ -88,7 +100,7 @@ class Dawdler extends PassThrough {
     this.#inOrder(() => super.invalidateOffload(context, root));
   }
   override terminateOffloadComplete(context: unknown, root: ProtocolOffloadBlock): void {
-    this.#late(() => {
+    this.#lateUnlessFailed(root, () => {
       super.terminateOffloadComplete(context, root);
       this.#moved();
     });
@@ -97,10 +109,10 @@ class Dawdler extends PassThrough {
     this.#late(() => super.updateOffloadComplete(context, root));
   }
   override queryOffloadComplete(context: unknown, root: ProtocolOffloadBlock): void {
-    this.#late(() => super.queryOffloadComplete(context, root));
+    this.#lateUnlessFailed(root, () => super.queryOffloadComplete(context, root));
   }
   override invalidateOffloadComplete(context: unknown, root: ProtocolOffloadBlock): void {
-    this.#late(() => super.invalidateOffloadComplete(context, root));
+    this.#lateUnlessFailed(root, () => super.invalidateOffloadComplete(context, root));
   }
 }
 
@@ -156,6 +168,11 @@ class Stage {
     this.hosts.runtime.runUntil(() => this.pairs.every(isOpen), 60_000_000);
     // Where the wire has lost every solicitation there is no connection.
     this.pairs = this.pairs.filter(isOpen);
+  }
+
+  /** A reason that may be told of any connection: HardwareFailure and InvalidState say more of it. */
+  someReason(): number {
+    return TcpUploadReason.RECEIVED_URGENT_DATA + this.upTo(9);
   }
 
   upTo(n: number): number {
@@ -235,7 +252,7 @@ class Stage {
         server.appetite = Number.POSITIVE_INFINITY;
         endpoint.resume();
       },
-      () => control.retrieve((connection) => connection.localPort === endpoint.local.port, 1 + this.upTo(11)),
+      () => control.retrieve((connection) => connection.localPort === endpoint.local.port, this.someReason()),
       () => (this.upTo(4) === 0 ? this.one([() => control.uploadAll(), () => control.pause()])() : control.resume()),
       () =>
         control.resume({

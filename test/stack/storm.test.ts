@@ -10,7 +10,11 @@ import { TcpUploadReason } from '../../src/ndis/protocol.ts';
 import { seed, seedNote } from '../support/seed.ts';
 import { connectPeers, type Peer, type TwoHosts, twoHosts } from './two-hosts.ts';
 
-const REASONS = Object.values(TcpUploadReason).filter((reason) => reason !== TcpUploadReason.HARDWARE_FAILURE);
+/** All but those that say something of the connection which would not be true. EVT-008, INV-009. */
+const { HARDWARE_FAILURE, INVALID_STATE } = TcpUploadReason;
+const REASONS = Object.values(TcpUploadReason).filter(
+  (reason) => reason !== HARDWARE_FAILURE && reason !== INVALID_STATE,
+);
 
 interface Weather {
   readonly name: string;

@@ -80,6 +80,14 @@ export const ENDING_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'peer-resets-idle',
+    about: 'an RST of the peer while nothing is outstanding',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c])], [s.reset(c)]];
+    },
+  },
+  {
     name: 'peer-resets',
     about: 'an RST of the peer while everything is outstanding',
     build: (s) => {

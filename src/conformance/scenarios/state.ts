@@ -42,6 +42,14 @@ export const STATE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'update-below-placeholder',
+    about: 'a connection is updated in a tree whose root is a placeholder',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.updateBelow(c), s.send(c, 10), s.terminate([c])]];
+    },
+  },
+  {
     name: 'relink',
     about: 'a path moves to another neighbor, and its connection goes on',
     build: (s) => {
@@ -118,6 +126,23 @@ export const STATE_SCENARIOS: readonly Scenario[] = [
           s.oid(Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS, 'query'),
           s.oid(Oid.TCP4_OFFLOAD_STATS, 'query'),
           s.oid(Oid.IP4_OFFLOAD_STATS, 'query'),
+          s.oid(Oid.TCP6_OFFLOAD_STATS, 'query'),
+          s.oid(Oid.IP6_OFFLOAD_STATS, 'query'),
+        ],
+      ];
+    },
+  },
+  {
+    name: 'counters',
+    about: 'counters are read, reset and read again at once',
+    build: (s) => {
+      const c = s.connection();
+      const both = [Oid.IP4_OFFLOAD_STATS, Oid.TCP4_OFFLOAD_STATS];
+      return [
+        [
+          ...[s.initiate([c]), s.send(c, 10), s.send(c, 10), s.send(c, 10), s.send(c, 10), s.send(c, 10)],
+          ...both.flatMap((oid) => [s.oid(oid, 'query'), s.oid(oid, 'set'), s.oid(oid, 'query')]),
+          s.terminate([c]),
         ],
       ];
     },

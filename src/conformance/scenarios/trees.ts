@@ -28,6 +28,14 @@ export const TREE_SCENARIOS: readonly Scenario[] = [
     },
   },
   {
+    name: 'without-structures',
+    about: 'path and neighbor come back by blocks behind which there is no structure to fill',
+    build: (s) => {
+      const c = s.connection();
+      return [[s.initiate([c]), s.terminate([c]), s.terminateBare([c.path]), s.terminateBare([c.path.neighbor])]];
+    },
+  },
+  {
     name: 'bush',
     about: 'two paths with two connections each in one tree',
     build: (s) => {

@@ -33,7 +33,7 @@ const handedDown: Checker = {
   about: 'ranges of the state that is offloaded',
   must: [
     ...['STATE-013', 'STATE-021', 'STATE-026', 'STATE-029', 'STATE-045', 'STATE-049', 'STATE-068'],
-    ...['NBR-003', 'SEND-034', 'SEND-035', 'SEND-036', 'SEND-037'],
+    ...['TCP-019', 'NBR-003', 'SEND-034', 'SEND-035', 'SEND-036', 'SEND-037'],
   ],
   stateCall(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE && operation.operation !== StateOperation.UPDATE) return;
@@ -88,7 +88,7 @@ function checkDelegated(watch: Watch, { object, sends }: BlockRecord, delegated:
     const isIdle = unacknowledged === 0 && (state === ESTABLISHED || state === CLOSE_WAIT);
     if (isIdle && retransmitTimeoutDelta !== TIMER_NOT_RUNNING) {
       const seen = `${retransmitTimeoutDelta} ticks`;
-      watch.breach('STATE-068', 'host', object, 'no retransmission timer with nothing outstanding', seen);
+      watch.breach(['STATE-068', 'TCP-019'], 'host', object, 'no retransmission timer with nothing outstanding', seen);
     }
     return;
   }
@@ -164,7 +164,18 @@ function checkLent(watch: Watch, object: ObjectRecord | null, list: NetBufferLis
 const handedUp: Checker = {
   about: 'the state that a terminate or a query brings',
   must: [
-    ...['TERM-015', 'TERM-018', 'STATE-006', 'QRY-008', 'STATE-001', 'STATE-051', 'STATE-054', 'STATE-055'],
+    ...[
+      'TERM-015',
+      'TERM-018',
+      'STATE-006',
+      'QRY-006',
+      'QRY-008',
+      'QRY-009',
+      'STATE-001',
+      'STATE-051',
+      'STATE-054',
+      'STATE-055',
+    ],
     ...['RECV-091', 'SEND-038'],
   ],
   stateComplete(watch, operation) {
@@ -176,7 +187,7 @@ const handedUp: Checker = {
       const delegated = block.delegatedState;
       if (!(delegated instanceof TcpDelegatedState) || !object.isFlowKnown) continue;
       if (isBlank(delegated)) {
-        const rules = isTerminate ? ['TERM-018', 'STATE-006'] : 'QRY-008';
+        const rules = isTerminate ? ['TERM-018', 'STATE-006'] : ['QRY-008', 'QRY-009'];
         watch.breach(rules, 'target', object, 'all delegated variables written with SUCCESS', 'none');
         continue;
       }
@@ -203,7 +214,12 @@ function checkSame(watch: Watch, object: ObjectRecord, { localPort, remotePort, 
   if (known === null) return;
   if (known.localPort === localPort && known.remotePort === remotePort && known.remoteMss === remoteMss) return;
   const expected = `ports ${known.localPort} and ${known.remotePort}, RemoteMss ${known.remoteMss}, as offloaded`;
-  watch.breach('STATE-001', 'target', object, expected, `${localPort} and ${remotePort}, ${remoteMss}`);
+  let isOfOther = false;
+  for (const { constants: other } of watch.ledger.live) {
+    isOfOther ||= other !== null && other.localPort === localPort && other.remotePort === remotePort;
+  }
+  const rules = isOfOther ? ['QRY-006', 'STATE-001'] : 'STATE-001';
+  watch.breach(rules, 'target', object, expected, `${localPort} and ${remotePort}, ${remoteMss}`);
 }
 
 function checkValues(watch: Watch, actor: Actor, object: ObjectRecord, delegated: TcpDelegatedState): void {

@@ -2,10 +2,17 @@
  * Checkers of completed lists: whose they are, in what order they come, which statuses they carry, and whether the bytes add up.
  */
 
-import { DATA_CALL_NAMES, DataOperation, NdisStatus, ndisStatusName, TcpDisconnectFlag } from '../../ndis/protocol.ts';
+import {
+  DATA_CALL_NAMES,
+  DataOperation,
+  NdisStatus,
+  ndisStatusName,
+  TcpDisconnectFlag,
+  TcpUploadReason,
+} from '../../ndis/protocol.ts';
 import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts';
 import type { Checker, Watch } from '../checker.ts';
-import type { ListRecord } from '../records.ts';
+import { type ListRecord, Phase } from '../records.ts';
 
 const { SEND, RECEIVE, DISCONNECT, FORWARD } = DataOperation;
 const {
@@ -27,15 +34,16 @@ const EVER = ['SEND-002', 'RECV-044', 'DISC-001', 'FWD-001'];
 /** Each list comes back once, by its own kind's completion, later, as it was posted. */
 const routes: Checker = {
   about: 'lists and the way they come back',
-  must: ['NBL-007', 'NBL-009', 'NBL-010', 'NBL-011', 'DISC-030', ...LATER, ...EVER],
+  must: ['NBL-007', 'NBL-009', 'NBL-010', 'NBL-011', 'DISC-030', 'INIT-070', 'SEND-026', 'SEND-028', ...LATER, ...EVER],
   listCompleted(watch, as, list, record) {
     if (record === undefined) checkStranger(watch, as, list);
     else checkRoute(watch, as, list, record);
   },
   finish(watch) {
-    for (const { object, kind, call } of watch.ledger.lists.values()) {
+    for (const { object, kind, call, isOfInitiate } of watch.ledger.lists.values()) {
       const seen = `the list of call #${call} still out`;
-      watch.breach(EVER[kind]!, 'target', object, `a completion of every ${DATA_CALL_NAMES[kind]!}`, seen);
+      const rules = isOfInitiate ? ['INIT-070', 'SEND-028'] : EVER[kind]!;
+      watch.breach(rules, 'target', object, `a completion of every ${DATA_CALL_NAMES[kind]!}`, seen);
     }
   },
 };
@@ -72,6 +80,8 @@ function checkRoute(watch: Watch, as: DataOperation, list: NetBufferList, record
   }
   if (list.firstNetBuffer !== record.firstNetBuffer) {
     watch.breach('NBL-010', 'target', object, 'the list with its own NET_BUFFERs', 'others');
+  } else if (record.mdlChain !== null && record.firstNetBuffer?.mdlChain !== record.mdlChain) {
+    watch.breach('SEND-026', 'target', object, 'all MDLs of a list left in their chain', 'another chain');
   }
 }
 
@@ -118,8 +128,8 @@ const ILLEGAL = ['SEND-018', 'RECV-063', 'DISC-031', 'FWD-019'];
 /** Which statuses lists carry, and when. */
 const statuses: Checker = {
   about: 'statuses of completed lists',
-  must: [...ILLEGAL, 'NBL-015', 'DISC-040', 'RECV-065', 'EVT-019'],
-  should: ['SEND-044'],
+  must: [...ILLEGAL, 'SEND-006', 'SEND-022', 'TERM-057', 'NBL-015', 'DISC-040', 'RECV-065', 'EVT-019'],
+  should: ['SEND-044', 'EVT-037', 'INIT-079'],
   listCompleted(watch, as, list, record) {
     if (record === undefined || record.kind !== as) return;
     const status = list.status;
@@ -128,10 +138,13 @@ const statuses: Checker = {
       const rule = as === FORWARD ? 'FWD-019' : 'NBL-015';
       watch.breach(rule, 'target', object, 'a status in every completed list', 'none written');
     } else if (as === SEND && status === PAUSED) {
-      watch.breach('SEND-044', 'target', object, 'UPLOAD_IN_PROGRESS for sends that a pause stops', 'PAUSED');
+      const rules = watch.ledger.isPaused ? ['SEND-044', 'EVT-037'] : 'SEND-044';
+      watch.breach(rules, 'target', object, 'UPLOAD_IN_PROGRESS for sends that a pause stops', 'PAUSED');
     } else if (!LEGAL[as]!.includes(status)) {
       const expected = LEGAL[as]!.map(ndisStatusName).join(', ');
-      watch.breach(ILLEGAL[as]!, 'target', object, expected, ndisStatusName(status));
+      // No room is no reason to give a send back.
+      const rules = as === SEND && status === NdisStatus.RESOURCES ? ['SEND-006', 'SEND-018'] : ILLEGAL[as]!;
+      watch.breach(rules, 'target', object, expected, ndisStatusName(status));
     } else checkMoment(watch, as, list, record);
   },
 };
@@ -141,8 +154,9 @@ function checkMoment(watch: Watch, as: DataOperation, list: NetBufferList, recor
   const object = record.object;
   const isEnded = object.hasAborted || object.hasAbortive || object.isCorrupt;
   if (status === REQUEST_ABORTED && as === SEND && !isEnded) {
+    const isBack = object.phase === Phase.TERMINATING;
     watch.breach(
-      'DISC-040',
+      isBack ? ['TERM-057', 'SEND-022', 'DISC-040'] : 'DISC-040',
       'target',
       object,
       'REQUEST_ABORTED after TcpIndicateAbort or an abortive close',
@@ -166,7 +180,8 @@ function checkMoment(watch: Watch, as: DataOperation, list: NetBufferList, recor
   const isServed = as === SEND || ((as === RECEIVE || as === FORWARD) && !object.isCorrupt);
   if (isServed && status === SUCCESS && record.isAfterMandatory && record.bytes > 0) {
     const seen = `the list of a ${DATA_CALL_NAMES[as]!} after it with SUCCESS`;
-    watch.breach('EVT-019', 'target', object, 'no processing after a Retrieve with a mandatory reason', seen);
+    const rules = record.reasonBefore === TcpUploadReason.UPLOAD_REQUESTED ? ['EVT-019', 'INIT-079'] : 'EVT-019';
+    watch.breach(rules, 'target', object, 'no processing after a Retrieve with a mandatory reason', seen);
   }
 }
 

@@ -55,8 +55,7 @@ const corruption: Checker = {
     if (operation !== TERMINATE && operation !== QUERY && operation !== INVALIDATE) return;
     for (const { block, object } of blocks) {
       if (object === null || object.layer !== 2) continue;
-      const isFirst = object.corruptedNumber === number;
-      if (block.status === NdisStatus.FAILURE && isFirst && object.hardwareRetrieveAt > number) {
+      if (block.status === NdisStatus.FAILURE && object.hardwareRetrieveAt > number && !object.isCorrupt) {
         const expected = 'FAILURE before the Retrieve with HardwareFailure';
         watch.breach(sequenceOf(operation).order, 'target', object, expected, 'the Retrieve before it');
       } else if (operation === TERMINATE && block.status === NdisStatus.SUCCESS) checkEnd(watch, object);

@@ -8,6 +8,7 @@ import {
   NdisDevicePowerState,
   NdisStatus,
   ndisStatusName,
+  type OffloadBlock,
   OffloadStateType,
   Oid,
   type OidRequest,
@@ -15,6 +16,7 @@ import {
   TcpOffloadEventType,
   TcpUploadReason,
 } from '../../ndis/protocol.ts';
+import { NeighborCachedState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import type { Checker, Watch } from '../checker.ts';
 import { type ObjectRecord, Phase } from '../records.ts';
 
@@ -67,7 +69,9 @@ function checkRetrieve(watch: Watch, object: ObjectRecord, reason: number): void
 /** Indications about the adapter and its neighbors. */
 const adapterEvents: Checker = {
   about: 'statuses and reachability queries',
-  must: [...['EVT-047', 'EVT-048', 'NBR-012', 'NBR-013', 'NBR-014', 'NBR-015', 'NBR-017', 'NBR-018']],
+  must: [
+    ...['EVT-047', 'EVT-048', 'NBR-009', 'NBR-012', 'NBR-013', 'NBR-014', 'NBR-015', 'NBR-017', 'NBR-018', 'NBR-019'],
+  ],
   should: ['INIT-052', 'INIT-053', 'CTX-018'],
   status(watch, statusCode) {
     if (watch.ledger.initiates === 0) return;
@@ -98,9 +102,29 @@ const adapterEvents: Checker = {
     if (block.status !== NdisStatus.SUCCESS) say('NBR-015', 'Status SUCCESS');
     if (block.constState === null || block.cachedState === null || block.delegatedState === null) {
       say('NBR-012', 'const, cached and delegated neighbor state behind the block');
-    }
+    } else checkStale(watch, object, block);
+  },
+  offloadEventDone(watch, block, code) {
+    const cached = block === null ? null : block.cachedState;
+    if (code !== IndicateOffloadEvent.NEIGHBOR_REACHABILITY_QUERY || !(cached instanceof NeighborCachedState)) return;
+    // What the host has confirmed once it cannot have confirmed longer ago.
+    const [most, answer] = [watch.ledger.askedHrd, cached.hostReachabilityDelta >>> 0];
+    if (answer <= most + 1) return;
+    const expected = `the neighbor's HRD, at most ${most} ticks, or 0 where it is stale`;
+    watch.breach('NBR-019', 'host', null, expected, `${answer}`);
   },
 };
+
+/** The question is asked only once both times are past. */
+function checkStale(watch: Watch, object: ObjectRecord | null, { cachedState, delegatedState }: OffloadBlock): void {
+  const { tunables } = watch.ledger;
+  if (tunables === null) return;
+  if (!(cachedState instanceof NeighborCachedState) || !(delegatedState instanceof NeighborDelegatedState)) return;
+  const [hrd, nrd] = [cachedState.hostReachabilityDelta >>> 0, delegatedState.nicReachabilityDelta >>> 0];
+  if (hrd > tunables.nceStaleTicks && nrd > tunables.nceStaleTicks) return;
+  const expected = `HRD and NRD both beyond ${tunables.nceStaleTicks} ticks`;
+  watch.breach('NBR-009', 'target', object, expected, `${hrd} and ${nrd}`);
+}
 
 /** Power. */
 const power: Checker = {

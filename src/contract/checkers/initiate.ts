@@ -8,7 +8,7 @@ import { NeighborConstState } from '../../state/neighbor.ts';
 import { TcpConnectionState, TcpDelegatedState } from '../../state/tcp.ts';
 import type { Checker, Watch } from '../checker.ts';
 import { wasTaken } from '../ledger.ts';
-import { type BlockRecord, Phase, Role } from '../records.ts';
+import { type BlockRecord, type ObjectRecord, Phase, Role } from '../records.ts';
 
 /** When the host may offload at all. */
 const enabling: Checker = {
@@ -266,7 +266,7 @@ function checkNotTaken(watch: Watch, entry: BlockRecord): void {
 /** Send data that came with a connection that was not taken. */
 const untouchedSends: Checker = {
   about: 'send data of connections that were not taken',
-  must: ['INIT-032', 'INIT-033'],
+  must: ['INIT-032', 'INIT-033', 'INIT-034'],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.INITIATE) return;
     for (const entry of operation.blocks) {
@@ -275,13 +275,18 @@ const untouchedSends: Checker = {
       if (!isSame)
         watch.breach('INIT-032', 'target', entry.object, 'send lists left untouched', 'another Status in one');
       const isHere = entry.sends.every((list) => watch.ledger.lists.get(list)?.object === entry.object);
-      if (!isHere) watch.breach('INIT-033', 'target', entry.object, 'no send completion for what was not taken', 'one');
+      if (!isHere) sayCompleted(watch, entry.object);
     }
   },
   listCompleted(watch, _as, list, record) {
     if (record !== undefined || watch.ledger.fateOf(list) !== 'not taken') return;
-    watch.breach('INIT-033', 'target', null, 'no send completion for what was not taken', 'one');
+    sayCompleted(watch, null);
   },
 };
+
+/** The lists are the host's again. */
+function sayCompleted(watch: Watch, object: ObjectRecord | null): void {
+  watch.breach(['INIT-033', 'INIT-034'], 'target', object, 'no send completion for what was not taken', 'one');
+}
 
 export const INITIATE_CHECKERS: readonly Checker[] = [enabling, offloadable, vocabulary, slots, levels, untouchedSends];

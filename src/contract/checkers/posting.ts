@@ -60,7 +60,21 @@ const posting: Checker = {
 /** The shape of posted lists. */
 const shapes: Checker = {
   about: 'the shape of posted lists',
-  must: [...['RECV-004', 'RECV-056', 'DISC-003', 'DISC-004', 'DISC-013', 'FWD-012', 'FWD-013', 'SEND-004', 'NBL-012']],
+  must: [
+    ...[
+      'EVT-028',
+      'FWD-011',
+      'RECV-004',
+      'RECV-056',
+      'DISC-003',
+      'DISC-004',
+      'DISC-013',
+      'FWD-012',
+      'FWD-013',
+      'SEND-004',
+      'NBL-012',
+    ],
+  ],
   dataCall(watch, call) {
     for (const list of call.lists) {
       if (call.operation === RECEIVE) checkReceive(watch, call, list);
@@ -70,8 +84,17 @@ const shapes: Checker = {
       }
     }
     if (call.operation === DISCONNECT) checkDisconnect(watch, call);
+    if (call.operation === SEND) checkBacklog(watch, call);
   },
 };
+
+/** About as many bytes outstanding as the target has told: a post comes when there are fewer. */
+function checkBacklog(watch: Watch, { object }: DataCall): void {
+  const { idealBacklog, sendBytesOut } = object;
+  if (idealBacklog <= 0 || sendBytesOut < 2 * idealBacklog) return;
+  const expected = `about ${idealBacklog} bytes of sends outstanding`;
+  watch.breach('EVT-028', 'host', object, expected, `another send with ${sendBytesOut} outstanding`);
+}
 
 function hasOneBuffer(list: NetBufferList): boolean {
   return list.firstNetBuffer !== null && list.firstNetBuffer.next === null;
@@ -112,7 +135,7 @@ function checkForward(watch: Watch, call: DataCall, list: NetBufferList): void {
   const words = mdl.buffer[at + 12]! >> 4;
   if (words < 5 || words * 4 > nb.dataLength) {
     watch.breach(
-      'FWD-012',
+      ['FWD-011', 'FWD-012'],
       'host',
       call.object,
       'data that begins with the TCP header',

@@ -39,7 +39,7 @@ const form: Checker = {
 /** When data may be indicated at all. */
 const moment: Checker = {
   about: 'when data may be indicated',
-  must: ['INIT-050', 'INIT-062', 'RECV-040', 'RECV-041', 'DISC-011', 'DISC-035', 'CTX-010', 'EVT-019'],
+  must: ['INIT-041', 'INIT-050', 'INIT-062', 'RECV-040', 'RECV-041', 'DISC-011', 'DISC-035', 'CTX-010', 'EVT-019'],
   should: ['INIT-055', 'RECV-013'],
   receiveIndicate(watch, { object, bytes }) {
     if (object.phase === Phase.ABSENT) {
@@ -48,7 +48,7 @@ const moment: Checker = {
     }
     if (object.isSettling) {
       const expected = 'no indication before NdisMInitiateOffloadComplete has returned';
-      const rules = object.phase === Phase.INITIATING ? ['INIT-050', 'INIT-055'] : 'INIT-050';
+      const rules = object.phase === Phase.INITIATING ? ['INIT-050', 'INIT-055'] : ['INIT-050', 'INIT-041'];
       watch.breach(rules, 'target', object, expected, 'one');
     }
     if (object.hasAbortive) {
@@ -79,7 +79,7 @@ const moment: Checker = {
 /** A short receive is right at the end of the stream, and only there. */
 const shortReceives: Checker = {
   about: 'receives completed with less than they had room for',
-  must: ['RECV-061', 'RECV-053'],
+  must: ['RECV-061', 'RECV-025', 'RECV-047', 'RECV-053'],
   receiveIndicate(watch, { object, bytes }) {
     if (bytes > 0) checkShort(watch, object);
   },
@@ -100,7 +100,7 @@ function checkShort(watch: Watch, object: Indication['object']): void {
     );
   } else if (object.shortReceive === 'nonpush') {
     watch.breach(
-      'RECV-053',
+      ['RECV-053', 'RECV-025', 'RECV-047'],
       'target',
       object,
       'a nonpush receive completed when full',
@@ -156,7 +156,7 @@ const answers: Checker = {
 /** Lists go back once, and only those that the host has. */
 const returns: Checker = {
   about: 'lists given back by receive return',
-  must: ['RECV-077', 'RECV-076', 'NBL-006', 'NBL-009', 'NBL-019', 'RECV-086'],
+  must: ['RECV-077', 'TERM-050', 'RECV-076', 'NBL-006', 'NBL-009', 'NBL-019', 'RECV-086'],
   listReturned(watch, list, held) {
     if (held !== undefined) return;
     const posted = watch.ledger.lists.get(list);
@@ -191,7 +191,8 @@ const returns: Checker = {
   },
   finish(watch) {
     for (const { object, from } of watch.ledger.held.values()) {
-      watch.breach('RECV-077', 'host', object, 'every accepted list returned', `a list of ${from} still out`);
+      const rules = from === 'buffered data' ? ['TERM-050', 'RECV-077'] : 'RECV-077';
+      watch.breach(rules, 'host', object, 'every accepted list returned', `a list of ${from} still out`);
     }
   },
 };

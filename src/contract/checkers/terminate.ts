@@ -131,7 +131,7 @@ const buffered: Checker = {
 /** A query hands back sizes, not lists. */
 const query: Checker = {
   about: 'the unions of the delegated state in a query',
-  must: ['QRY-022'],
+  must: ['QRY-022', 'STATE-070', 'STATE-071'],
   stateComplete(watch, operation) {
     if (operation.operation !== StateOperation.QUERY) return;
     for (const { block, object } of operation.blocks) {
@@ -139,7 +139,9 @@ const query: Checker = {
       if (!(delegated instanceof TcpDelegatedState)) continue;
       const { sendDataHead, sendDataTail, bufferedData } = delegated;
       if (sendDataHead === null && sendDataTail === null && bufferedData === null) continue;
-      watch.breach('QRY-022', 'target', object, 'backlog sizes in the unions', 'pointers to lists');
+      const isOfSends = sendDataHead !== null || sendDataTail !== null;
+      const rules = ['QRY-022', isOfSends ? 'STATE-070' : 'STATE-071'];
+      watch.breach(rules, 'target', object, 'backlog sizes in the unions', 'pointers to lists');
     }
   },
 };

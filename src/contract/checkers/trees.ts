@@ -2,17 +2,10 @@
  * Checkers of the shape of trees: layers, links, what follows a block. TREE-001 to TREE-034, INV-003; mostly the host's duty.
  */
 
-import {
-  layerOf,
-  NdisStatus,
-  ndisStatusName,
-  type OffloadBlock,
-  OffloadStateType,
-  StateOperation,
-} from '../../ndis/protocol.ts';
+import { layerOf, NdisStatus, ndisStatusName, OffloadStateType, StateOperation } from '../../ndis/protocol.ts';
 import { PathConstState } from '../../state/path.ts';
 import type { Checker, Watch } from '../checker.ts';
-import { cachedDigest } from '../read-tree.ts';
+import { cachedDigest, structuresBehind } from '../read-tree.ts';
 import { type BlockRecord, type OperationRecord, Role } from '../records.ts';
 
 /** Which of const, cached and delegated state a type says follows; a bit each. */
@@ -24,12 +17,6 @@ function structuresOf(type: number): number {
   const { NEIGHBOR_CACHED, IP4_CACHED, IP6_CACHED, TCP_CACHED } = OffloadStateType;
   if (type === NEIGHBOR_CACHED || type === IP4_CACHED || type === IP6_CACHED || type === TCP_CACHED) return 2;
   return 4;
-}
-
-function structuresBehind(block: OffloadBlock): number {
-  const constant = block.constState === null ? 0 : 1;
-  const cached = block.cachedState === null ? 0 : 2;
-  return constant | cached | (block.delegatedState === null ? 0 : 4);
 }
 
 const LAYER_NAMES = ['a neighbor', 'a path', 'a TCP'];
@@ -82,7 +69,7 @@ function named(layer: number): string {
 const structures: Checker = {
   about: 'the state that follows a block',
   must: [
-    ...['TREE-018', 'TREE-022', 'TREE-024', 'TREE-025', 'TREE-026', 'TREE-027', 'TREE-028', 'TREE-029'],
+    ...['TREE-018', 'TREE-022', 'TREE-024', 'TREE-025', 'TREE-026', 'TREE-027', 'TREE-028', 'TREE-029', 'STATE-018'],
     ...['INV-003', 'QRY-007', 'TREE-021'],
   ],
   stateCall(watch, operation) {
@@ -139,7 +126,7 @@ function checkInitiateState(watch: Watch, entry: BlockRecord, behind: number): v
   const bytes = isSix ? 16 : 4;
   if (constant.sourceAddress.length !== bytes || constant.destinationAddress.length !== bytes) {
     const seen = `${constant.sourceAddress.length} and ${constant.destinationAddress.length}`;
-    watch.breach('TREE-028', 'host', object, `addresses of ${bytes} bytes, as Header.Type says`, seen);
+    watch.breach(['TREE-028', 'STATE-018'], 'host', object, `addresses of ${bytes} bytes, as Header.Type says`, seen);
   }
 }
 
@@ -211,7 +198,7 @@ const owned: Checker = {
 /** The statuses of the operations other than initiate. */
 const statuses: Checker = {
   about: 'statuses of query, update, invalidate and terminate',
-  must: ['TERM-017', 'UPD-033', 'QRY-010', 'INV-018', 'TREE-043', 'TREE-020'],
+  must: ['TERM-017', 'UPD-033', 'QRY-010', 'INV-018', 'TREE-043', 'TREE-020', 'UPD-039'],
   stateComplete(watch, operation) {
     if (operation.operation === StateOperation.INITIATE) return;
     const rule = ['', 'TERM-017', 'UPD-033', 'QRY-010', 'INV-018'][operation.operation]!;
@@ -221,7 +208,9 @@ const statuses: Checker = {
       const seen = ndisStatusName(status);
       const isMissing = status === NdisStatus.PENDING;
       const isInitiateOnly = status === NdisStatus.RESOURCES || (status >= 32 && status < 64);
-      const broken = isInitiateOnly ? 'TREE-043' : isMissing && role === Role.PLACEHOLDER ? 'TREE-020' : rule;
+      const isUnwritten = isMissing && role === Role.PLACEHOLDER;
+      const ofPlaceholder = operation.operation === StateOperation.UPDATE ? ['UPD-039', 'TREE-020'] : 'TREE-020';
+      const broken = isInitiateOnly ? 'TREE-043' : isUnwritten ? ofPlaceholder : rule;
       watch.breach(
         broken,
         'target',

@@ -7,6 +7,7 @@
 import type { IntermediateEnvironment } from '../intermediate-driver.ts';
 import type { PassThrough } from '../pass-through.ts';
 import { DATA_FAULTS } from './data.ts';
+import { DUTY_FAULTS } from './duties.ts';
 import { alias, type DriverFault, type Temper, withDriverFault } from './shim.ts';
 import { MOMENT_FAULTS, TREE_FAULTS } from './state.ts';
 import { VALUE_FAULTS } from './values.ts';
@@ -19,6 +20,7 @@ export const DRIVER_FAULTS: readonly DriverFault[] = withAliases([
   ...MOMENT_FAULTS,
   ...DATA_FAULTS,
   ...VALUE_FAULTS,
+  ...DUTY_FAULTS,
 ]);
 
 /** Rules that say the same as another one of the same breach: findings name both. */
@@ -26,6 +28,8 @@ function withAliases(faults: readonly DriverFault[]): DriverFault[] {
   const same: readonly (readonly [rule: string, as: string])[] = [
     ['SEND-009', 'NBL-001'],
     ['FWD-016', 'NBL-003'],
+    ['STATE-018', 'TREE-028'],
+    ['TCP-019', 'STATE-068'],
     ['NBL-006', 'RECV-076'],
     ['CAP-036', 'EVT-039'],
     ['TERM-072', 'EVT-044'],

@@ -43,7 +43,9 @@ export type Temper =
   | 'fails-closes'
   | 'fails-updates'
   | 'fails-queries'
-  | 'wants-all';
+  | 'wants-all'
+  | 'tells-backlogs'
+  | 'asks-about-neighbors';
 
 /** A way to break a rule towards the driver below. */
 export interface DriverFault {
@@ -196,7 +198,13 @@ export function newConnection(handle: NdisOffloadHandle = NOBODY()): OffloadBloc
   const delegated = new TcpDelegatedState();
   delegated.state = TcpConnectionState.ESTABLISHED;
   delegated.retransmitTimeoutDelta = TIMER_NOT_RUNNING;
-  block.constState = new TcpConstState();
+  delegated.rcvWnd = 65_535;
+  delegated.maxSndWnd = 65_535;
+  delegated.cWnd = 14_000;
+  const constant = new TcpConstState();
+  constant.localPort = 9;
+  constant.remotePort = 9;
+  block.constState = constant;
   block.cachedState = new TcpCachedState();
   block.delegatedState = delegated;
   return block;

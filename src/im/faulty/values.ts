@@ -88,6 +88,9 @@ export const VALUE_FAULTS: readonly DriverFault[] = [
   wrongConst('STATE-021', 'offloads a connection with a constant flag that there is not', (constant) => {
     constant.flags |= 64;
   }),
+  wrongConst('STATE-025', 'offloads a connection without a port', (constant) => {
+    constant.localPort = 0;
+  }),
   wrongConst('STATE-026', 'offloads a connection with a window scale of five bits', (constant) => {
     constant.sndWindScale = 16;
   }),
@@ -140,11 +143,16 @@ export const VALUE_FAULTS: readonly DriverFault[] = [
     onFailureOf('queryOffloadComplete'),
   ),
   stubborn('EVT-043', 'keeps connections below after UPLOAD_ALL', 'wants-all', onStatus),
-  fault('CAP-018', 'switches the chimney on without having asked for capabilities', (shim) => {
-    const former = shim.ndis.oidRequest;
-    shim.ndis.oidRequest = (binding, request) =>
-      request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query' ? 0 : former(binding, request);
-  }),
+  fault(
+    'CAP-018',
+    'switches the chimney on without having asked for capabilities',
+    (shim) => {
+      const former = shim.ndis.oidRequest;
+      shim.ndis.oidRequest = (binding, request) =>
+        request.oid === Oid.TCP_TASK_OFFLOAD && request.kind === 'query' ? 0 : former(binding, request);
+    },
+    'CAP-019',
+  ),
   fault(
     'CAP-024',
     'sets tunables of a revision that there is not',

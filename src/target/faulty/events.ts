@@ -24,13 +24,19 @@ function raises(rule: string, how: string, type: number, information = 0): Fault
   return fault(rule, how, (shim) => shim.onLive((connection) => shim.event(connection, type, information)));
 }
 
+/** Ticks beyond any NceStaleTicks. */
+const STALE = 1_000_000;
+
 /** A block that asks about a neighbor, rightly made. */
-function queryBlock(shim: Shim): OffloadBlock {
+export function queryBlock(shim: Shim, delta: number = STALE): OffloadBlock {
   const block = new OffloadBlock(OffloadStateType.NEIGHBOR);
   block.ndisOffloadHandle = shim.neighbors[0] ?? null;
+  const [cached, delegated] = [new NeighborCachedState(), new NeighborDelegatedState()];
+  cached.hostReachabilityDelta = delta;
+  delegated.nicReachabilityDelta = delta;
   block.constState = new NeighborConstState();
-  block.cachedState = new NeighborCachedState();
-  block.delegatedState = new NeighborDelegatedState();
+  block.cachedState = cached;
+  block.delegatedState = delegated;
   return block;
 }
 

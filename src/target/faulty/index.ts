@@ -12,8 +12,11 @@ import { CORRUPTION_FAULTS } from './corruption.ts';
 import { DATA_FAULTS } from './data.ts';
 import { EVENT_FAULTS } from './events.ts';
 import { INITIATE_FAULTS } from './initiate.ts';
+import { NUMBER_FAULTS } from './numbers.ts';
 import { OPERATION_FAULTS } from './operations.ts';
+import { OUTCOME_FAULTS } from './outcomes.ts';
 import { RECEIVE_FAULTS } from './receive.ts';
+import { SETTING_FAULTS } from './settings.ts';
 import { alias, type Fault, Shim } from './shim.ts';
 import { TERMINATE_FAULTS } from './terminate.ts';
 import { VALUE_FAULTS } from './values.ts';
@@ -28,6 +31,9 @@ export const TARGET_FAULTS: readonly Fault[] = withAliases([
   ...TERMINATE_FAULTS,
   ...CORRUPTION_FAULTS,
   ...VALUE_FAULTS,
+  ...OUTCOME_FAULTS,
+  ...SETTING_FAULTS,
+  ...NUMBER_FAULTS,
 ]);
 
 /** Rules that say the same as another one of the same breach: findings name both. */
@@ -38,6 +44,12 @@ function withAliases(faults: readonly Fault[]): Fault[] {
     ['RECV-008', 'RECV-009'],
     ['RECV-034', 'RECV-015'],
     ['CTX-014', 'INIT-035'],
+    ['INIT-034', 'INIT-033'],
+    ['INIT-079', 'EVT-019'],
+    ['QRY-009', 'QRY-008'],
+    ['RECV-025', 'RECV-053'],
+    ['RECV-047', 'RECV-053'],
+    ['STATE-070', 'QRY-022'],
   ];
   return [...faults, ...same.map(([rule, as]) => alias(rule, faults.find((one) => one.rule === as)!))];
 }

@@ -156,6 +156,13 @@ export const INITIATE_FAULTS: readonly Fault[] = [
   misplaced('INIT-022', NdisStatus.OFFLOAD_TCP_RCV_WINDOW, 'neighbor'),
   misplaced('INIT-023', NdisStatus.OFFLOAD_PATH_MTU, 'neighbor'),
   misplaced('INIT-024', NdisStatus.OFFLOAD_CONNECTION_REJECTED, 'neighbor'),
+  fault('INIT-029', 'goes on after a root that it does not take', (shim) =>
+    changing(
+      shim,
+      (root) => isOfKind(root, 'fresh') && root.nextBlock !== null,
+      (blocks) => write(blocks.slice(0, 3), [RESOURCES, FAILURE, FAILURE]),
+    ),
+  ),
   answers('INIT-027', 'attempts what hangs on a path that failed', 'fresh', [PARTIAL, RESOURCES, RESOURCES]),
   fault('INIT-032', 'writes into send lists of a connection that it does not take', (shim) =>
     refusesSends(shim, (block) => {

@@ -4,6 +4,7 @@
 
 import {
   BlockLayer,
+  IndicateOffloadEvent,
   layerOf,
   NdisStatus,
   Oid,
@@ -13,6 +14,7 @@ import {
   TcpUploadReason,
 } from '../../ndis/miniport.ts';
 import { copyFromNetBuffer, type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
+import { queryBlock } from './events.ts';
 import { account, DATA, onDataEntry, onStateEntry, type Shim, STATE, type StateNames } from './shim.ts';
 
 const [, , UPDATE, QUERY] = STATE;
@@ -110,6 +112,13 @@ export const TEMPERS: Readonly<Record<string, (shim: Shim) => void>> = {
   'fails-closes': failsCloses,
   'fails-updates': fails(UPDATE),
   'fails-queries': fails(QUERY),
+  'tells-backlogs': (shim) =>
+    shim.onLive((its) => shim.event(its, TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE, 1000)),
+  'asks-about-neighbors': (shim) =>
+    shim.onLive(() => {
+      const code = IndicateOffloadEvent.NEIGHBOR_REACHABILITY_QUERY;
+      shim.above.offloadEventIndicate(shim.handle, queryBlock(shim), code);
+    }),
   'wants-all': (shim) =>
     shim.onLive(() =>
       shim.defer(() => shim.above.indicateStatusEx(shim.handle, { statusCode: NdisStatus.UPLOAD_ALL })),

@@ -1,17 +1,11 @@
 /** Faults of the values that a target hands up, of what it may only copy, and of what it answers about itself. */
 
 import { seqAdd } from '../../base/seq.ts';
-import {
-  forEachBlock,
-  NdisStatus,
-  Oid,
-  type OidRequest,
-  TcpOffloadEventType,
-  type TcpOffloadStats,
-} from '../../ndis/miniport.ts';
+import { forEachBlock, NdisStatus, Oid, TcpOffloadEventType, type TcpOffloadStats } from '../../ndis/miniport.ts';
 import { netBufferListOver } from '../../state/net-buffer-list.ts';
 import { TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
-import { type Fault, fault, onStateComplete, type Shim, STATE, type StateNames } from './shim.ts';
+import { answers } from './settings.ts';
+import { type Fault, fault, onStateComplete, STATE, type StateNames } from './shim.ts';
 
 const [INITIATE, TERMINATE, , QUERY] = STATE;
 const { INDICATE_ABORT, INDICATE_DISCONNECT, INDICATE_SEND_BACKLOG_CHANGE } = TcpOffloadEventType;
@@ -45,12 +39,6 @@ function moved(delegated: TcpDelegatedState, by: number): null {
   delegated.sndNxt = seqAdd(delegated.sndNxt, by);
   delegated.sndMax = seqAdd(delegated.sndMax, by);
   return null;
-}
-
-/** Changes answers to OIDs. */
-function answers(shim: Shim, change: (request: OidRequest, status: number) => number): void {
-  const former = shim.below.oidRequest;
-  shim.below.oidRequest = (context, request) => change(request, former(context, request));
 }
 
 /** Raises an event twice, as soon as there is a connection. */
