@@ -113,15 +113,23 @@ const speaksOfInvalid = fault(
   (shim) => shim.onLive((connection) => shim.event(connection, INDICATE_RETRIEVE, TcpUploadReason.INVALID_STATE)),
 );
 
-/** Asks for a connection, and gives the sends that come then back. */
+/** Asks for a connection; from then on nothing is done for it but what is forwarded. */
 function asksBack(shim: Shim): void {
   let hasAsked = false;
-  onDataComplete(shim, SEND, (lists, former) => {
-    for (let list: NetBufferList | null = lists; list !== null && hasAsked; list = list.next) {
-      if (list.status === SUCCESS) list.status = UPLOAD_IN_PROGRESS;
-    }
-    former(lists);
-  });
+  for (const names of [SEND, RECEIVE]) {
+    onDataComplete(shim, names, (lists, former) => {
+      for (let list: NetBufferList | null = lists; list !== null && hasAsked; list = list.next) {
+        if (list.status === SUCCESS) list.status = UPLOAD_IN_PROGRESS;
+      }
+      former(lists);
+    });
+  }
+  const indicated = shim.above.tcpOffloadReceiveHandler;
+  shim.above.tcpOffloadReceiveHandler = (handle, list, status, consumed) => {
+    if (!hasAsked) return indicated(handle, list, status, consumed);
+    consumed.value = 0;
+    return NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED;
+  };
   shim.onLive((connection) => {
     hasAsked = true;
     shim.event(connection, INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
@@ -253,13 +261,18 @@ export const OUTCOME_FAULTS: readonly Fault[] = [
   keepsCalm('SEND-023', SEND),
   speaksOfInvalid,
   alias('EVT-009', speaksOfInvalid),
-  fault('FWD-021', 'processes what is forwarded after UploadRequested', (shim) => {
-    asksBack(shim);
-    onDataComplete(shim, FORWARD, (lists, former) => {
-      for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = SUCCESS;
-      former(lists);
-    });
-  }),
+  fault(
+    'FWD-021',
+    'processes what is forwarded after UploadRequested',
+    (shim) => {
+      asksBack(shim);
+      onDataComplete(shim, FORWARD, (lists, former) => {
+        for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = SUCCESS;
+        former(lists);
+      });
+    },
+    'EVT-019',
+  ),
   refuses('IM-042', 'says UPLOAD_REQUESTED of the first send of a chain', UPLOAD_REQUESTED),
   refuses('SEND-006', 'completes a send with RESOURCES, for want of room', RESOURCES),
   fault('SEND-026', 'takes the MDLs off a send', (shim) =>
