@@ -376,8 +376,7 @@ export class FakeHost implements ProtocolDriver {
 export function bindHost(world: World, host: FakeHost, adapterName: string): NdisBindingHandle {
   const binding = world.ndis.openAdapterEx(host, host, adapterName);
   world.ndis.oidRequest(binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'query', information: null });
-  const information = { ...DEFAULT_OFFLOAD_PARAMETERS };
-  world.ndis.oidRequest(binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'set', information });
+  world.ndis.oidRequest(binding, { oid: Oid.TCP_TASK_OFFLOAD, kind: 'set', information: DEFAULT_OFFLOAD_PARAMETERS });
   return binding;
 }
 
@@ -405,9 +404,7 @@ export function tcpBlock(handle: NdisOffloadHandle, localPort = 80): OffloadBloc
   const delegated = new TcpDelegatedState();
   delegated.state = TcpConnectionState.ESTABLISHED;
   delegated.retransmitTimeoutDelta = TIMER_NOT_RUNNING;
-  delegated.rcvWnd = 65_535;
-  delegated.maxSndWnd = 65_535;
-  delegated.cWnd = 14_000;
+  Object.assign(delegated, { rcvWnd: 65_535, maxSndWnd: 65_535, cWnd: 14_000 });
   block.constState = constant;
   block.cachedState = new TcpCachedState();
   block.delegatedState = delegated;
