@@ -129,7 +129,7 @@ const ILLEGAL = ['SEND-018', 'RECV-063', 'DISC-031', 'FWD-019'];
 const statuses: Checker = {
   about: 'statuses of completed lists',
   must: [...ILLEGAL, 'SEND-006', 'SEND-022', 'TERM-057', 'NBL-015', 'DISC-040', 'RECV-065', 'EVT-019'],
-  should: ['SEND-044', 'EVT-037', 'INIT-079'],
+  should: ['SEND-044', 'EVT-037', 'INIT-079', 'FWD-021'],
   listCompleted(watch, as, list, record) {
     if (record === undefined || record.kind !== as) return;
     const status = list.status;
@@ -180,7 +180,8 @@ function checkMoment(watch: Watch, as: DataOperation, list: NetBufferList, recor
   const isServed = as === SEND || ((as === RECEIVE || as === FORWARD) && !object.isCorrupt);
   if (isServed && status === SUCCESS && record.isAfterMandatory && record.bytes > 0) {
     const seen = `the list of a ${DATA_CALL_NAMES[as]!} after it with SUCCESS`;
-    const rules = record.reasonBefore === TcpUploadReason.UPLOAD_REQUESTED ? ['EVT-019', 'INIT-079'] : 'EVT-019';
+    const isForWant = record.reasonBefore === TcpUploadReason.UPLOAD_REQUESTED;
+    const rules = isForWant ? ['EVT-019', as === FORWARD ? 'FWD-021' : 'INIT-079'] : 'EVT-019';
     watch.breach(rules, 'target', object, 'no processing after a Retrieve with a mandatory reason', seen);
   }
 }

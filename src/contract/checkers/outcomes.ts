@@ -20,7 +20,7 @@ import type { Checker, Watch } from '../checker.ts';
 import { wasTaken } from '../ledger.ts';
 import { AFTER_PEERS_FIN, type ListRecord, type ObjectRecord, Phase } from '../records.ts';
 
-const { SEND, RECEIVE, DISCONNECT, FORWARD } = DataOperation;
+const { SEND, RECEIVE, DISCONNECT } = DataOperation;
 const { SUCCESS, REQUEST_ABORTED, UPLOAD_IN_PROGRESS, REQUEST_UPLOAD, UPLOAD_REQUESTED } = NdisStatus;
 
 /** What comes back by a terminate says so. */
@@ -72,19 +72,6 @@ const aborted: Checker = {
     if (!isWrong) return;
     const rule = as === SEND ? 'SEND-023' : 'DISC-041';
     watch.breach(rule, 'target', object, 'REQUEST_ABORTED after TcpIndicateAbort', ndisStatusName(list.status));
-  },
-};
-
-/** Forwards that come after the target has asked for the connection. */
-const lateForwards: Checker = {
-  about: 'forwards after a request for an upload',
-  must: [],
-  should: ['FWD-021'],
-  listCompleted(watch, as, list, record) {
-    if (record === undefined || as !== FORWARD || record.kind !== FORWARD) return;
-    if (record.reasonBefore !== TcpUploadReason.UPLOAD_REQUESTED || list.status !== SUCCESS) return;
-    const expected = 'UPLOAD_IN_PROGRESS in forwards after UploadRequested';
-    watch.breach('FWD-021', 'target', record.object, expected, ndisStatusName(list.status));
   },
 };
 
@@ -148,11 +135,4 @@ function say(watch: Watch, object: ObjectRecord, what: string): void {
   watch.breach('PWR-005', 'target', object, 'connections processed at full power only', `${what} in less`);
 }
 
-export const OUTCOME_CHECKERS: readonly Checker[] = [
-  takenBack,
-  aborted,
-  lateForwards,
-  withoutMemory,
-  invalidState,
-  asleep,
-];
+export const OUTCOME_CHECKERS: readonly Checker[] = [takenBack, aborted, withoutMemory, invalidState, asleep];
