@@ -6,7 +6,14 @@
  * complaint.
  */
 import { CHECKERS } from '../../src/contract/checkers.ts';
-import { RULE_BOOK, type Rule, type RuleArea } from '../../src/contract/rule-book.ts';
+import {
+  RULE_BOOK,
+  type Rule,
+  type RuleArea,
+  UNWATCHED,
+  UNWATCHED_CLASSES,
+  type UnwatchedClass,
+} from '../../src/contract/rule-book.ts';
 import { type Citation, citationsUnder } from './citations.ts';
 
 export interface RuleState {
@@ -16,6 +23,8 @@ export interface RuleState {
   readonly tests: readonly Citation[];
   /** What its checkers are about; empty when none watches it. */
   readonly checkers: readonly string[];
+  /** Why none watches it; `undefined` when one does, or when it does not apply. */
+  readonly unwatched: UnwatchedClass | undefined;
   /** Why it does not apply; `undefined` when it does. */
   readonly reason: string | undefined;
 }
@@ -27,6 +36,7 @@ export interface Tally {
   may: number;
   tested: number;
   checked: number;
+  unwatched: number;
   notApplicable: number;
   missing: number;
 }
@@ -44,7 +54,7 @@ export const SHORTEST_REASON = 40;
 
 /** The matrix of the tree under `root`. */
 export function matrixOf(root: string): Matrix {
-  return matrixFrom(RULE_BOOK, citationsUnder(root), checkersByRule());
+  return matrixFrom(RULE_BOOK, citationsUnder(root), checkersByRule(), UNWATCHED);
 }
 
 function checkersByRule(): Map<string, string[]> {
@@ -62,6 +72,7 @@ export function matrixFrom(
   book: readonly RuleArea[],
   citations: readonly Citation[],
   checkers: ReadonlyMap<string, readonly string[]>,
+  unwatched: Readonly<Record<string, UnwatchedClass>> = {},
 ): Matrix {
   const byRule = new Map<string, Citation[]>();
   for (const citation of citations) byRule.set(citation.rule, [...(byRule.get(citation.rule) ?? []), citation]);
@@ -71,10 +82,15 @@ export function matrixFrom(
       prefix: area.prefix,
       tests: byRule.get(rule.id) ?? [],
       checkers: checkers.get(rule.id) ?? [],
+      unwatched: unwatched[rule.id],
       reason: area.notApplicable[rule.id],
     })),
   );
-  return { states, complaints: complaintsAbout(book, states, citations, checkers) };
+  const complaints = [
+    ...complaintsAbout(book, states, citations, checkers),
+    ...complaintsAboutWatching(states, unwatched),
+  ];
+  return { states, complaints };
 }
 
 function complaintsAbout(
@@ -110,6 +126,27 @@ function complaintsAbout(
   return complaints;
 }
 
+/** A rule that applies is either watched at run time or has its reason not to be. */
+function complaintsAboutWatching(
+  states: readonly RuleState[],
+  unwatched: Readonly<Record<string, UnwatchedClass>>,
+): string[] {
+  const complaints: string[] = [];
+  // A book without a table of reasons asks for none.
+  if (Object.keys(unwatched).length === 0) return complaints;
+  const ids = new Set(states.map(({ rule }) => rule.id));
+  for (const [id, why] of Object.entries(unwatched)) {
+    if (!ids.has(id)) complaints.push(`unwatched.json: there is no rule ${id}`);
+    if (UNWATCHED_CLASSES[why] === undefined) complaints.push(`unwatched.json: ${id}: there is no class '${why}'`);
+  }
+  for (const { rule, checkers, unwatched: why, reason } of states) {
+    const dispositions = [checkers.length > 0, why !== undefined, reason !== undefined].filter(Boolean).length;
+    if (dispositions === 0) complaints.push(`${rule.id} is neither watched nor said why not (unwatched.json)`);
+    else if (dispositions > 1) complaints.push(`${rule.id} is watched, unwatched or not applicable: only one of them`);
+  }
+  return complaints;
+}
+
 /** Whether nothing has become of the rule. */
 export function isMissing(state: RuleState): boolean {
   return state.tests.length === 0 && state.checkers.length === 0 && state.reason === undefined;
@@ -117,12 +154,23 @@ export function isMissing(state: RuleState): boolean {
 
 /** The counts over some rules. */
 export function tallyOf(states: readonly RuleState[]): Tally {
-  const tally = { total: 0, must: 0, should: 0, may: 0, tested: 0, checked: 0, notApplicable: 0, missing: 0 };
+  const tally = {
+    total: 0,
+    must: 0,
+    should: 0,
+    may: 0,
+    tested: 0,
+    checked: 0,
+    unwatched: 0,
+    notApplicable: 0,
+    missing: 0,
+  };
   for (const state of states) {
     tally.total++;
     tally[state.rule.level]++;
     if (state.tests.length > 0) tally.tested++;
     if (state.checkers.length > 0) tally.checked++;
+    if (state.unwatched !== undefined) tally.unwatched++;
     if (state.reason !== undefined) tally.notApplicable++;
     if (isMissing(state)) tally.missing++;
   }

@@ -1,13 +1,24 @@
 /** The matrix on the terminal: a table by area, one JSON object, or the rules that nothing has become of. */
+import { UNWATCHED_CLASSES } from '../../src/contract/rule-book.ts';
 import { byArea, isMissing, type Matrix, type RuleState, type Tally, tallyOf } from './matrix.ts';
 
-const COLUMNS = ['total', 'must', 'should', 'may', 'tested', 'checked', 'notApplicable', 'missing'] as const;
-const HEADS = ['total', 'must', 'should', 'may', 'tested', 'checked', 'n/a', 'missing'];
+const COLUMNS = [
+  'total',
+  'must',
+  'should',
+  'may',
+  'tested',
+  'checked',
+  'unwatched',
+  'notApplicable',
+  'missing',
+] as const;
+const HEADS = ['total', 'must', 'should', 'may', 'tested', 'checked', 'unwatched', 'n/a', 'missing'];
 
 /** The table, a line an area and one for all. */
 export function matrixText(matrix: Matrix): string {
   const line = (name: string, cells: readonly (string | number)[]): string =>
-    name.padEnd(7) + cells.map((cell) => String(cell).padStart(9)).join('');
+    name.padEnd(7) + cells.map((cell) => String(cell).padStart(10)).join('');
   const row = (name: string, tally: Tally): string =>
     line(
       name,
@@ -23,8 +34,20 @@ export function matrixText(matrix: Matrix): string {
 export function matrixJson(matrix: Matrix): string {
   const areas = [...byArea(matrix)].map(([prefix, states]) => [prefix, tallyOf(states)] as const);
   const { total, tested, checked, notApplicable } = tallyOf(matrix.states);
+  const unwatched: Record<string, number> = {};
+  for (const { unwatched: why } of matrix.states) {
+    if (why !== undefined) unwatched[why] = (unwatched[why] ?? 0) + 1;
+  }
   const missing = matrix.states.filter(isMissing).map((state) => state.rule.id);
-  return JSON.stringify({ total, tested, checked, notApplicable, missing, byArea: Object.fromEntries(areas) });
+  return JSON.stringify({
+    total,
+    tested,
+    checked,
+    unwatched,
+    notApplicable,
+    missing,
+    byArea: Object.fromEntries(areas),
+  });
 }
 
 /** The missing rules with their texts, of one area or of all. */
@@ -49,6 +72,9 @@ export function showText(matrix: Matrix, ids: readonly string[]): string {
       lines.push(ruleText(state));
       for (const test of state.tests) lines.push(`    tested: ${test.file}:${test.line} ${test.name}`);
       for (const about of state.checkers) lines.push(`    checked: ${about}`);
+      if (state.unwatched !== undefined) {
+        lines.push(`    unwatched: ${state.unwatched}: it ${UNWATCHED_CLASSES[state.unwatched]}`);
+      }
       if (state.reason !== undefined) lines.push(`    not applicable: ${state.reason}`);
     }
   }

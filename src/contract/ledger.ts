@@ -19,7 +19,7 @@ import {
   type TcpConnectionOffloadParameters,
   TcpDisconnectFlag,
 } from '../ndis/protocol.ts';
-import { NeighborDelegatedState } from '../state/neighbor.ts';
+import { NeighborConstState, NeighborDelegatedState } from '../state/neighbor.ts';
 import { dataLengthOf, type NetBufferList } from '../state/net-buffer-list.ts';
 import { PathConstState } from '../state/path.ts';
 import { TcpConnectionState, TcpConstState, TcpDelegatedState } from '../state/tcp.ts';
@@ -179,6 +179,7 @@ export class Ledger {
     }
     const delegated = entry.block.delegatedState;
     object.family = familyOf(entry);
+    if (entry.block.constState instanceof NeighborConstState) object.vlanId = entry.block.constState.vlanId;
     if (object.family === 4) this.hasBeen4 = true;
     if (object.family === 6) this.hasBeen6 = true;
     if (delegated instanceof NeighborDelegatedState) object.nicReachabilityDelta = delegated.nicReachabilityDelta;

@@ -175,6 +175,8 @@ export class ObjectRecord {
   nicReachabilityDelta = 0;
   /** An update has moved its last dependent to another neighbor. */
   wasLeftByRelink = false;
+  /** VlanId of a neighbor, as it was offloaded. */
+  vlanId = 0;
   /** Constants that it was offloaded with. */
   constants: { readonly localPort: number; readonly remotePort: number; readonly remoteMss: number } | null = null;
   hashValue = 0;

@@ -49,6 +49,7 @@ import TCP from './rules/TCP.json' with { type: 'json' };
 import TERM from './rules/TERM.json' with { type: 'json' };
 import TREE from './rules/TREE.json' with { type: 'json' };
 import UPD from './rules/UPD.json' with { type: 'json' };
+import unwatched from './rules/unwatched.json' with { type: 'json' };
 import VLAN from './rules/VLAN.json' with { type: 'json' };
 
 /** How binding a rule is. */
@@ -112,3 +113,27 @@ export const RULE_BOOK: readonly RuleArea[] = [
   area('RSS', RSS, rssNone),
   area('NBL', NBL, nblNone),
 ];
+
+/** Why no checker watches a rule: nothing that passes a door of NDIS shows that it is broken. */
+export const UNWATCHED_CLASSES = {
+  permission: 'allows something: nobody can break it',
+  definition: 'says what a word, a field, a status or an example means; what is to be done with it other rules say',
+  inside:
+    'speaks of what a driver does inside (memory, queues, timers, order of work): done otherwise, what passes is the same',
+  occasion:
+    'binds upon an occasion, or for a reason, that only the driver itself knows: what passes does not show whether it was there',
+  eventually:
+    'asks for something without a bound of time: at no moment is it broken (the suite calls a stand-still STUCK)',
+  stream: 'shows in the bytes of the streams, which no door can judge: the model host and its peers do (BYTES)',
+  wire: 'shows in frames between a target and its peer, below the lowest door: tests with real segments watch it',
+  'two-doors': 'shows only where what passes above an intermediate driver is laid beside what passes below it',
+  interface:
+    'is fixed by the types and the registration of this interface: a driver that breaks it cannot be built or seated',
+  ndis: 'binds NDIS itself, on which the verifier sits: no driver can break it',
+} as const;
+export type UnwatchedClass = keyof typeof UNWATCHED_CLASSES;
+
+/** Rule id -> why no checker watches it. A rule that applies is either here or watched. */
+export const UNWATCHED: Readonly<Record<string, UnwatchedClass>> = unwatched as Readonly<
+  Record<string, UnwatchedClass>
+>;

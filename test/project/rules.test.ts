@@ -9,7 +9,7 @@ import { isMissing, type Matrix, matrixFrom, matrixOf, tallyOf } from '../../scr
 import { matrixJson } from '../../scripts/rules/print.ts';
 import { generatedPages } from '../../scripts/rules.ts';
 import { CHECKERS } from '../../src/contract/checkers.ts';
-import { RULE_BOOK } from '../../src/contract/rule-book.ts';
+import { RULE_BOOK, UNWATCHED } from '../../src/contract/rule-book.ts';
 
 const root = repositoryRoot();
 const book = RULE_BOOK.flatMap((area) => area.rules);
@@ -129,6 +129,32 @@ describe('the matrix', () => {
         .states.filter(isMissing)
         .map((one) => one.rule.id),
     ).toEqual([]);
+  });
+
+  test('every rule is watched at run time, or does not apply, or says in one word why nothing at a door shows it', () => {
+    const { states } = matrixOf(root);
+    const dispositions = (one: (typeof states)[0]): number =>
+      [one.checkers.length > 0, one.unwatched !== undefined, one.reason !== undefined].filter(Boolean).length;
+    expect(states.filter((one) => dispositions(one) !== 1).map((one) => one.rule.id)).toEqual([]);
+  });
+
+  test('a rule that is neither watched nor said why not is a complaint; so is one that is both, or a word that there is not', () => {
+    const watched = (checked: string[], unwatched: Record<string, string>): readonly string[] =>
+      matrixFrom([area], [cite('AB-001')], new Map(checked.map((id) => [id, ['it']])), unwatched as never).complaints;
+    expect(watched([], { 'AB-001': 'inside' })).toEqual([]);
+    expect(watched(['AB-001'], { 'AB-001': 'inside' })).toEqual([
+      'AB-001 is watched, unwatched or not applicable: only one of them',
+    ]);
+    expect(watched([], { 'AB-002': 'laziness' })).toEqual([
+      'unwatched.json: there is no rule AB-002',
+      "unwatched.json: AB-002: there is no class 'laziness'",
+      'AB-001 is neither watched nor said why not (unwatched.json)',
+    ]);
+  });
+
+  test('what allows something is not said of a rule that binds, but for a few that bind to put up with something', () => {
+    const binding = book.filter(({ id, level }) => UNWATCHED[id] === 'permission' && level !== 'may');
+    expect(binding.length).toBeLessThan(12);
   });
 
   test('every rule that a checker reports counts as checked', () => {

@@ -3,6 +3,7 @@
  */
 
 import { BlockLayer, layerOf, StateOperation } from '../../ndis/protocol.ts';
+import { NeighborConstState } from '../../state/neighbor.ts';
 import { TcpDelegatedState } from '../../state/tcp.ts';
 import type { Checker, Watch } from '../checker.ts';
 import { wasTaken } from '../ledger.ts';
@@ -115,6 +116,21 @@ function checkSupplied(watch: Watch, { block, object, sends }: BlockRecord): voi
   watch.breach('INIT-065', 'host', object, 'outstanding send data in NetBufferListChain', seen);
 }
 
+/** The VLAN of a neighbor comes once, with its constants. */
+const vlans: Checker = {
+  about: 'where VLAN and priority come from',
+  must: ['VLAN-004'],
+  stateCall(watch, { operation, blocks }) {
+    if (operation !== StateOperation.UPDATE) return;
+    for (const { block, object } of blocks) {
+      if (object === null || !(block.constState instanceof NeighborConstState)) continue;
+      if (block.constState.vlanId === object.vlanId) continue;
+      const expected = 'a VlanId with the constants of the offload, and no other later';
+      watch.breach('VLAN-004', 'host', object, expected, `VLAN ${block.constState.vlanId} with an update`);
+    }
+  },
+};
+
 /** A relinking update names a neighbor that is there; the former one goes. */
 const relinks: Checker = {
   about: 'paths that move to another neighbor',
@@ -138,4 +154,4 @@ const relinks: Checker = {
   },
 };
 
-export const IDENTITY_CHECKERS: readonly Checker[] = [contexts, handles, structures, roots, supplied, relinks];
+export const IDENTITY_CHECKERS: readonly Checker[] = [contexts, handles, structures, roots, supplied, vlans, relinks];

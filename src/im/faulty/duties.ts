@@ -11,7 +11,7 @@ import {
   type ProtocolOffloadBlock,
   TcpOffloadEventType,
 } from '../../ndis/protocol.ts';
-import { NeighborCachedState } from '../../state/neighbor.ts';
+import { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import { type NetBufferList, netBufferListOver } from '../../state/net-buffer-list.ts';
 import { PathCachedState } from '../../state/path.ts';
 import { TcpDelegatedState } from '../../state/tcp.ts';
@@ -136,6 +136,17 @@ export const DUTY_FAULTS: readonly DriverFault[] = [
     root.portNumber = 1;
     return root;
   }),
+  fault('VLAN-004', 'moves a neighbor to another VLAN by an update', (shim) =>
+    shim.onLive(() => {
+      const tree = reference(shim.neighbors[0]!, OffloadStateType.NEIGHBOR);
+      const constant = new NeighborConstState();
+      constant.vlanId = 5;
+      tree.constState = constant;
+      tree.cachedState = new NeighborCachedState();
+      tree.delegatedState = new NeighborDelegatedState();
+      shim.ndis.updateOffload(shim.binding, tree);
+    }),
+  ),
   fault(
     'UPD-024',
     'moves a path to a neighbor that was never offloaded',
