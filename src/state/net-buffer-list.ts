@@ -59,7 +59,7 @@ export class NetBufferList {
   /**
    * NET_BUFFER_LIST_INFO TcpLargeSendNetBufferListInfo and TcpIpChecksumNetBufferListInfo in one number, for ordinary frames, both
    * ways: payload bytes of each segment that the one in the list stands for, its checksum being left to the device (received: vouched
-   * for by it). 0: the frame is complete. Its meaning is that of `segmentBytes` in link/link.ts.
+   * for by it). 0: the frame is complete. All headers of one that is not are in its first MDL. Its meaning is that of `segmentBytes` in link/link.ts.
    */
   largeSendMss = 0;
   /** NET_BUFFER_LIST_INFO NetBufferListHashValue: the RSS hash of the connection, on received data. RSS-004. */

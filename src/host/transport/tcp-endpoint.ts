@@ -63,6 +63,10 @@ export class HostEndpoint implements TcpEndpoint {
   halfOpen: HalfOpen | null = null;
   /** Next in the turn list, or in the queue of a blocked interface. */
   nextTurn: HostEndpoint | null = null;
+  /** Packets on their way down that refer to bytes of writes. */
+  packetsOut = 0;
+  /** Writes that are over while packets refer to some; null: none. */
+  #heldSends: { readonly lists: NetBufferList; readonly error: TransportErrorCode | null }[] | null = null;
   #handler: TcpHandler = NO_HANDLER;
 
   constructor(transport: TcpTransport, tcp: TcpConnection, path: PathEntry, localPort: number, remotePort: number) {
@@ -303,8 +307,25 @@ export class HostEndpoint implements TcpEndpoint {
     this.tellEnd();
   }
 
-  /** A chain of writes is finished (error null: acknowledged) or given up. Owns the lists again. */
+  /** A packet that referred to writes of ours is back. */
+  packetBack(): void {
+    this.packetsOut--;
+    const held = this.#heldSends;
+    if (this.packetsOut > 0 || held === null) return;
+    this.#heldSends = null;
+    for (const { lists, error } of held) this.sendsCompleted(lists, error);
+  }
+
+  /**
+   * A chain of writes is finished (error null: acknowledged) or given up. Owns the lists again; the application has its bytes back once no
+   * packet refers to any of them.
+   */
   sendsCompleted(lists: NetBufferList, error: TransportErrorCode | null): void {
+    if (this.packetsOut > 0) {
+      this.#heldSends ??= [];
+      this.#heldSends.push({ lists, error });
+      return;
+    }
     let list: NetBufferList | null = lists;
     while (list !== null) {
       const next: NetBufferList | null = list.next;

@@ -1,8 +1,8 @@
 /**
  * Segments on their way out: from the engine's next segment to a packet of the IP layer.
  *
- * One gather copy from the application's bytes into the packet, then the checksum. A packet buffer is there before the engine is
- * asked for a segment, so nothing counts as sent that could not be. Sources: RFC 9293 3.1 (MUST-2), 3.10.7.1.
+ * A super-segment refers to the application's bytes where they lie; what is shorter, or is in many pieces, is one gather copy into the
+ * packet, then the checksum. A packet buffer is there before the engine is asked for a segment, so nothing counts as sent that could not be. Sources: RFC 9293 3.1 (MUST-2), 3.10.7.1.
  */
 
 import { write16 } from '../../base/bytes.ts';
@@ -14,7 +14,7 @@ import { Event } from '../../trace/events.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import { encodeTcp, TCP_HEADER_LENGTH, TCP_HEADER_LENGTH_MAX } from '../../wire/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
-import type { OutPacket, PathEntry } from '../path/types.ts';
+import { type OutPacket, type PathEntry, TEXT_RUNS_MAX } from '../path/types.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import { partialPathChecksum, pathChecksum } from './path-checksum.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
@@ -22,6 +22,9 @@ import type { TcpTransport } from './tcp-transport.ts';
 
 /** Where the checksum stands in the TCP header. */
 const CHECKSUM_AT = 16;
+/** Text from so many bytes on stays where it lies, in runs no shorter than that: those are cheaper to copy. */
+const REFERRED_FROM = 4096;
+const RUN_LEAST = 1024;
 
 /**
  * Sends at most `burst` segments of the endpoint. It stays marked SEND_DUE when it has more, and is blocked when its interface
@@ -72,13 +75,13 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
   const bytes = out.bytes;
   const at = out.at;
   const headerLength = encodeTcp(bytes, at, seg);
-  let length = headerLength;
-  if (seg.textLength > 0) {
-    tcp.sendQueue!.copyOut(seg.sendOffset, seg.textLength, bytes, at + length);
-    length += seg.textLength;
-  }
+  const length = headerLength + seg.textLength;
   // An adapter that cuts super-segments computes all checksums.
   const isLeft = path.iface.largeSendBytes > 0;
+  const isReferred = isLeft && seg.textLength >= REFERRED_FROM && referToText(t, tcp, seg, out);
+  if (seg.textLength > 0 && !isReferred) {
+    tcp.sendQueue!.copyOut(seg.sendOffset, seg.textLength, bytes, at + headerLength);
+  }
   const segmentBytes = isLeft ? Math.max(1, tcp.effectiveMss + TCP_HEADER_LENGTH - headerLength) : 0;
   if (isLeft) write16(bytes, at + CHECKSUM_AT, partialPathChecksum(path, IpProtocol.TCP, length));
   else writeChecksum(path, bytes, at, length);
@@ -94,6 +97,27 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
     true,
     segmentBytes,
   );
+}
+
+/** Names the runs in which the text of a segment lies. False: there are too many, or one of them is too short. */
+function referToText(t: TcpTransport, tcp: TcpConnection, seg: TcpSegment, out: OutPacket): boolean {
+  const run = t.run;
+  let offset = seg.sendOffset;
+  let left = seg.textLength;
+  while (left > 0) {
+    const isFit = out.textRuns < TEXT_RUNS_MAX && tcp.sendQueue!.runAt(offset, left, run) && run.length >= RUN_LEAST;
+    if (!isFit) {
+      out.dropText();
+      return false;
+    }
+    out.addText(run.bytes, run.at, run.length);
+    offset += run.length;
+    left -= run.length;
+  }
+  const endpoint = tcp.owner as HostEndpoint;
+  endpoint.packetsOut++;
+  out.textOwner = endpoint;
+  return true;
 }
 
 /** Sends a segment without text: an RST, for a connection or for none. False: there was no buffer, and it is not sent. */

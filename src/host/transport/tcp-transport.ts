@@ -121,10 +121,11 @@ export class TcpTransport implements UpperProtocol {
   readonly resting: Resting;
   /** Half-open connections of all listeners. */
   halfOpenCount = 0;
-  /** Reused: the segment received, the segment to be sent, a piece of reassembled text, a cached state being changed. */
+  /** Reused: the segment received, the segment to be sent, a piece of reassembled text, a run of text to be sent, a cached state being changed. */
   readonly received: TcpSegment = new TcpSegment();
   readonly sendSegment: TcpSegment = new TcpSegment();
   readonly piece: TextPiece = new TextPiece();
+  readonly run: TextPiece = new TextPiece();
   readonly cached: TcpCachedState = new TcpCachedState();
   readonly #heap: DeadlineHeap = new DeadlineHeap();
   readonly #timer: Timer;

@@ -7,7 +7,7 @@
  */
 
 import type { Runtime } from '../../base/runtime.ts';
-import type { Gather, Link } from '../../link/link.ts';
+import { GATHER_MAX, GATHER_RUN_LEAST, Gather, type Link } from '../../link/link.ts';
 import { type NdisM, type NdisMiniportHandle, NdisStatus } from '../../ndis/miniport.ts';
 import { copyBytes, copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
@@ -45,6 +45,7 @@ export class FrameOutlet {
   #firstList: NetBufferList | null = null;
   #lastList: NetBufferList | null = null;
   #waiting = 0;
+  readonly #text = new Gather();
   /** Where a frame in several MDLs is put together. */
   readonly #gathered: Uint8Array;
 
@@ -194,12 +195,32 @@ export class FrameOutlet {
       const at = mdl.byteOffset + nb.currentMdlOffset;
       return this.#transmit(mdl.buffer, at, nb.dataLength, HandledBy.HOST, mss, null);
     }
+    // The headers of a large send are in its first MDL.
+    if (mss > 0 && this.#link.takesGather === true && this.#gatherBehind(nb)) {
+      const at = mdl.byteOffset + nb.currentMdlOffset;
+      return this.#transmit(mdl.buffer, at, nb.dataLength - this.#text.length, HandledBy.HOST, mss, this.#text);
+    }
     if (nb.dataLength > this.#gathered.length) {
       this.#trace.count(Event.TARGET_FRAME_DROPPED);
       return true;
     }
     copyFromNetBuffer(nb, 0, nb.dataLength, this.#gathered, 0);
     return this.#transmit(this.#gathered, 0, nb.dataLength, HandledBy.HOST, mss, null);
+  }
+
+  /** Names what is behind the buffer's first MDL. False: it is in too many pieces, or they are too short. */
+  #gatherBehind(nb: NetBuffer): boolean {
+    const first = nb.currentMdl!;
+    const text = this.#text;
+    text.clear();
+    let left = nb.dataLength - (first.byteCount - nb.currentMdlOffset);
+    for (let mdl = first.next; mdl !== null && left > 0; mdl = mdl.next) {
+      const length = Math.min(left, mdl.byteCount);
+      if (text.count === GATHER_MAX || length < GATHER_RUN_LEAST) return false;
+      text.add(mdl.buffer, mdl.byteOffset, length);
+      left -= length;
+    }
+    return left === 0;
   }
 
   #transmit(
