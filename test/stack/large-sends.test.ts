@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
 import { findingText } from '../../src/contract/finding.ts';
-import { WHOLE_FRAME } from '../../src/link/link.ts';
+import { type Gather, type Link, type LinkReceiver, type Medium, WHOLE_FRAME } from '../../src/link/link.ts';
 import { type Impairment, memoryLinkPair } from '../../src/link/memory.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
 import type { PacketTap } from '../../src/trace/trace.ts';
@@ -115,4 +115,97 @@ test('a device that has joined datagrams hands over each of them; a checksum tha
   port.close();
   send.close();
   await hosts.close();
+});
+
+/** A wire that takes text where it lies, and can be full. */
+class Gate implements Link {
+  readonly name = 'gate';
+  readonly medium: Medium;
+  readonly mtu: number;
+  readonly largeSendBytes = 65_535;
+  readonly takesGather = true;
+  isFull = false;
+  gathered = 0;
+  readonly #inner: Link;
+  #receiver: LinkReceiver | null = null;
+  constructor(inner: Link) {
+    this.#inner = inner;
+    this.medium = inner.medium;
+    this.mtu = inner.mtu;
+  }
+  start(receiver: LinkReceiver): void {
+    this.#receiver = receiver;
+    this.#inner.start(receiver);
+  }
+  transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, text: Gather | null = null): boolean {
+    if (this.isFull) return false;
+    if (text === null) return this.#inner.transmit(bytes, at, length, segmentBytes);
+    this.gathered++;
+    const parts = [bytes.subarray(at, at + length)];
+    for (let i = 0; i < text.count; i++)
+      parts.push(text.buffers[i]!.subarray(text.ats[i]!, text.ats[i]! + text.lengths[i]!));
+    const whole = Buffer.concat(parts);
+    return this.#inner.transmit(whole, 0, whole.length, segmentBytes);
+  }
+  open(): void {
+    this.isFull = false;
+    this.#receiver?.writable();
+  }
+  close(): void | Promise<void> {
+    return this.#inner.close();
+  }
+}
+
+test('text that waits for a full wire is read from where it lies, and is not given back before it has left', async () => {
+  const runtime = new VirtualRuntime(1);
+  const wire = memoryLinkPair({ runtime, impairment: { delayUs: 50 }, largeSendBytes: 65_535 });
+  const gate = new Gate(wire.a);
+  const server = createStack({ runtime, links: [{ link: gate, addresses: ['10.0.0.1/24'] }] });
+  const client = createStack({ runtime, links: [{ link: wire.b, addresses: ['10.0.0.2/24'] }] });
+  const received: Buffer[] = [];
+  const handler = {
+    connected() {},
+    data(bytes: Uint8Array, at: number, length: number): number {
+      received.push(Buffer.from(bytes.subarray(at, at + length)));
+      return length;
+    },
+    dataDone() {},
+    end() {},
+    closed() {},
+  };
+  client.transports.listen({ local: { address: '10.0.0.2', port: 80 } }, (accepted) => {
+    accepted.handler = handler;
+  });
+  const endpoint = server.transports.connect({ remote: { address: '10.0.0.2', port: 80 } }, handler);
+  runtime.advance(100_000);
+  // The window opens until all of it goes in one packet.
+  const done: (string | null)[] = [];
+  for (let i = 0; i < 4; i++) {
+    endpoint.write(new Uint8Array(60_000).fill(i), null);
+    runtime.advance(100_000);
+  }
+  expect(gate.gathered).toBeGreaterThan(0);
+  gate.isFull = true;
+  const last = new Uint8Array(60_000).fill(9);
+  endpoint.write(last, (error) => done.push(error));
+  runtime.advance(10_000);
+  endpoint.abort();
+  runtime.advance(100_000);
+  expect(done).toEqual([]);
+  gate.open();
+  runtime.advance(100_000);
+  expect(done).toEqual(['ECONNABORTED']);
+  last.fill(0);
+  const all = Buffer.concat(received);
+  expect(all.length).toBeGreaterThan(250_000);
+  expect(all.every((byte, i) => byte === [0, 1, 2, 3, 9][Math.floor(i / 60_000)])).toBe(true);
+  let isClosed = false;
+  void Promise.all([server.close(), client.close()]).then(() => {
+    isClosed = true;
+  });
+  for (let i = 0; i < 1000 && !isClosed; i++) {
+    runtime.advance(1000);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
 });
