@@ -86,7 +86,7 @@ export class Transmitter {
     const length = out.packetAt + out.packetLength - at;
     const { list, netBuffer, mdl } = out;
     mdl.byteOffset = at;
-    mdl.byteCount = length - out.textLength;
+    mdl.byteCount = length - out.text.length;
     netBuffer.currentMdl = mdl;
     netBuffer.currentMdlOffset = 0;
     netBuffer.dataOffset = 0;

@@ -50,13 +50,9 @@ export class PacketPool implements PacketHome {
     assert(!out.isFree, 'a packet buffer comes back once');
     out.isFree = true;
     out.path = null;
-    const { textOwner } = out;
-    if (out.textRuns > 0) out.dropText();
     out.next = this.#free;
     this.#free = out;
     this.#freeCount++;
-    if (textOwner === null) return;
-    out.textOwner = null;
-    textOwner.packetBack();
+    out.text.back();
   }
 }

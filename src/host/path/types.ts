@@ -12,6 +12,7 @@ import type { IpPrefix } from '../../wire/ip-prefix.ts';
 import { IPV4_HEADER_LENGTH } from '../../wire/ipv4.ts';
 import { IPV6_HEADER_LENGTH } from '../../wire/ipv6.ts';
 import type { TransportErrorCode } from '../api.ts';
+import { TextRuns } from './text-runs.ts';
 
 /** Bytes kept free in front of every IP packet for link headers; a multiple of 8 keeps IPv6 payloads aligned. */
 export const LINK_HEADROOM = 32;
@@ -372,15 +373,6 @@ export interface PacketHome {
   put(out: OutPacket): void;
 }
 
-/** Whose text a packet refers to, see {@link OutPacket.addText}. */
-export interface TextOwner {
-  /** A packet with text of his is back: nobody reads it for that packet's sake any more. */
-  packetBack(): void;
-}
-
-/** Runs of text that one packet refers to at most. */
-export const TEXT_RUNS_MAX = 16;
-
 /**
  * A packet to be sent: a pooled NET_BUFFER_LIST with one linear buffer, and behind that the runs of text that were not copied into
  * it. From `IpLayer.beginPacket`.
@@ -401,11 +393,8 @@ export class OutPacket {
   next: OutPacket | null = null;
   packetAt = 0;
   packetLength = 0;
-  /** Bytes and runs of text behind what stands in `bytes`; `packetLength` counts them in. */
-  textLength = 0;
-  textRuns = 0;
-  textOwner: TextOwner | null = null;
-  readonly #runs: Mdl[] = [];
+  /** Text behind what stands in `bytes`; `packetLength` counts it in. */
+  readonly text: TextRuns;
   /** 802.1p priority of the frame, 0 to 7. */
   priority = 0;
   /** False from `beginPacket` until it is back. */
@@ -417,34 +406,10 @@ export class OutPacket {
     this.bytes = new Uint8Array(size);
     this.isLarge = isLarge;
     this.mdl = new Mdl(this.bytes, 0, 0);
+    this.text = new TextRuns(this.mdl);
     this.netBuffer = new NetBuffer(this.mdl, 0);
     this.list = new NetBufferList(this.netBuffer);
     this.list.protocolReserved = this;
-  }
-
-  /** Puts a run of text behind the others, where it lies: it stays as it is until the packet is back. At most {@link TEXT_RUNS_MAX}. */
-  addText(bytes: Uint8Array, at: number, length: number): void {
-    const last = this.textRuns === 0 ? this.mdl : this.#runs[this.textRuns - 1]!;
-    let run = this.#runs[this.textRuns];
-    if (run === undefined) {
-      run = new Mdl(bytes, at, length);
-      this.#runs.push(run);
-    }
-    run.buffer = bytes;
-    run.byteOffset = at;
-    run.byteCount = length;
-    run.next = null;
-    last.next = run;
-    this.textRuns++;
-    this.textLength += length;
-  }
-
-  /** Forgets the text. */
-  dropText(): void {
-    for (let i = 0; i < this.textRuns; i++) this.#runs[i]!.buffer = NO_BYTES;
-    this.mdl.next = null;
-    this.textRuns = 0;
-    this.textLength = 0;
   }
 }
 

@@ -14,7 +14,8 @@ import { Event } from '../../trace/events.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import { encodeTcp, TCP_HEADER_LENGTH, TCP_HEADER_LENGTH_MAX } from '../../wire/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
-import { type OutPacket, type PathEntry, TEXT_RUNS_MAX } from '../path/types.ts';
+import { TEXT_RUNS_MAX } from '../path/text-runs.ts';
+import type { OutPacket, PathEntry } from '../path/types.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import { partialPathChecksum, pathChecksum } from './path-checksum.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
@@ -105,18 +106,18 @@ function referToText(t: TcpTransport, tcp: TcpConnection, seg: TcpSegment, out: 
   let offset = seg.sendOffset;
   let left = seg.textLength;
   while (left > 0) {
-    const isFit = out.textRuns < TEXT_RUNS_MAX && tcp.sendQueue!.runAt(offset, left, run) && run.length >= RUN_LEAST;
+    const isFit = out.text.count < TEXT_RUNS_MAX && tcp.sendQueue!.runAt(offset, left, run) && run.length >= RUN_LEAST;
     if (!isFit) {
-      out.dropText();
+      out.text.clear();
       return false;
     }
-    out.addText(run.bytes, run.at, run.length);
+    out.text.add(run.bytes, run.at, run.length);
     offset += run.length;
     left -= run.length;
   }
   const endpoint = tcp.owner as HostEndpoint;
   endpoint.packetsOut++;
-  out.textOwner = endpoint;
+  out.text.owner = endpoint;
   return true;
 }
 
