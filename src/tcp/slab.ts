@@ -12,18 +12,35 @@ import { DEADLINES, Moment, RECORD_WORDS, TcpConnection } from './connection.ts'
 /** Records of the first chunk. */
 const FIRST_RECORDS = 16;
 
+/** Memory for the first records of a slab, one behind the other. */
+export interface SlabMemory {
+  readonly buffer: ArrayBufferLike;
+  /** Where the first is, a multiple of eight bytes. */
+  readonly at: number;
+  readonly records: number;
+}
+
+/** A view of one record of such memory, for whoever has nothing else of it. */
+export function recordAt(memory: SlabMemory, slot: number): TcpConnection {
+  const at = memory.at + slot * RECORD_WORDS * 4;
+  const words = new Int32Array(memory.buffer, at, RECORD_WORDS);
+  return new TcpConnection(words, new Float64Array(memory.buffer, at, RECORD_WORDS / 2), 0, slot);
+}
+
 /** Records in chunks, named by slot numbers from 0. */
 export class TcpSlab {
   readonly #chunkRecords: number;
+  readonly #memory: SlabMemory | null;
   readonly #views: TcpConnection[] = [];
   /** Slots that are free, a stack. */
   #free: Int32Array = new Int32Array(0);
   #freeCount = 0;
   #isLive: Uint8Array = new Uint8Array(0);
 
-  /** `chunkRecords`: most records added at a time. */
-  constructor(chunkRecords = 1024) {
+  /** `chunkRecords`: most records added at a time. `memory`: where the first are to be, for others to see. */
+  constructor(chunkRecords = 1024, memory: SlabMemory | null = null) {
     this.#chunkRecords = chunkRecords;
+    this.#memory = memory;
   }
 
   /** Records in use. */
@@ -72,10 +89,13 @@ export class TcpSlab {
   #grow(): void {
     const first = this.#views.length;
     // Few at first, as many again each time, a whole chunk in the end: who has three connections does not pay for a thousand.
-    const count = Math.min(this.#chunkRecords, Math.max(FIRST_RECORDS, first));
-    const buffer = new ArrayBuffer(count * RECORD_WORDS * 4);
-    const words = new Int32Array(buffer);
-    const moments = new Float64Array(buffer);
+    const wanted = Math.min(this.#chunkRecords, Math.max(FIRST_RECORDS, first));
+    const room = this.#memory === null ? 0 : this.#memory.records - first;
+    const count = room > 0 ? Math.min(wanted, room) : wanted;
+    const buffer = room > 0 ? this.#memory!.buffer : new ArrayBuffer(count * RECORD_WORDS * 4);
+    const at = room > 0 ? this.#memory!.at + first * RECORD_WORDS * 4 : 0;
+    const words = new Int32Array(buffer, at, count * RECORD_WORDS);
+    const moments = new Float64Array(buffer, at, (count * RECORD_WORDS) / 2);
     for (let i = 0; i < count; i++) this.#views.push(new TcpConnection(words, moments, i * RECORD_WORDS, first + i));
     const isLive = new Uint8Array(this.#views.length);
     isLive.set(this.#isLive);

@@ -1,7 +1,8 @@
 /** A NIC in a thread of its own, over a pair of sockets: connections move at full flow, and its death in each of its forms is survived. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { findingText } from '../../src/contract/finding.ts';
 import { DeviceLink } from '../../src/link/node/device-link.ts';
 import { openPair } from '../../src/link/node/open-pair.ts';
 import type { StackSocket } from '../../src/socket/socket.ts';
@@ -30,18 +31,44 @@ function pair(offload: 'all' | 'none' = 'all', medium: 'ethernet' | 'ip' = 'ethe
   return { server, client, adapter: [...server.targets.values()][0] as ThreadAdapter, deaths };
 }
 
+interface Ends {
+  readonly accepted: StackSocket;
+  readonly socket: StackSocket;
+}
+
 /** Both ends of one connection. */
-async function connection({ server, client, adapter }: Pair): Promise<{ accepted: StackSocket; socket: StackSocket }> {
+async function connection({ server, client, adapter }: Pair, port = 80): Promise<Ends> {
   // A thread takes its time to start where many want the processors; nobody answers before.
   const { control } = adapter.arena;
   while (Atomics.load(control, ControlWord.HEARTBEAT) === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-  const listener = server.net.createServer();
-  listener.listen(80);
+  const listener = server.net.createServer({ allowHalfOpen: true });
+  listener.listen(port);
   await once(listener, 'listening');
-  const socket = client.net.connect(80, '10.0.0.1') as StackSocket;
+  const socket = client.net.connect({ port, host: '10.0.0.1', allowHalfOpen: true }) as StackSocket;
   const [accepted] = (await once(listener, 'connection')) as [StackSocket];
   await Promise.all([socket.readyState === 'open' ? null : once(socket, 'connect')]);
   return { accepted, socket };
+}
+
+async function connections(both: Pair, count: number): Promise<Ends[]> {
+  const all: Ends[] = [];
+  for (let i = 0; i < count; i++) all.push(await connection(both, 100 + i));
+  return all;
+}
+
+/** Nothing is held, no rule was broken. */
+async function ended({ server, client }: Pair): Promise<void> {
+  await client.close();
+  await server.close();
+  expect(server.findings.map(findingText)).toEqual([]);
+  expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+}
+
+/** The hash of what comes, also of a connection that does not end well. */
+function hashUntilClose(socket: StackSocket): Promise<string> {
+  const hash = createHash('sha256');
+  socket.on('data', (data: Buffer) => hash.update(data));
+  return once(socket, 'close').then(() => hash.digest('hex'));
 }
 
 function hashOf(socket: StackSocket): Promise<string> {
@@ -105,53 +132,97 @@ describeIf([requires.linux, requires.package('koffi')], 'a NIC in a thread of it
   );
 
   test(
-    'that dies with an initiate before it that it may have begun takes the connection with it',
+    'that dies with an initiate before it leaves the connection with the host, which goes on by itself',
     async () => {
       const both = pair();
-      await using server = both.server;
-      await using client = both.client;
+      await using _server = both.server;
+      await using _client = both.client;
       const { accepted, socket } = await connection(both);
-      socket.on('error', () => {});
-      const ended = once(accepted, 'error').then(([error]) => error as NodeJS.ErrnoException);
       both.adapter.control.fail('throw');
-      await accepted.chimney!.offload().catch(() => {});
-      expect((await ended).code).toBe('ECONNRESET');
-      await client.close();
-      await server.close();
-      expect(server.findings).toEqual([]);
-      expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+      await expect(accepted.chimney!.offload()).rejects.toMatchObject({ code: 'ERR_CHIMNEY' });
+      const hashes = [hashOf(accepted), hashOf(socket)];
+      accepted.end(BYTES);
+      socket.end(BYTES);
+      expect(await Promise.all(hashes)).toEqual([HASH, HASH]);
+      await ended(both);
     },
     TIMEOUT_MS,
   );
 
   test.each(ENDS)(
-    'that %s in full flow is noticed; the connection ends, the host lives on and says what happened',
+    'that %s leaves idle connections whole: the host takes them back and goes on, over the same device',
+    async (_how, cause, kill) => {
+      const both = pair();
+      await using _server = both.server;
+      await using _client = both.client;
+      const all = await connections(both, 5);
+      // One has bytes that nobody has read, one a peer that has finished.
+      all[1]!.accepted.pause();
+      all[1]!.socket.write('unread');
+      all[2]!.socket.end();
+      await once(all[2]!.accepted.resume(), 'end');
+      for (const { accepted } of all.slice(0, 4)) await accepted.chimney!.offload();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      kill(both.adapter);
+      await vi.waitFor(() => expect(both.deaths).toHaveLength(1), TIMEOUT_MS);
+      expect(both.deaths[0]).toMatchObject({ cause, takenBack: 4, lost: 0 });
+      await vi.waitFor(() =>
+        expect(all.map(({ accepted }) => accepted.chimney!.location)).toEqual(Array(5).fill('host')),
+      );
+      expect(all[0]!.accepted.chimney!.moves.at(-1)).toMatchObject({ kind: 'terminate', status: 'SUCCESS' });
+      const sent = all.map(async ({ accepted, socket }, i) => {
+        const unread = i === 1 ? 'unread' : '';
+        const up = i === 2 ? null : hashOf(accepted);
+        const down = hashOf(socket);
+        accepted.resume().end(BYTES);
+        if (i !== 2) socket.end(BYTES);
+        expect(await down).toBe(HASH);
+        if (up !== null) expect(await up).toBe(createHash('sha256').update(unread).update(BYTES).digest('hex'));
+      });
+      await Promise.all(sent);
+      // Nothing is taken any more.
+      const { accepted } = await connection(both, 81);
+      await expect(accepted.chimney!.offload()).rejects.toMatchObject({ code: 'ERR_CHIMNEY' });
+      accepted.destroy();
+      await ended(both);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each(ENDS)(
+    'that %s in full flow: what is taken back goes on with every byte, what is lost ends with an error, and both are counted',
     async (_how, cause, kill) => {
       const both = pair();
       await using server = both.server;
-      await using client = both.client;
-      const { accepted, socket } = await connection(both);
-      await accepted.chimney!.offload();
-      socket.resume();
-      const ended = once(accepted, 'error').then(([error]) => error as NodeJS.ErrnoException);
-      const pump = (): void => {
-        while (accepted.writable && accepted.write(BYTES.subarray(0, 65_536)));
-      };
-      accepted.on('drain', pump);
-      socket.once('data', () => kill(both.adapter));
-      pump();
-      expect((await ended).code).toBe('ECONNRESET');
-      expect(both.deaths.map((death) => death.cause)).toEqual([cause]);
+      await using _client = both.client;
+      const all = await connections(both, 12);
+      for (const { accepted } of all) await accepted.chimney!.offload();
+      const errors: string[] = [];
+      const outcomes = all.map(async ({ accepted, socket }) => {
+        let error = '';
+        accepted.on('error', (why: NodeJS.ErrnoException) => {
+          error = why.code ?? '';
+          errors.push(error);
+          socket.destroy();
+        });
+        socket.on('error', () => {});
+        const hashes = [hashUntilClose(accepted), hashUntilClose(socket)];
+        accepted.end(BYTES);
+        socket.end(BYTES);
+        const both = await Promise.all(hashes);
+        expect(error === '' ? both : error).toEqual(error === '' ? [HASH, HASH] : 'ECONNRESET');
+        return error === '';
+      });
+      all[0]!.socket.once('data', () => kill(both.adapter));
+      const kept = (await Promise.all(outcomes)).filter((isKept) => isKept).length;
+      await vi.waitFor(() => expect(both.deaths).toHaveLength(1), TIMEOUT_MS);
+      const [death] = both.deaths;
+      expect(death!.cause).toBe(cause);
+      expect(death!.lost).toBe(errors.length);
+      expect(kept).toBe(12 - errors.length);
       expect(both.adapter.control.death).not.toBe('');
       expect(server.counters().TARGET_NIC_DEAD).toBe(1);
-      // Nothing is taken any more; the stack goes on, and ends in good order.
-      const late = server.net.connect(81, '10.0.0.9');
-      late.on('error', () => {});
-      late.destroy();
-      await client.close();
-      await server.close();
-      expect(server.findings).toEqual([]);
-      expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+      await ended(both);
     },
     TIMEOUT_MS,
   );

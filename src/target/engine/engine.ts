@@ -54,6 +54,8 @@ export interface EngineAdapterOptions {
   readonly capacity?: Partial<Capacity>;
   /** Most bytes of received data held for the host or by it. Default 64 MiB. */
   readonly receivePoolBytes?: number;
+  /** The records of connections, where their memory is shared with another thread. */
+  readonly slab?: TcpSlab;
   /** The pool itself, where its memory is shared with another thread. */
   readonly pool?: ReceivePool;
   /** VLANs of the interface; empty or absent: VLAN 0 (VLAN-008). */
@@ -156,7 +158,9 @@ export class Engine {
   powerState: number = NdisDevicePowerState.D0;
   pendingPower: OidRequest | null = null;
 
-  readonly slab: TcpSlab = new TcpSlab();
+  readonly slab: TcpSlab;
+  /** Told before anything is done with a connection: its record is between two states from here on. */
+  onTouch: ((ctx: TcpContext) => void) | null = null;
   readonly table: TcpTable;
   readonly heap: DeadlineHeap = new DeadlineHeap();
   readonly timer: Timer;
@@ -223,6 +227,7 @@ export class Engine {
     this.pauseQueueUs = options.pauseQueueUs ?? PAUSE_QUEUE_US_DEFAULT;
     this.parameters = tcpParameters({ ...options.tcp, role: 'target' });
     applyTunables(this.tunables, this.parameters);
+    this.slab = options.slab ?? new TcpSlab();
     this.table = new TcpTable(options.runtime.random.nextUint32());
     this.pool = options.pool ?? new ReceivePool(options.receivePoolBytes ?? RECEIVE_POOL_BYTES_DEFAULT);
     this.outlet = new FrameOutlet({

@@ -265,6 +265,7 @@ function take(
   const statistics = engine.statistics(ctx.path.family);
   statistics.inReceives += segmentsIn(engine.work.segment.textLength, engine.work.segmentBytes);
   statistics.inOctets += datagramLength;
+  engine.onTouch?.(ctx);
   const effects = processSegment(engine, ctx, engine.work.segment, engine.runtime.nowUs());
   if ((effects & Effect.URGENT) !== 0) hold(engine, ctx, bytes, frameAt, frameLength);
   else statistics.inDelivers++;

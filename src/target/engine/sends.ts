@@ -33,6 +33,7 @@ export function postSends(engine: Engine, ctx: TcpContext, lists: NetBufferList)
     engine.markSoon(ctx, Due.GIVE_BACK);
     return;
   }
+  engine.onTouch?.(ctx);
   const nowUs = engine.runtime.nowUs();
   applyEffects(engine, ctx, queueData(ctx.tcp, engine.parameters, lists, nowUs), nowUs);
   // Lists without data are finished as soon as they are first.
@@ -50,6 +51,7 @@ function canSend(state: number): boolean {
 
 /** MiniportTcpOffloadDisconnect. */
 export function postDisconnect(engine: Engine, ctx: TcpContext, list: NetBufferList, flags: number): void {
+  engine.onTouch?.(ctx);
   if (flags === TcpDisconnectFlag.ABORTIVE_CLOSE) {
     postAbort(engine, ctx, list);
     return;

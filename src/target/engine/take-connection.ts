@@ -85,6 +85,7 @@ function take(
   c.effectiveMss = Math.min(c.effectiveMss, datagramLimit(engine, path) - ipHeaderLength(path) - 20);
   applyPathMtu(engine, path, c, nowUs);
   const ctx = new TcpContext(block.ndisOffloadHandle!, path, c);
+  engine.onTouch?.(ctx);
   c.owner = ctx;
   // SndUna is the first byte of the first list (SEND-034). No chain: head and tail mean nothing (INIT-068).
   if (block.netBufferListChain !== null) restoreSendData(c, engine.parameters, block.netBufferListChain);

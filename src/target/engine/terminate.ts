@@ -115,6 +115,7 @@ function hasLivePaths(block: MiniportOffloadBlock, neighbor: NeighborContext): b
 
 /** One connection. Answers the block's status; FAILURE only where its state is lost (TERM-019). */
 function terminateConnection(engine: Engine, ctx: TcpContext, block: MiniportOffloadBlock): number {
+  engine.onTouch?.(ctx);
   const { type } = block.header;
   const conveys = type === OffloadStateType.TCP_DELEGATED || type === OffloadStateType.TCP;
   const delegated = conveys ? (block.delegatedState as TcpDelegatedState | null) : null;

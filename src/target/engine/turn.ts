@@ -82,6 +82,7 @@ export function flush(engine: Engine): void {
 /** Everything that is due for one connection. */
 function serve(engine: Engine, ctx: TcpContext, nowUs: number): void {
   if (ctx.standing === Standing.TERMINATED) return;
+  engine.onTouch?.(ctx);
   if (takeDue(ctx, Due.FORWARD)) completeForwards(engine, ctx, nowUs);
   if (takeDue(ctx, Due.PEER_ABORT)) {
     // DISC-037 to DISC-041: marked already; the event, then everything outstanding.
@@ -219,6 +220,7 @@ export function onTimer(engine: Engine, nowUs: number): void {
 
 function onConnectionDeadline(engine: Engine, ctx: TcpContext, nowUs: number): void {
   if (ctx.standing !== Standing.NORMAL) return;
+  engine.onTouch?.(ctx);
   if (ctx.pushAtUs <= nowUs) onPushTimer(engine, ctx);
   const state = ctx.tcp.state;
   const effects = onDeadline(ctx.tcp, engine.parameters, nowUs);

@@ -87,6 +87,7 @@ function updateConnection(engine: Engine, block: MiniportOffloadBlock, ctx: TcpC
   const cached = block.cachedState as TcpCachedState | null;
   if (cached === null) return NdisStatus.SUCCESS;
   if (cached.initialRcvWnd > engine.capacity.maxRcvWindow) return NdisStatus.FAILURE;
+  engine.onTouch?.(ctx);
   applyEffects(engine, ctx, applyCached(ctx.tcp, engine.parameters, cached, nowUs), nowUs);
   if (ctx.standing === Standing.NORMAL) updateReceiveSpace(engine, ctx, nowUs);
   engine.mark(ctx, Due.TRANSMIT);

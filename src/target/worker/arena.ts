@@ -7,6 +7,8 @@
  */
 
 import type { CopyBytes } from '../../state/net-buffer-list.ts';
+import { RECORD_WORDS } from '../../tcp/connection.ts';
+import type { SlabMemory } from '../../tcp/slab.ts';
 import { BLOCK_BYTES } from '../engine/receive-pool.ts';
 
 /** Sizes of an arena, bytes. */
@@ -19,6 +21,8 @@ export interface ArenaSizes {
   readonly receiveBytes: number;
   /** Data to be sent. */
   readonly sendBytes: number;
+  /** Records of connections that outlive the NIC half's thread; those for which there is no room are lost with it. */
+  readonly stateBytes: number;
 }
 
 /** Words of the control page, each in a cache line of its own. */
@@ -57,6 +61,7 @@ export const DEFAULT_SIZES: ArenaSizes = {
   downBytes: 4 << 20,
   receiveBytes: 64 << 20,
   sendBytes: 64 << 20,
+  stateBytes: 32 << 20,
 };
 
 /** Views of an arena. */
@@ -72,6 +77,10 @@ export class Arena {
   readonly words: Int32Array;
   readonly upAt: number;
   readonly downAt: number;
+  /** Records of connections; null where the halves live and die together. */
+  readonly state: SlabMemory | null;
+  /** A word for each object's number, see {@link StateTable}. */
+  readonly stateWords: Int32Array;
   readonly #receiveAt: number;
   readonly #sendAt: number;
   readonly #receiveBlocks: Uint8Array[] = [];
@@ -94,7 +103,11 @@ export class Arena {
     this.words = new Int32Array(buffer, 0, buffer.byteLength >> 2);
     this.upAt = CONTROL_BYTES;
     this.downAt = this.upAt + sizes.upBytes;
-    this.#receiveAt = this.downAt + sizes.downBytes;
+    const records = isWhole ? recordsOf(sizes.stateBytes) : 0;
+    const stateAt = this.downAt + sizes.downBytes;
+    this.stateWords = new Int32Array(buffer, stateAt, records);
+    this.state = isWhole ? { buffer, at: stateAt + 8 * records, records } : null;
+    this.#receiveAt = stateAt + records * STATE_BYTES;
     this.#sendAt = this.#receiveAt + blocksOf(sizes.receiveBytes) * BLOCK_BYTES;
   }
 
@@ -140,6 +153,13 @@ function apart(blocks: Uint8Array[], index: number): Uint8Array {
   return block;
 }
 
+/** A record, and its words in the table; aligned to eight. */
+const STATE_BYTES = RECORD_WORDS * 4 + 8;
+
+function recordsOf(bytes: number): number {
+  return Math.floor(bytes / STATE_BYTES);
+}
+
 /** Blocks of a pool of so many bytes; one more than its bound, as aligning may cost a little. */
 function blocksOf(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / BLOCK_BYTES)) + 1;
@@ -159,6 +179,11 @@ export function arenaBytes(sizes: ArenaSizes, isWhole = true): number {
       throw new RangeError(`${name}: expected ${BLOCK_BYTES} to 2^31, got ${size}`);
     }
   }
+  const { stateBytes } = sizes;
+  if (!Number.isInteger(stateBytes) || stateBytes < 0 || stateBytes > 2 ** 31) {
+    throw new RangeError(`stateBytes: expected 0 to 2^31, got ${stateBytes}`);
+  }
   const blocks = isWhole ? blocksOf(sizes.receiveBytes) + blocksOf(sizes.sendBytes) : 0;
-  return CONTROL_BYTES + sizes.upBytes + sizes.downBytes + blocks * BLOCK_BYTES;
+  const state = isWhole ? recordsOf(stateBytes) * STATE_BYTES : 0;
+  return CONTROL_BYTES + sizes.upBytes + sizes.downBytes + state + blocks * BLOCK_BYTES;
 }

@@ -1,9 +1,10 @@
 /**
- * What the driver half does when its NIC half is dead: every connection is told to be lost, everything outstanding comes back, and
- * from there on each call is answered here.
+ * What the driver half does when its NIC half is dead: connections that it has left whole are asked to be taken back, all others are told
+ * to be lost, everything outstanding of these comes back, and from there on each call is answered here.
  *
- * As a NIC with a hardware failure would: TcpIndicateRetrieve with HARDWARE_FAILURE, then TcpIndicateAbort; the terminate that
- * follows succeeds and says CLOSED (TERM-019 to TERM-025). Nothing new is taken. Source: chimney-sequences 7.
+ * Those left whole as by a NIC that wants to be rid of them: TcpIndicateRetrieve with UPLOAD_REQUESTED. The others as by one with a
+ * hardware failure: TcpIndicateRetrieve with HARDWARE_FAILURE, then TcpIndicateAbort; the terminate that follows succeeds and says
+ * CLOSED (TERM-019 to TERM-025). Nothing new is taken. Source: chimney-sequences 6, 7.
  */
 
 import {
@@ -26,33 +27,61 @@ import { ControlWord } from './arena.ts';
 import type { Driver } from './driver.ts';
 import { DriverConnection } from './driver-objects.ts';
 import { type DriverOperation, onDone } from './driver-operations.ts';
-import { abortAll } from './driver-sends.ts';
+import { isLeftWhole, writeRemains } from './driver-remains.ts';
+import { abortAll, releaseParts } from './driver-sends.ts';
 import { done, flush, indicateStatus } from './driver-turn.ts';
+import { StateTable } from './state-table.ts';
 import type { NicDeath } from './thread-port.ts';
 
-/** The NIC half is dead; what it has said before has been done. */
-export function die(driver: Driver, death: NicDeath): void {
-  if (driver.isHalted || driver.isDead) return;
+/**
+ * The NIC half is dead and gone; what it has said before has been done. `hasLink`: the frames of the host have another way. Answers how
+ * many connections are taken back, and how many are lost.
+ */
+export function die(
+  driver: Driver,
+  death: Pick<NicDeath, 'cause' | 'message'>,
+  hasLink: boolean,
+): { takenBack: number; lost: number } {
+  if (driver.isHalted || driver.isDead) return { takenBack: 0, lost: 0 };
   driver.isDead = true;
   driver.out.isClosed = true;
   driver.deathMessage = death.message;
-  const lost = [...driver.connections()];
+  const all = [...driver.connections()];
+  const left = new Set(hasLink ? all.filter((connection) => isLeftWhole(driver, connection)) : []);
+  const lost = all.filter((connection) => !left.has(connection));
   driver.trace.emit(Event.TARGET_NIC_DEAD, driver.runtime.nowUs(), death.cause, lost.length);
   for (const connection of lost) lose(driver, connection);
-  // Between two rounds all that was taken had been told; inside one a connection may have been taken, and its state be another.
-  const isWhole = Atomics.load(driver.arena.control, ControlWord.AT_REST) === 1;
+  for (const connection of left) retrieve(driver, connection);
   for (const [number, operation] of [...driver.operations]) {
-    answer(driver, number, operation, isWhole);
+    answer(driver, number, operation, !mayHaveBegun(driver, operation));
     for (const object of operation.objects) {
-      if (object instanceof DriverConnection && object.isTaken && !lost.includes(object)) lose(driver, object);
+      if (object instanceof DriverConnection && object.isTaken && !all.includes(object)) lose(driver, object);
     }
   }
   // INIT-052: not before the initiates are complete.
-  indicateStatus(driver, NdisStatus.LINK_STATE_DOWN);
+  if (!hasLink) indicateStatus(driver, NdisStatus.LINK_STATE_DOWN);
   driver.onDeadTurn = () => deadTurn(driver);
   driver.onRoom();
   flush(driver);
   done(driver);
+  return { takenBack: left.size, lost: lost.length };
+}
+
+/** Between two rounds all that was taken had been told; inside one a connection may have been taken, and its state be another. */
+function mayHaveBegun(driver: Driver, operation: DriverOperation): boolean {
+  if (Atomics.load(driver.arena.control, ControlWord.AT_REST) === 1) return false;
+  const table = new StateTable(driver.arena);
+  return operation.objects.some((object) => object instanceof DriverConnection && table.mayBeTaken(object.id));
+}
+
+/** A connection that is left whole: the host is to take it back. EVT-019. */
+function retrieve(driver: Driver, connection: DriverConnection): void {
+  driver.mark(connection, 0);
+  if (connection.isTerminating) return;
+  driver.hasIndicated = true;
+  driver.trace.emit(Event.TARGET_RETRIEVE, driver.runtime.nowUs(), TcpUploadReason.UPLOAD_REQUESTED);
+  const { tcpOffloadEventHandler } = driver.ndis;
+  tcpOffloadEventHandler(connection.handle, TcpOffloadEventType.INDICATE_RETRIEVE, TcpUploadReason.UPLOAD_REQUESTED);
 }
 
 /** The turn after the death: what came meanwhile is answered. */
@@ -84,15 +113,7 @@ function lose(driver: Driver, connection: DriverConnection): void {
 /** Everything outstanding of a connection comes back. */
 export function abandon(driver: Driver, connection: DriverConnection): void {
   abortAll(driver, connection, NdisStatus.REQUEST_ABORTED);
-  driver.parts.forEach((part, number) => {
-    if (part.connection !== connection) return;
-    const { list } = part;
-    driver.freePart(number);
-    if (list === null) return;
-    list.status = NdisStatus.UPLOAD_IN_PROGRESS;
-    connection.unforwarded.push(list);
-    connection.forwardsOut--;
-  });
+  releaseParts(driver, connection);
   finishAllRequests(connection, NdisStatus.REQUEST_ABORTED, NdisStatus.REQUEST_ABORTED);
   completeRequests(driver, connection);
   driver.mark(connection, 0);
@@ -111,7 +132,7 @@ export function answer(driver: Driver, number: number, operation: DriverOperatio
       settleInitiateStatuses(root);
       break;
     case OperationKind.TERMINATE:
-      answerTerminate(root);
+      answerTerminate(driver, root);
       break;
     case OperationKind.QUERY:
       answerQuery(root);
@@ -122,7 +143,7 @@ export function answer(driver: Driver, number: number, operation: DriverOperatio
   onDone(driver, number);
 }
 
-function answerTerminate(root: MiniportOffloadBlock): void {
+function answerTerminate(driver: Driver, root: MiniportOffloadBlock): void {
   setEveryStatus(root, NdisStatus.SUCCESS);
   const walk = new BlockWalk<MiniportOffloadBlock>();
   walk.start(root);
@@ -132,7 +153,9 @@ function answerTerminate(root: MiniportOffloadBlock): void {
     delegated.sendDataHead = null;
     delegated.sendDataTail = null;
     delegated.bufferedData = null;
-    delegated.state = TcpConnectionState.CLOSED;
+    const context = block.miniportOffloadContext?.miniportOffloadContext;
+    if (context instanceof DriverConnection && context.remains !== null) writeRemains(driver, context, delegated);
+    else delegated.state = TcpConnectionState.CLOSED;
   }
 }
 

@@ -5,8 +5,10 @@
  */
 
 import { NEVER } from '../../base/runtime.ts';
+import { asSeq, type Seq } from '../../base/seq.ts';
 import type { NdisOffloadHandle } from '../../ndis/miniport.ts';
 import type { Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import type { TcpConnection } from '../../tcp/connection.ts';
 import { ConnectionFlags } from '../engine/connection-flags.ts';
 import { Standing } from '../engine/contexts.ts';
 import { BufferedData } from '../engine/receive-pool.ts';
@@ -133,6 +135,11 @@ export class DriverConnection extends ConnectionFlags implements Receiver {
   isTaken = false;
   /** Segments forwarded and not complete. */
   forwardsOut = 0;
+  /** SND.UNA when it came, and the bytes acknowledged since then of which the NIC half has told. */
+  sndUna: Seq = asSeq(0);
+  ackedBytes = 0;
+  /** Its record, when the NIC half has died and left it whole. */
+  remains: TcpConnection | null = null;
 
   constructor(
     id: number,

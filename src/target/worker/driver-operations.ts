@@ -136,7 +136,7 @@ function newObject(id: number, block: MiniportOffloadBlock, parent: unknown): Dr
     const path = parent instanceof DriverPath ? parent : null;
     if (!isWhole) return new DriverConnection(id, handle, path, [0, 0], 0, false, 0, 0);
     const { state } = delegatedState;
-    return new DriverConnection(
+    const connection = new DriverConnection(
       id,
       handle,
       path,
@@ -146,6 +146,8 @@ function newObject(id: number, block: MiniportOffloadBlock, parent: unknown): Dr
       constState.hashValue,
       cachedState.rcvIndicationSize,
     );
+    connection.sndUna = delegatedState.sndUna;
+    return connection;
   }
   if (layer === 1) {
     const family = block.header.type === OffloadStateType.IP4 ? 4 : 6;

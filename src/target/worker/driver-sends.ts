@@ -60,6 +60,8 @@ function queue(connection: DriverConnection, item: SendItem): void {
 /** Gives the NIC half whatever there is room for. */
 export function ship(driver: Driver, connection: DriverConnection): void {
   if (connection.isTerminating || connection.id === 0) return;
+  // What is left of a NIC half that has died goes up with its terminate, and what is posted meanwhile with it.
+  if (connection.remains !== null) return;
   if (driver.isDead) {
     driver.lost.push(connection);
     driver.schedule();
@@ -218,6 +220,7 @@ export function partsBack(
     driver.freePart(number);
     item.partsOut--;
     item.acked += acked;
+    connection.ackedBytes += acked;
     if (status === NdisStatus.PENDING) continue;
     if (status === NdisStatus.UPLOAD_IN_PROGRESS) {
       connection.areSendsReturned = true;
@@ -303,6 +306,34 @@ function giveDisconnect(driver: Driver, list: NetBufferList, status: number): vo
   list.status = status;
   driver.hasIndicated = true;
   driver.ndis.tcpOffloadDisconnectComplete(driver.handle, list);
+}
+
+/** The NIC half will say no more of the parts of a connection: their memory is free, its lists as far as they are. */
+export function releaseParts(driver: Driver, connection: DriverConnection): void {
+  driver.parts.forEach((part, number) => {
+    if (part.connection !== connection) return;
+    const { list, item } = part;
+    driver.freePart(number);
+    if (item !== null) item.partsOut--;
+    if (list === null) return;
+    list.status = NdisStatus.UPLOAD_IN_PROGRESS;
+    connection.unforwarded.push(list);
+    connection.forwardsOut--;
+  });
+}
+
+/** Completes the sends of which every byte is acknowledged. */
+export function completeAcked(driver: Driver, connection: DriverConnection): void {
+  const done = new Completion();
+  for (let item = connection.firstItem; item !== null; ) {
+    const { next } = item;
+    let left = -item.acked;
+    for (let nb = item.list.firstNetBuffer; nb !== null; nb = nb.next) left += nb.dataLength;
+    if (left > 0 || item.isDisconnect) break;
+    if (item.acked > 0) finish(connection, item, NdisStatus.SUCCESS, done);
+    item = next;
+  }
+  complete(driver, done);
 }
 
 /**

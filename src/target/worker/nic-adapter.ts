@@ -20,6 +20,11 @@ export class NicAdapter extends EngineAdapter {
     this.engine.keepsPush = true;
   }
 
+  /** Told before anything is done with a connection. */
+  set onTouch(onTouch: (context: TcpContext) => void) {
+    this.engine.onTouch = onTouch;
+  }
+
   /** The driver half has taken so much of what was indicated. */
   taken(connection: TcpContext, bytes: number): void {
     connection.unreadBytes -= bytes;

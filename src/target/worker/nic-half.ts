@@ -19,6 +19,7 @@ import {
 } from '../../ndis/miniport.ts';
 import { emptyNetBufferList, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpDelegatedState } from '../../state/tcp.ts';
+import { TcpSlab } from '../../tcp/slab.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { type EngineAdapterOptions, OperationKind } from '../engine/engine.ts';
 import { ReceivePool } from '../engine/receive-pool.ts';
@@ -30,6 +31,8 @@ import { FRAME_WORDS, Outbox, RecordReader } from './outbox.ts';
 import { Down, Up, Wish } from './records.ts';
 import { RingReader, RingWriter } from './ring.ts';
 import { type CachedState, type ConstState, type DelegatedState, readState } from './state-codec.ts';
+import { StateTable } from './state-table.ts';
+import { TouchedObjects } from './touched-objects.ts';
 
 /** What of the engine's options can cross to another thread, and what the halves agree on. */
 export interface NicConfig
@@ -75,6 +78,7 @@ export class NicHalf {
   readonly #record: RecordReader;
   readonly #out: Outbox;
   readonly #doors: NicDoors;
+  readonly #touched: TouchedObjects;
   readonly #lists: NicLists = new NicLists();
   readonly #objects: (NicObject | undefined)[] = [];
   readonly #handle: NdisMiniportHandle;
@@ -128,6 +132,7 @@ export class NicHalf {
       runtime,
       trace,
       pool,
+      slab: new TcpSlab(undefined, arena.state),
       packetTap: showsPackets ? packetsTo(out) : null,
       refuse: ({ block }) => (block.ndisOffloadHandle!.owner as NicObject).refusal,
     });
@@ -137,7 +142,10 @@ export class NicHalf {
     };
     doors.onGone = ({ id }) => {
       this.#objects[id] = undefined;
+      this.#touched.end(id);
     };
+    this.#touched = new TouchedObjects(new StateTable(arena));
+    this.adapter.onTouch = (context) => this.#touched.touch(context);
     this.#doors = doors;
     this.#handle = { adapterName: this.adapter.attributes.name };
   }
@@ -183,6 +191,7 @@ export class NicHalf {
     this.isLazy = !this.hasSpoken && out.lazyBytes > 0;
     if (this.hasSpoken) this.rung();
     out.publish();
+    if (!out.isWaiting) this.#touched.settle();
     if (!this.#doors.hasAnswered || out.isWaiting) return;
     this.#doors.hasAnswered = false;
     const { control } = this.#arena;

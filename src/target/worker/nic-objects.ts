@@ -14,6 +14,8 @@ export class NicObject {
   readonly handle: NdisOffloadHandle = new NdisOffloadHandle(this);
   /** The status with which a policy refuses it at initiate; SUCCESS: it does not. */
   refusal: number = NdisStatus.SUCCESS;
+  /** It stands among those that are settled at the end of the round. */
+  isTouched = false;
 
   constructor(id: number) {
     this.id = id;

@@ -93,6 +93,8 @@ class NicThread {
     const control = this.#control;
     Atomics.store(control, ControlWord.AT_REST, 0);
     const frames = this.#link.drain(BATCH_FRAMES);
+    // Whatever happens to this thread next, what these frames brought is told.
+    if (frames > 0) this.#publish();
     const hasPolled = this.#nic.poll();
     // Operations before all else, and told before anything else is done: connections stand still meanwhile.
     if (this.#runtime.runUrgent() > 0 && this.#nic.hasAnswered) this.#publish();

@@ -9,7 +9,9 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Runtime, Timer } from '../../base/runtime.ts';
+import type { Link } from '../../link/link.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
+import { DeviceLink } from '../../link/node/device-link.ts';
 import { type Libc, libc } from '../../link/node/libc.ts';
 import { type Arena, ControlWord } from './arena.ts';
 import type { NicPort } from './driver.ts';
@@ -33,6 +35,9 @@ export interface NicDeath {
   readonly cause: DeathCause;
   /** In words. */
   readonly message: string;
+  /** Connections that the host goes on with, and those that ended with the thread. */
+  readonly takenBack: number;
+  readonly lost: number;
 }
 
 export interface ThreadPortOptions {
@@ -43,7 +48,8 @@ export interface ThreadPortOptions {
   readonly spinUs: number;
   /** How much longer than usual a round may take, for what the thread was given to do, µs. */
   readonly allowanceUs: () => number;
-  readonly onDeath: (death: NicDeath) => void;
+  /** It is over: nothing is done with the device or the arena any more. */
+  readonly onDeath: (death: Pick<NicDeath, 'cause' | 'message'>) => void;
 }
 
 const O_NONBLOCK = 0o4000;
@@ -158,15 +164,24 @@ export class ThreadPort implements NicPort {
     }
   }
 
+  /** Nothing is told before the thread is gone: until then it may still do something with the device. */
   #died(cause: DeathCause, message: string): void {
     if (this.#isDead || this.#isClosing) return;
     this.#isDead = true;
     this.#timer.disarm();
     process.off('exit', this.#onExit);
     const worker = this.#worker;
-    if (worker !== null) this.#ended = Promise.all([worker.terminate(), this.#ended]).then(() => undefined);
-    void this.#ended.then(() => this.#release());
-    this.#options.onDeath({ cause, message });
+    if (worker !== null) void worker.terminate();
+    void this.#ended.then(() => {
+      this.#libc.close(this.#wakeFd);
+      if (this.#isClosing) this.#libc.close(this.#options.device.fd);
+      else this.#options.onDeath({ cause, message });
+    });
+  }
+
+  /** The thread is gone, and its device somebody else's. */
+  takeOver(): Link {
+    return new DeviceLink(this.#options.device);
   }
 
   /** Ends the thread; resolves when it is over and its device is closed. */

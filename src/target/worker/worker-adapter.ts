@@ -34,12 +34,15 @@ import { PoolList } from '../engine/receive-pool.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { type Arena, type ArenaSizes, ControlWord, DEFAULT_SIZES } from './arena.ts';
 import { Driver, type NicPort } from './driver.ts';
+import { die } from './driver-death.ts';
 import { DriverConnection } from './driver-objects.ts';
 import { startOperation } from './driver-operations.ts';
 import { postDisconnect, postForwards, postSends } from './driver-sends.ts';
 import { DriverTurn, onTimer, runTurn, tellTaken } from './driver-turn.ts';
+import { FramesWithoutNic } from './frames-without-nic.ts';
 import type { NicConfig } from './nic-half.ts';
 import { Down, Wish } from './records.ts';
+import type { NicDeath } from './thread-port.ts';
 import { WorkerControl } from './worker-control.ts';
 
 /** What a worker target is made with: the engine target's options, and the sizes of what both halves share. */
@@ -78,6 +81,8 @@ export class WorkerAdapter implements MiniportDriver {
   #lastFrame: NetBufferList | null = null;
   #waitingFrames = 0;
   readonly #gathered: Uint8Array;
+  /** The way of ordinary frames once the NIC half is dead. */
+  #frames: FramesWithoutNic | null = null;
 
   /** `makeArena`: the memory of both halves; `makePort`: the way to the NIC half. */
   constructor(
@@ -114,7 +119,7 @@ export class WorkerAdapter implements MiniportDriver {
     driver.onRoom = () => this.#sendWaiting();
     const config = configOf(options, this.attributes);
     driver.port = makePort({ arena: this.arena, config, link: options.link, options });
-    this.control = new WorkerControl(driver, () => this.#waitingFrames);
+    this.control = new WorkerControl(driver, () => this.#waitingFrames + (this.#frames?.waitingLists ?? 0));
   }
 
   /** MiniportSetOptions (CAP-002 to CAP-007). */
@@ -146,7 +151,10 @@ export class WorkerAdapter implements MiniportDriver {
     driver.publish();
     driver.isHalted = true;
     driver.stopTimers();
-    const closed = driver.port.close();
+    this.#frames?.flush(NdisStatus.ADAPTER_REMOVED);
+    const frames = this.#frames?.close();
+    const port = driver.port.close();
+    const closed = frames === undefined ? port : Promise.all([port, frames]).then(() => undefined);
     if (driver.pool.listsOut === 0) return closed;
     const returned = new Promise<void>((resolve) => {
       driver.onAllReturned = resolve;
@@ -160,6 +168,7 @@ export class WorkerAdapter implements MiniportDriver {
     driver.isStill = true;
     driver.out.say(Down.WISH, Wish.STILL, 1);
     this.#giveBackFrames(NdisStatus.PAUSED);
+    this.#frames?.flush(NdisStatus.PAUSED);
     if (driver.pool.listsOut === 0) return NdisStatus.SUCCESS;
     driver.onAllReturned = () => driver.ndisM.pauseComplete(driver.handle);
     return NdisStatus.PENDING;
@@ -204,6 +213,10 @@ export class WorkerAdapter implements MiniportDriver {
 
   /** MiniportSendNetBufferLists: copied into the ring, or kept while it is full. */
   sendNetBufferLists(_context: unknown, lists: NetBufferList, _portNumber: number): void {
+    if (this.#frames !== null) {
+      this.#frames.send(lists);
+      return;
+    }
     let first: NetBufferList | null = null;
     let last: NetBufferList | null = null;
     let list: NetBufferList | null = lists;
@@ -295,6 +308,24 @@ export class WorkerAdapter implements MiniportDriver {
     this.#waitingFrames = 0;
     for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
     this.driver.ndisM.sendNetBufferListsComplete(this.driver.handle, lists);
+  }
+
+  /**
+   * The NIC half is dead and gone. `takeOver`: its device as a link of this thread. Answers how many connections the host takes back, and
+   * how many are lost.
+   */
+  protected nicDied(
+    death: Pick<NicDeath, 'cause' | 'message'>,
+    takeOver: () => Link,
+  ): Pick<NicDeath, 'takenBack' | 'lost'> {
+    const { driver } = this;
+    this.turn.drain();
+    const { packetTap = null, backlogLists } = this.#options;
+    const frames = driver.isHalted ? null : new FramesWithoutNic(driver, takeOver(), packetTap, backlogLists);
+    this.#frames = frames;
+    const counts = die(driver, death, frames !== null);
+    frames?.start();
+    return counts;
   }
 
   /** MiniportReturnNetBufferLists: all ordinary indications are borrowed. */

@@ -6,7 +6,6 @@ import type { Link, LinkReceiver, Medium } from '../../link/link.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
-import { die } from './driver-death.ts';
 import { sharedCopy } from './shared-copy.ts';
 import { SpreadAdapter } from './spread-adapter.ts';
 import { type NicDeath, ThreadPort } from './thread-port.ts';
@@ -89,9 +88,8 @@ export class ThreadAdapter extends WorkerAdapter {
           spinUs: options.spinUs ?? 0,
           allowanceUs: () => this.driver.allowanceUs,
           onDeath: (death) => {
-            this.turn.drain();
-            die(this.driver, death);
-            options.onDeath?.(death);
+            const counts = this.nicDied(death, () => this.port.takeOver());
+            options.onDeath?.({ ...death, ...counts });
           },
         });
         return port;
