@@ -3,10 +3,14 @@
  * thread and the NIC's. Root only.
  */
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { findingText } from '../../src/contract/finding.ts';
 import { openTun } from '../../src/link/node/open-tun.ts';
+import type { StackSocket } from '../../src/socket/socket.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
+import type { WorkerControl } from '../../src/target/worker/worker-control.ts';
 import { spreadTarget, workerTarget } from '../../src/target/worker/worker-target.ts';
 import { describeIf, requires } from '../support/requires.ts';
 import { contentHash } from './support/content.ts';
@@ -96,6 +100,42 @@ describeIf([requires.tun, requires.program('curl')], 'a NIC thread over a device
       for (const hash of hashes) expect(hash.split(' ')[0]).toBe(contentHash(4 * MIB));
       server.close();
       expect(mover.toTarget).toBeGreaterThan(10);
+    },
+    120_000,
+  );
+
+  test.each(['throw', 'hang'] as const)(
+    'a thread that dies (%s) under 24 transfers of the kernel: what is taken back ends with the right hash, and the device goes on',
+    async (how) => {
+      const { stack, host } = open('tun', 'all');
+      const { control } = stack.target([...stack.targets.keys()][0]!) as unknown as { control: WorkerControl };
+      const sockets: StackSocket[] = [];
+      const server = await serveFiles(stack, 8080, (socket) => {
+        sockets.push(socket as unknown as StackSocket);
+        socket.chimney!.offload().catch(() => {});
+      });
+      const url = `http://${host(4)}:8080/`;
+      const idle = connect(8080, host(4));
+      await once(idle, 'connect');
+      const bytes = 16 * MIB;
+      const one = `(curl -sS ${url}${bytes} || true) | sha256sum`;
+      const transfers = shell(`for i in $(seq 24); do (${one}) & done; wait`, { timeoutMs: 120_000 });
+      await expect.poll(() => sockets.filter((socket) => socket.bytesWritten > MIB).length).toBeGreaterThan(2);
+      control.fail(how);
+      const hashes = (await transfers).stdout.trim().split('\n');
+      expect(control.death).not.toBe('');
+      const whole = hashes.filter((hash) => hash.split(' ')[0] === contentHash(bytes)).length;
+      const lost = sockets.filter((socket) => socket.errored !== null).length;
+      expect(whole).toBeGreaterThanOrEqual(24 - lost);
+      // The idle one among them, and one that comes after.
+      expect(sockets[0]!.chimney!.location).toBe('host');
+      idle.write(`GET /${MIB} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      const [answer] = (await once(idle, 'data')) as [Buffer];
+      expect(answer.toString('latin1')).toContain('200');
+      idle.destroy();
+      const late = await shell(`curl -sS ${url}${MIB} | sha256sum`, { timeoutMs: 60_000 });
+      expect(late.stdout.split(' ')[0]).toBe(contentHash(MIB));
+      server.close();
     },
     120_000,
   );
