@@ -108,6 +108,11 @@ export interface StackOptions {
   readonly verify?: boolean | ((finding: Finding) => void);
   /** Tunables, limits and buffers of the host's TCP. */
   readonly tcp?: TcpOptions;
+  /**
+   * How often drivers are looked at whether they hang, microseconds. One that leaves a request unanswered over two looks is reset; if that
+   * does not help it is removed, and the connections that it had end with an error. Default 5 s; Infinity: never.
+   */
+  readonly checkForHangUs?: number;
   /** Tunables given to targets. */
   readonly offloadParameters?: Partial<TcpConnectionOffloadParameters>;
 }
@@ -142,6 +147,7 @@ const STACK_KEYS: readonly string[] = [
   'takeBack',
   'verify',
   'tcp',
+  'checkForHangUs',
   'offloadParameters',
 ];
 const LINK_KEYS: readonly string[] = [
@@ -213,6 +219,10 @@ export function checkStackOptions(options: StackOptions): void {
   }
   if (options.lookup !== undefined && typeof options.lookup !== 'function') {
     throw new StackOptionError('lookup', 'a function in the form of dns.lookup', options.lookup);
+  }
+  const { checkForHangUs = 1 } = options;
+  if (typeof checkForHangUs !== 'number' || !(checkForHangUs > 0)) {
+    throw new StackOptionError('checkForHangUs', 'microseconds above 0, or Infinity', checkForHangUs);
   }
   checkTcp(options.tcp);
 }

@@ -52,6 +52,9 @@ export interface Held {
   readonly connections: number;
 }
 
+/** MiniportCheckForHangEx is called, and requests are looked at, so often: as rarely as nobody minds waiting for twice. */
+const CHECK_FOR_HANG_US = 5_000_000;
+
 /** A running stack. */
 export class Stack {
   /** node:net's shape: createServer, connect, Server, Socket. */
@@ -78,7 +81,7 @@ export class Stack {
     checkStackOptions(options);
     this.runtime = options.runtime ?? new SystemRuntime();
     this.trace = new Trace();
-    this.ndis = new NdisLibrary(this.runtime, this.trace);
+    this.ndis = new NdisLibrary(this.runtime, this.trace, options.checkForHangUs ?? CHECK_FOR_HANG_US);
     this.host = new HostStack(this.runtime, this.trace, this.ndis, {
       ...(options.tcp === undefined ? {} : { tcp: options.tcp }),
       ...(options.policy === undefined ? {} : { policy: options.policy }),

@@ -3,26 +3,28 @@ import { type Mutant, mutantsIn } from './mutant.ts';
 
 export const STATE_MUTANTS: readonly Mutant[] = [
   ...mutantsIn('src/target/engine/initiate.ts', [
-    ['INIT-007', 'presetInitiateStatuses(root);\n  if (engine.isEnabled', 'if (engine.isEnabled'],
     ['INIT-024', 'block.status = NdisStatus.OFFLOAD_CONNECTION_REJECTED;', 'block.status = NdisStatus.FAILURE;'],
+    ['INIT-035', '  slot.miniportOffloadContext = context;\n', ''],
+    ['PWR-005', ' && engine.powerState === NdisDevicePowerState.D0', ''],
+    ['CAP-022', 'engine.isEnabled && engine.powerState', 'engine.powerState'],
+  ]),
+  ...mutantsIn('src/target/engine/take-tree.ts', [
+    ['INIT-007', 'if (!presetInitiateStatuses(root)) return;', ''],
     ['INIT-026', 'if (block === root || (walk', 'if (true || (walk'],
     ['INIT-028', '(walk.depth === BlockLayer.PATH && block.status === NdisStatus.FAILURE)', 'false'],
     [
       'INIT-030',
       'if (block.status === NdisStatus.SUCCESS) continue;',
-      'if (block.status === NdisStatus.SUCCESS) continue;\n    taken.length = 0;',
+      'if (block.status === NdisStatus.SUCCESS) continue;\n    block.miniportOffloadContext!.miniportOffloadContext = null;',
     ],
-    ['INIT-035', '  slot.miniportOffloadContext = context;\n', ''],
-    ['INIT-050', '    ctx.isInitiating = false;\n', ''],
+    ['INIT-050', '    connection.isInitiating = false;\n', ''],
     ['INIT-051', 'Due.DELIVER | Due.TRANSMIT | Due.SENDS', 'Due.TRANSMIT | Due.SENDS'],
-    ['INIT-080', 'if (!isLive(engine, block)) walk.skipDependents();', 'walk.skipDependents();'],
+    ['INIT-080', 'if (!taker.isLive(block)) walk.skipDependents();', 'walk.skipDependents();'],
     [
       'TREE-016',
       'if (kind === BlockKind.PLACEHOLDER) continue;',
       'if (kind === BlockKind.PLACEHOLDER) {\n      walk.skipDependents();\n      continue;\n    }',
     ],
-    ['PWR-005', ' && engine.powerState === NdisDevicePowerState.D0', ''],
-    ['CAP-022', 'engine.isEnabled && engine.powerState', 'engine.powerState'],
   ]),
   ...mutantsIn('src/target/engine/take-object.ts', [
     ['INIT-015', 'engine.neighbors.size >= engine.capacity.neighborEntries', 'false', 'test/target/initiate.test.ts'],

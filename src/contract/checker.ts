@@ -90,6 +90,8 @@ export interface Checker {
   /** The answer, at once or (`isLate`) by completion; PENDING is not shown. */
   oidAnswered?(watch: Watch, request: OidRequest, status: number, isLate: boolean): void;
   closed?(watch: Watch): void;
+  /** The driver below has stopped responding: NDIS answers for it from here on, and nothing more is shown. */
+  givenUp?(watch: Watch): void;
   /** Nothing more is to come. */
   finish?(watch: Watch): void;
 }

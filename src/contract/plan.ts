@@ -26,6 +26,7 @@ const MOMENTS: readonly Moment[] = Object.keys({
   oidRequest: 0,
   oidAnswered: 0,
   closed: 0,
+  givenUp: 0,
   finish: 0,
 } satisfies Record<Moment, 0>) as Moment[];
 

@@ -74,6 +74,7 @@ export class Verifier extends IdleTap implements Watch {
   #findingCount = 0;
   readonly #failures: string[] = [];
   #adapter = '?';
+  #isGivenUp = false;
   #call = '-';
   /** Data calls, completions, indications and state completions that are inside a driver now, innermost last. */
   readonly #dataCalls: DataCall[] = [];
@@ -115,6 +116,7 @@ export class Verifier extends IdleTap implements Watch {
 
   /** To be called when nothing more is to come: what never came back is a breach now. */
   finish(): void {
+    if (this.#isGivenUp) return;
     this.#call = 'finish';
     this.#each('finish', (checker) => checker.finish?.(this));
   }
@@ -187,6 +189,11 @@ export class Verifier extends IdleTap implements Watch {
 
   override closed(): void {
     this.#guard('NdisCloseAdapterEx', () => this.#each('closed', (checker) => checker.closed?.(this)));
+  }
+
+  override givenUp(isOwn: boolean): void {
+    if (isOwn) this.#guard('check for hang', () => this.#each('givenUp', (checker) => checker.givenUp?.(this)));
+    this.#isGivenUp = true;
   }
 
   override stateCall(operation: StateOperation, root: OffloadBlock): void {

@@ -11,7 +11,9 @@ import type {
   ProviderGenericHandlers,
   ProviderTcpHandlers,
 } from './characteristics.ts';
+import type { PendingRequest } from './hang-watch.ts';
 import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
+import type { NdisOffloadHandle } from './offload-block.ts';
 import type { NdisBindingHandle, NetPnpEvent, ProtocolDriver } from './protocol.ts';
 import type { MiniportRegistration, ProtocolRegistration } from './registration.ts';
 import type { BindingTap } from './tap.ts';
@@ -38,12 +40,33 @@ export class Adapter implements NdisMiniportHandle {
   state: AdapterState = AdapterState.RUNNING;
   /** A pause, restart or reset that the driver answered with PENDING. */
   onLifeComplete: ((status: number) => void) | null = null;
+  /** Requests that the driver has not completed, by what it completes them with; only while somebody watches (hang-watch.ts). */
+  readonly pending: Map<object, PendingRequest> = new Map();
+  /** The driver has asked for no more offloads (OFFLOAD_PAUSE, UPLOAD_ALL): initiates may wait. */
+  isOffloadPaused = false;
+  /** A driver that hangs is being reset. */
+  isResetting = false;
+  /** Looks in a row at which it did. */
+  hangsInRow = 0;
+  /** A driver that hung could not be reset: nothing is called on it any more, and nothing that it says counts. */
+  isGivenUp = false;
+  /** Connections that it had, once their first terminate has failed. */
+  readonly lost: Set<NdisOffloadHandle> = new Set();
+  /** Called when it is given up; set while MiniportHaltEx is waited for. */
+  onGivenUp: (() => void) | null = null;
+  /** Steps of its life that are under way: pause, restart, reset. */
+  lifeSteps = 0;
 
   constructor(adapterName: string, driver: MiniportDriver, registration: MiniportRegistration) {
     this.adapterName = adapterName;
     this.driver = driver;
     this.generic = registration.generic;
     this.tcp = registration.tcp;
+  }
+
+  /** Whether the driver is a protocol to another adapter, and waits for what is below. */
+  get isIntermediate(): boolean {
+    return 'receiveNetBufferLists' in this.driver;
   }
 
   /** Whether connections can be offloaded to it: generic functions alone are no TCP chimney (CAP-008). */
@@ -70,6 +93,8 @@ export class Binding implements NdisBindingHandle {
   sendLists = 0;
   /** State operations not completed. */
   operations = 0;
+  /** A driver further down was given up with frames: not all sends will be completed. */
+  hasLostFrames = false;
   /** False from NdisCloseAdapterEx on. */
   isOpen = true;
   onClosed: (() => void) | null = null;
@@ -87,6 +112,7 @@ export class Binding implements NdisBindingHandle {
 
   /** Whether nothing of either side is with the other. */
   get isQuiet(): boolean {
-    return this.chimneyLists === 0 && this.frameLists === 0 && this.sendLists === 0 && this.operations === 0;
+    const areSendsBack = this.sendLists === 0 || this.hasLostFrames;
+    return this.chimneyLists === 0 && this.frameLists === 0 && areSendsBack && this.operations === 0;
   }
 }

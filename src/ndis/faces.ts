@@ -14,9 +14,9 @@ import type { BlockWalk } from './walk.ts';
 
 /**
  * Gives every block its lower face. Status becomes PENDING, which no completion may leave behind: a block that the target
- * forgot is seen as such instead of as a success (INIT-007).
+ * forgot is seen as such instead of as a success (INIT-007). False: the links go round, or too deep; no driver may see that.
  */
-export function toMiniportFace(walk: BlockWalk<OffloadBlock>, root: OffloadBlock, binding: Binding): void {
+export function toMiniportFace(walk: BlockWalk<OffloadBlock>, root: OffloadBlock, binding: Binding): boolean {
   walk.start(root);
   for (let block = walk.next(); block !== null; block = walk.next()) {
     const handle = block.offloadHandle;
@@ -26,6 +26,7 @@ export function toMiniportFace(walk: BlockWalk<OffloadBlock>, root: OffloadBlock
     // A handle is bound when its object is about to be offloaded; until then it names nothing.
     if (handle !== null && handle.miniportOffloadContext === null) handle.ndisReserved = binding;
   }
+  return !walk.isBroken;
 }
 
 /** Gives every block its upper face back. */
@@ -47,12 +48,4 @@ export function releaseTerminated(walk: BlockWalk<OffloadBlock>, root: OffloadBl
     for (; list !== null; list = list.next) bufferedLists++;
   }
   return bufferedLists;
-}
-
-/** What NDIS answers where a driver without chimney stands in the way: nothing was taken. IM-056. */
-export function refuseInitiate(walk: BlockWalk<OffloadBlock>, root: OffloadBlock): void {
-  walk.start(root);
-  for (let block = walk.next(); block !== null; block = walk.next()) {
-    block.status = block.offloadHandle === null ? NdisStatus.SUCCESS : NdisStatus.FAILURE;
-  }
 }

@@ -18,9 +18,12 @@ export function wasOffloaded(status: number): boolean {
   return status === NdisStatus.SUCCESS || status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS;
 }
 
-/** Before the walk: every block counts as not attempted, which is FAILURE, until the walk reaches it. INIT-007, INIT-027. */
-export function presetInitiateStatuses<Face extends StatusBlock<Face>>(root: Face): void {
-  setEveryStatus(root, NdisStatus.FAILURE);
+/**
+ * Before the walk: every block counts as not attempted, which is FAILURE, until the walk reaches it. INIT-007, INIT-027. False: the
+ * tree has a loop or more than three layers; it is to be completed as it is then, with FAILURE, and neither walked nor settled.
+ */
+export function presetInitiateStatuses<Face extends StatusBlock<Face>>(root: Face): boolean {
+  return setEveryStatus(root, NdisStatus.FAILURE);
 }
 
 /**

@@ -10,6 +10,7 @@ import { assert } from '../base/assert.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import { Event } from '../trace/events.ts';
 import { type Adapter, AdapterState, type Binding } from './adapter.ts';
+import { tellStateComplete } from './answers.ts';
 import type { NdisObjectHeader } from './characteristics.ts';
 import { releaseTerminated, toProtocolFace } from './faces.ts';
 import {
@@ -71,6 +72,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     flags: number,
   ): void {
     const adapter = handle as Adapter;
+    if (this.#isLate(adapter)) return;
     const binding = adapter.upper;
     const isBorrowed = (flags & NDIS_RECEIVE_FLAGS_RESOURCES) !== 0;
     if (binding === null || !binding.isOpen) {
@@ -84,12 +86,17 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   }
 
   indicateReceiveDone(handle: NdisMiniportHandle): void {
-    const binding = (handle as Adapter).upper;
-    if (binding?.isOpen) binding.protocol.receiveDone(binding.context);
+    const { upper: binding, isGivenUp } = handle as Adapter;
+    if (binding?.isOpen && !isGivenUp) binding.protocol.receiveDone(binding.context);
   }
 
   /** NdisMSendNetBufferListsComplete. */
   sendNetBufferListsComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    if (this.#isLate(handle as Adapter)) return;
+    this.#framesSent(handle, lists);
+  }
+
+  #framesSent(handle: NdisMiniportHandle, lists: NetBufferList): void {
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.sendFramesComplete(lists);
@@ -103,6 +110,8 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   indicateStatusEx(handle: NdisMiniportHandle, indication: StatusIndication): void {
     const adapter = handle as Adapter;
     const binding = adapter.upper;
+    if (this.#isLate(adapter)) return;
+    this.#noteStatus(adapter, indication.statusCode);
     if (binding === null) return;
     const tap = adapter.tap;
     if (tap !== null) tap.status(indication);
@@ -112,6 +121,11 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     if (indication.statusCode === NdisStatus.LINK_STATE_DOWN) {
       this.tellProtocol(binding, { code: NetPnpEventCode.MEDIA_DISCONNECT }, () => undefined);
     }
+  }
+
+  #noteStatus(adapter: Adapter, statusCode: number): void {
+    if (statusCode === NdisStatus.OFFLOAD_PAUSE || statusCode === NdisStatus.UPLOAD_ALL) adapter.isOffloadPaused = true;
+    else if (statusCode === NdisStatus.OFFLOAD_RESUME) adapter.isOffloadPaused = false;
   }
 
   /** ProtocolNetPnPEvent; `done` follows with the final status, inside the call unless that was PENDING. */
@@ -131,12 +145,19 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   protected refuseFrames(adapter: Adapter, lists: NetBufferList): void {
     const status = adapter.state === AdapterState.REMOVED ? NdisStatus.ADAPTER_REMOVED : NdisStatus.PAUSED;
     for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
-    this.sendNetBufferListsComplete(adapter, lists);
+    this.#framesSent(adapter, lists);
   }
 
   /** NdisMOidRequestComplete. */
   oidRequestComplete(handle: NdisMiniportHandle, request: OidRequest, status: number): void {
-    const binding = bindingAbove(handle);
+    if (this.#isLate(handle as Adapter)) return;
+    this.finishOid(handle as Adapter, request, status);
+  }
+
+  /** ProtocolOidRequestComplete. */
+  protected finishOid(adapter: Adapter, request: OidRequest, status: number): void {
+    const binding = bindingAbove(adapter);
+    this.hangs.end(adapter, request);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.oidRequestComplete(request, status);
     binding.protocol.oidRequestComplete(binding.context, request, status);
@@ -187,57 +208,53 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 
   /** NdisMInitiateOffloadComplete. */
   initiateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
-    const binding = bindingAbove(handle);
-    const root = this.#complete(binding, offloadBlockList, StateOperation.INITIATE);
-    binding.generic!.initiateOffloadComplete(binding.context, root);
-    this.#completed(binding, root, StateOperation.INITIATE);
+    this.#complete(handle, offloadBlockList, StateOperation.INITIATE);
   }
 
   /** NdisMTerminateOffloadComplete. */
   terminateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
-    const binding = bindingAbove(handle);
-    const root = this.#complete(binding, offloadBlockList, StateOperation.TERMINATE);
-    binding.chimneyLists += releaseTerminated(this.walk, root);
-    binding.generic!.terminateOffloadComplete(binding.context, root);
-    this.#completed(binding, root, StateOperation.TERMINATE);
+    this.#complete(handle, offloadBlockList, StateOperation.TERMINATE);
   }
 
   /** NdisMUpdateOffloadComplete. */
   updateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
-    const binding = bindingAbove(handle);
-    const root = this.#complete(binding, offloadBlockList, StateOperation.UPDATE);
-    binding.generic!.updateOffloadComplete(binding.context, root);
-    this.#completed(binding, root, StateOperation.UPDATE);
+    this.#complete(handle, offloadBlockList, StateOperation.UPDATE);
   }
 
   /** NdisMQueryOffloadStateComplete. */
   queryOffloadStateComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
-    const binding = bindingAbove(handle);
-    const root = this.#complete(binding, offloadBlockList, StateOperation.QUERY);
-    binding.generic!.queryOffloadComplete(binding.context, root);
-    this.#completed(binding, root, StateOperation.QUERY);
+    this.#complete(handle, offloadBlockList, StateOperation.QUERY);
   }
 
   /** NdisMInvalidateOffloadComplete. */
   invalidateOffloadComplete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock): void {
+    this.#complete(handle, offloadBlockList, StateOperation.INVALIDATE);
+  }
+
+  #complete(handle: NdisMiniportHandle, offloadBlockList: MiniportOffloadBlock, operation: StateOperation): void {
+    if (this.#isLate(handle as Adapter)) return;
     const binding = bindingAbove(handle);
-    const root = this.#complete(binding, offloadBlockList, StateOperation.INVALIDATE);
-    binding.generic!.invalidateOffloadComplete(binding.context, root);
-    this.#completed(binding, root, StateOperation.INVALIDATE);
+    this.hangs.end(binding.adapter, offloadBlockList);
+    this.finishState(binding, offloadBlockList as OffloadBlock, operation);
   }
 
-  /** What every completion begins with: the upper face, the event for the tap. */
-  #complete(binding: Binding, offloadBlockList: MiniportOffloadBlock, operation: StateOperation): OffloadBlock {
-    const root = offloadBlockList as OffloadBlock;
+  /** What every completion does: the upper face, the event for the tap, the protocol's function. */
+  protected override finishState(binding: Binding, root: OffloadBlock, operation: StateOperation): void {
     toProtocolFace(this.walk, root);
-    if (binding.adapter.tap !== null) binding.adapter.tap.stateComplete(operation, root);
+    const { tap } = binding.adapter;
+    if (tap !== null) tap.stateComplete(operation, root);
     binding.operations--;
-    return root;
+    if (operation === StateOperation.TERMINATE) binding.chimneyLists += releaseTerminated(this.walk, root);
+    tellStateComplete(binding, root, operation);
+    if (tap !== null) tap.stateCompleteDone(operation, root);
+    if (!binding.isOpen) this.closeWhenQuiet(binding);
   }
 
-  #completed(binding: Binding, root: OffloadBlock, operation: StateOperation): void {
-    if (binding.adapter.tap !== null) binding.adapter.tap.stateCompleteDone(operation, root);
-    if (!binding.isOpen) this.closeWhenQuiet(binding);
+  /** Whether a driver speaks that was given up: nobody listens. */
+  #isLate(adapter: Adapter): boolean {
+    if (!adapter.isGivenUp) return false;
+    this.trace.count(Event.NDIS_LATE_COMPLETION);
+    return true;
   }
 
   /** NdisMOffloadEventIndicate: the answer to a reachability query is written into the block inside the call. */
@@ -246,6 +263,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     offloadBlockList: MiniportOffloadBlock | null,
     indicationCode: number,
   ): void {
+    if (this.#isLate(handle as Adapter)) return;
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     const block = offloadBlockList as OffloadBlock | null;
@@ -261,6 +279,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
   /** NdisTcpOffloadEventHandler. */
   tcpOffloadEventHandler(handle: NdisOffloadHandle, eventType: number, eventSpecificInformation: number): void {
     const binding = bindingOf(handle);
+    if (this.#isLate(binding.adapter)) return;
     const tap = binding.adapter.tap;
     if (tap !== null) tap.tcpEvent(handle, eventType, eventSpecificInformation);
     binding.tcp!.tcpOffloadEvent(handle, eventType, eventSpecificInformation);
@@ -275,6 +294,10 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
     bytesConsumed: BytesConsumed,
   ): number {
     const binding = bindingOf(handle);
+    if (this.#isLate(binding.adapter)) {
+      bytesConsumed.value = 0;
+      return NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED;
+    }
     const tap = binding.adapter.tap;
     if (tap !== null) tap.receiveIndicate(handle, list, status);
     const answer = binding.tcp!.tcpOffloadReceiveIndicate(handle, list, status, bytesConsumed);
@@ -285,6 +308,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 
   /** NdisTcpOffloadSendComplete. */
   tcpOffloadSendComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    if (this.#isLate(handle as Adapter)) return;
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.SEND, lists);
@@ -294,6 +318,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 
   /** NdisTcpOffloadReceiveComplete. */
   tcpOffloadReceiveComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    if (this.#isLate(handle as Adapter)) return;
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.RECEIVE, lists);
@@ -303,6 +328,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 
   /** NdisTcpOffloadDisconnectComplete. */
   tcpOffloadDisconnectComplete(handle: NdisMiniportHandle, list: NetBufferList | null): void {
+    if (this.#isLate(handle as Adapter)) return;
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.DISCONNECT, list);
@@ -312,6 +338,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 
   /** NdisTcpOffloadForwardComplete. */
   tcpOffloadForwardComplete(handle: NdisMiniportHandle, lists: NetBufferList): void {
+    if (this.#isLate(handle as Adapter)) return;
     const binding = bindingAbove(handle);
     const tap = binding.adapter.tap;
     if (tap !== null) tap.dataComplete(DataOperation.FORWARD, lists);
@@ -321,6 +348,7 @@ export abstract class LowerFunctions extends UpperFunctions implements NdisM, Tc
 }
 
 function lifeComplete(adapter: Adapter, status: number): void {
+  if (adapter.isGivenUp) return;
   const done = adapter.onLifeComplete;
   assert(done !== null, 'a pause, restart or reset is completed once, if it was pending');
   adapter.onLifeComplete = null;

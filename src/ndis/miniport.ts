@@ -114,10 +114,14 @@ export interface MiniportDriver extends ProviderGenericHandlers, ProviderTcpHand
   /** MiniportRestart: SUCCESS, or PENDING and then `ndisM.restartComplete`. */
   restart?(context: unknown): number;
   /**
-   * MiniportResetEx, called of a paused adapter without offloaded state: the hardware starts anew, disabled until the host enables
-   * it again. SUCCESS, or PENDING and then `ndisM.resetComplete`.
+   * MiniportResetEx: the hardware starts anew, disabled until the host enables it again. SUCCESS, or PENDING and then
+   * `ndisM.resetComplete`. Called of a paused adapter without offloaded state; and of one that hangs, whatever is offloaded then: what it
+   * has not completed is to be completed, state operations on what is lost with FAILURE, and everything is terminated afterwards. A
+   * driver that hangs and has no such function, or goes on hanging after it, is removed.
    */
   resetEx?(context: unknown): number;
+  /** MiniportCheckForHangEx: whether the hardware does not work any more; asked now and then, and brief. */
+  checkForHangEx?(context: unknown): boolean;
   /** MiniportDevicePnPEventNotifyEx, a DevicePnpEvent: nothing touches the device from here on. */
   devicePnpEventNotifyEx?(context: unknown, event: number): void;
   /** MiniportOidRequest: a status, or PENDING and then `ndisM.oidRequestComplete`. */

@@ -6,14 +6,25 @@
  * never queues. Its two halves are `upper-functions.ts` (called by protocols) and `lower-functions.ts` (called by miniports).
  */
 
+import { Event } from '../trace/events.ts';
 import { Adapter, AdapterState } from './adapter.ts';
-import { type LifeLibrary, pauseAdapter, removeAdapter, resetAdapter, restartAdapter } from './adapter-life.ts';
+import {
+  type LifeLibrary,
+  pauseAdapter,
+  removeAdapter,
+  resetAdapter,
+  resetHungAdapter,
+  restartAdapter,
+} from './adapter-life.ts';
+import { answerForNobody } from './answers.ts';
 import { LowerFunctions } from './lower-functions.ts';
 import type { MiniportDriver, NdisMiniportHandle } from './miniport.ts';
+import type { OffloadBlock } from './offload-block.ts';
+import type { OidRequest } from './parameters.ts';
 import type { NdisBindingHandle } from './protocol.ts';
 import { registerMiniport } from './registration.ts';
-import { NdisStatus, ndisStatusName } from './status.ts';
-import type { BindingTap } from './tap.ts';
+import { DevicePnpEvent, HaltAction, NdisStatus, ndisStatusName } from './status.ts';
+import type { BindingTap, StateOperation } from './tap.ts';
 import { TapFanOut } from './tap-fan-out.ts';
 
 /** One per stack. */
@@ -32,6 +43,7 @@ export class NdisLibrary extends LowerFunctions {
       this.adapters.delete(name);
       throw new Error(`adapter '${name}' did not initialise: ${ndisStatusName(status)}`);
     }
+    this.hangs.added(adapter);
     return name;
   }
 
@@ -54,7 +66,25 @@ export class NdisLibrary extends LowerFunctions {
       });
     }
     this.adapters.delete(adapterName);
-    await adapter.driver.haltEx(adapter.context);
+    await this.#halt(adapter, HaltAction.DISABLED);
+  }
+
+  /** A driver that does not come to an end is left to itself. */
+  #halt(adapter: Adapter, action: number): Promise<void> {
+    this.hangs.removed(adapter);
+    const halting = new Promise<void>((resolve) => {
+      resolve(adapter.driver.haltEx(adapter.context, action));
+    });
+    if (adapter.isGivenUp) {
+      // Whatever becomes of it is nobody's business any more.
+      halting.catch(() => undefined);
+      return Promise.resolve();
+    }
+    const givenUp = new Promise<void>((resolve) => {
+      adapter.onGivenUp = resolve;
+    });
+    this.hangs.begin(adapter, halting, -1);
+    return Promise.race([halting, givenUp]).finally(() => this.hangs.end(adapter, halting));
   }
 
   /** What the steps of an adapter's life call. */
@@ -67,7 +97,74 @@ export class NdisLibrary extends LowerFunctions {
     status: (adapter, statusCode) => this.indicateStatusEx(adapter, { statusCode }),
     unbind: (adapter, isGone) => this.#unbind(adapter, isGone),
     forget: (adapter) => this.adapters.delete(adapter.adapterName),
+    begin: (adapter, key) => this.hangs.begin(adapter, key, -1),
+    end: (adapter, key) => this.hangs.end(adapter, key),
+    halt: (adapter, action) => this.#halt(adapter, action),
   };
+
+  /** A driver hangs: it is reset, unless that has been tried, cannot be, or is not worth it any more. */
+  protected override adapterHangs(adapter: Adapter): void {
+    if (adapter.isGivenUp) return;
+    const isLeaving = adapter.state === AdapterState.REMOVED || this.#removals.has(adapter);
+    const isKnown = this.adapters.get(adapter.adapterName) === adapter;
+    const cannotBe = adapter.onLifeComplete !== null || adapter.driver.resetEx === undefined;
+    const isTried = adapter.isResetting || adapter.hangsInRow > 1 || hasSurvivor(adapter);
+    if (isLeaving || !isKnown || cannotBe || isTried) {
+      this.#giveUp(adapter);
+      return;
+    }
+    this.trace.emit(Event.NDIS_ADAPTER_HUNG, this.runtime.nowUs(), adapter.pending.size);
+    this.hangs.forgive(adapter);
+    adapter.isResetting = true;
+    resetHungAdapter(this.#life, adapter, adapter.lifeSteps > 0).then(
+      (isReset) => {
+        adapter.isResetting = false;
+        if (!isReset) this.#giveUp(adapter);
+      },
+      () => this.#giveUp(adapter),
+    );
+  }
+
+  /** Answers for a driver that has stopped responding, and removes it. */
+  #giveUp(adapter: Adapter): void {
+    if (adapter.isGivenUp) return;
+    this.trace.emit(Event.NDIS_ADAPTER_GIVEN_UP, this.runtime.nowUs(), adapter.pending.size);
+    adapter.isGivenUp = true;
+    adapter.state = AdapterState.REMOVED;
+    quieten(adapter);
+    const { upper, pending } = adapter;
+    this.#forsake(adapter, true);
+    const requests = [...pending];
+    pending.clear();
+    this.hangs.removed(adapter);
+    for (const [key, { operation }] of requests) {
+      if (operation >= 0) {
+        answerForNobody(this.walk, key as OffloadBlock, operation as StateOperation, adapter.lost);
+        this.finishState(upper!, key as OffloadBlock, operation as StateOperation);
+      } else if ('oid' in key) this.finishOid(adapter, key as OidRequest, NdisStatus.REQUEST_ABORTED);
+    }
+    const { onLifeComplete, onGivenUp } = adapter;
+    adapter.onLifeComplete = null;
+    onLifeComplete?.(NdisStatus.FAILURE);
+    onGivenUp?.();
+    if (upper !== null) this.closeWhenQuiet(upper);
+    this.removeMiniport(adapter);
+  }
+
+  /**
+   * What the driver has is lost, frames among it, to whoever sent them and to whoever sent them through him; those who watch what passes
+   * there have seen enough. `isOwn`: it is this driver that was given up, not one below it.
+   */
+  #forsake(adapter: Adapter, isOwn: boolean): void {
+    const { tap, upper: binding } = adapter;
+    adapter.tap = null;
+    if (tap !== null) tap.givenUp(isOwn);
+    if (binding === null) return;
+    binding.hasLostFrames = true;
+    for (const above of this.adapters.values()) {
+      if (above !== adapter && (above.driver as unknown) === binding.protocol) this.#forsake(above, false);
+    }
+  }
 
   #unbind(adapter: Adapter, isGone: boolean): Promise<void> {
     const binding = adapter.upper;
@@ -82,17 +179,27 @@ export class NdisLibrary extends LowerFunctions {
 
   /** Takes everything back and lets the adapter stand still; what is sent to it comes back as PAUSED. */
   pauseAdapter(adapterName: string): Promise<void> {
-    return pauseAdapter(this.#life, this.#adapter(adapterName));
+    return this.#step(adapterName, (adapter) => pauseAdapter(this.#life, adapter));
   }
 
   /** A paused adapter works again. */
   restartAdapter(adapterName: string): Promise<void> {
-    return restartAdapter(this.#life, this.#adapter(adapterName));
+    return this.#step(adapterName, (adapter) => restartAdapter(this.#life, adapter));
   }
 
   /** Takes everything back, resets the hardware, and lets it work again. */
   resetAdapter(adapterName: string): Promise<void> {
-    return resetAdapter(this.#life, this.#adapter(adapterName));
+    return this.#step(adapterName, (adapter) => resetAdapter(this.#life, adapter));
+  }
+
+  async #step(adapterName: string, step: (adapter: Adapter) => Promise<void>): Promise<void> {
+    const adapter = this.#adapter(adapterName);
+    adapter.lifeSteps++;
+    try {
+      await step(adapter);
+    } finally {
+      adapter.lifeSteps--;
+    }
   }
 
   /** Removes an adapter in good order: protocols give everything back and unbind, then the driver is halted. */
@@ -167,6 +274,21 @@ export class NdisLibrary extends LowerFunctions {
     if (adapter === undefined) throw new Error(`there is no adapter named '${adapterName}'`);
     return adapter;
   }
+}
+
+/** Asks a driver that hangs to leave its device alone; what it makes of that is its own affair. */
+function quieten({ driver, context }: Adapter): void {
+  try {
+    driver.devicePnpEventNotifyEx?.(context, DevicePnpEvent.SURPRISE_REMOVED);
+  } catch {
+    // It was given up for not working.
+  }
+}
+
+/** Whether a request has outlived a reset of the driver. */
+function hasSurvivor(adapter: Adapter): boolean {
+  for (const { hasSurvivedReset } of adapter.pending.values()) if (hasSurvivedReset) return true;
+  return false;
 }
 
 function withTap(present: BindingTap | null, tap: BindingTap): BindingTap {

@@ -30,6 +30,10 @@ export class TapFanOut implements BindingTap {
     for (const tap of this.taps) tap.closed();
   }
 
+  givenUp(isOwn: boolean): void {
+    for (const tap of this.taps) tap.givenUp(isOwn);
+  }
+
   stateCall(operation: StateOperation, root: OffloadBlock): void {
     for (const tap of this.taps) tap.stateCall(operation, root);
   }

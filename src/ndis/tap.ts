@@ -62,6 +62,10 @@ export interface BindingTap {
   closing(): void;
   /** The binding is closed: the last call. */
   closed(): void;
+  /**
+   * The driver below (`isOwn`), or one further down, hangs and was given up: the last call, too. What it has is lost; NDIS answers for it.
+   */
+  givenUp(isOwn: boolean): void;
 
   stateCall(operation: StateOperation, root: OffloadBlock): void;
   /** `root` for identity only: it may be completed, and gone, by now. */
@@ -112,6 +116,7 @@ export class IdleTap implements BindingTap {
   opened(_adapterName: string, _protocolName: string, _isLate: boolean): void {}
   closing(): void {}
   closed(): void {}
+  givenUp(_isOwn: boolean): void {}
   stateCall(_operation: StateOperation, _root: OffloadBlock): void {}
   stateCallDone(_operation: StateOperation, _root: OffloadBlock): void {}
   stateComplete(_operation: StateOperation, _root: OffloadBlock): void {}

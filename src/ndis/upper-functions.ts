@@ -7,12 +7,15 @@
  */
 
 import { assert } from '../base/assert.ts';
-import type { Runtime } from '../base/runtime.ts';
+import { NEVER, type Runtime } from '../base/runtime.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
+import { Event } from '../trace/events.ts';
 import type { Trace } from '../trace/trace.ts';
 import { type Adapter, AdapterState, Binding } from './adapter.ts';
+import { abortLists, answerForNobody, failTree } from './answers.ts';
 import type { NdisDriverHandle, NdisRegistration, OptionalHandlers } from './characteristics.ts';
-import { refuseInitiate, toMiniportFace } from './faces.ts';
+import { toMiniportFace } from './faces.ts';
+import { HangWatch } from './hang-watch.ts';
 import type { NdisOffloadHandle, OffloadBlock, ProtocolOffloadBlock } from './offload-block.ts';
 import type { OidRequest } from './parameters.ts';
 import type { AdapterAttributes, NdisBindingHandle, NdisForProtocol, NetPnpEvent, ProtocolDriver } from './protocol.ts';
@@ -36,11 +39,17 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
   readonly #registrations: WeakMap<ProtocolDriver, ProtocolRegistration> = new WeakMap();
   /** Used within one call and never across a call to a driver. */
   protected readonly walk: BlockWalk<OffloadBlock> = new BlockWalk();
+  protected readonly hangs: HangWatch;
 
-  constructor(runtime: Runtime, trace: Trace) {
+  /** `checkForHangUs`: how often drivers are looked at whether they hang, microseconds. Default: never. */
+  constructor(runtime: Runtime, trace: Trace, checkForHangUs: number = NEVER) {
     this.runtime = runtime;
     this.trace = trace;
+    this.hangs = new HangWatch(runtime, checkForHangUs, (adapter) => this.adapterHangs(adapter));
   }
+
+  /** A driver has stopped answering. */
+  protected abstract adapterHangs(adapter: Adapter): void;
 
   /** NdisSetOptionalHandlers. CAP-002, IM-003. */
   setOptionalHandlers(handle: NdisDriverHandle, handlers: OptionalHandlers): number {
@@ -97,9 +106,12 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
   /** NdisOidRequest. */
   oidRequest(handle: NdisBindingHandle, request: OidRequest): number {
     const adapter = openAdapterOf(handle);
+    if (adapter.isGivenUp) return NdisStatus.ADAPTER_REMOVED;
     const tap = adapter.tap;
     if (tap !== null) tap.oidRequest(request);
+    this.hangs.begin(adapter, request, -1);
     const status = adapter.driver.oidRequest(adapter.context, request);
+    if (status !== NdisStatus.PENDING) this.hangs.end(adapter, request);
     if (tap !== null) tap.oidRequestDone(request, status);
     return status;
   }
@@ -136,83 +148,102 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
     binding.frameLists -= countLists(lists);
     const adapter = binding.adapter;
     if (adapter.tap !== null) adapter.tap.returnFrames(lists);
-    adapter.driver.returnNetBufferLists(adapter.context, lists);
+    if (!adapter.isGivenUp) adapter.driver.returnNetBufferLists(adapter.context, lists);
     if (!binding.isOpen) this.closeWhenQuiet(binding);
   }
 
   /** NdisInitiateOffload. */
   initiateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
-    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.INITIATE);
-    if (adapter.hasChimney) adapter.generic!.initiateOffload(adapter.context, root);
-    else this.#refuse(handle as Binding, root);
-    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.INITIATE, root);
+    this.#state(handle, offloadBlockList, StateOperation.INITIATE, (adapter, root) => {
+      adapter.generic!.initiateOffload(adapter.context, root);
+    });
   }
 
   /** NdisTerminateOffload. */
   terminateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
-    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.TERMINATE);
-    adapter.generic!.terminateOffload(adapter.context, root);
-    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.TERMINATE, root);
+    this.#state(handle, offloadBlockList, StateOperation.TERMINATE, (adapter, root) => {
+      adapter.generic!.terminateOffload(adapter.context, root);
+    });
   }
 
   /** NdisUpdateOffload. */
   updateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
-    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.UPDATE);
-    adapter.generic!.updateOffload(adapter.context, root);
-    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.UPDATE, root);
+    this.#state(handle, offloadBlockList, StateOperation.UPDATE, (adapter, root) => {
+      adapter.generic!.updateOffload(adapter.context, root);
+    });
   }
 
   /** NdisQueryOffloadState. */
   queryOffloadState(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
-    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.QUERY);
-    adapter.generic!.queryOffload(adapter.context, root);
-    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.QUERY, root);
+    this.#state(handle, offloadBlockList, StateOperation.QUERY, (adapter, root) => {
+      adapter.generic!.queryOffload(adapter.context, root);
+    });
   }
 
   /** NdisInvalidateOffload. */
   invalidateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
-    const { adapter, root } = this.#begin(handle, offloadBlockList, StateOperation.INVALIDATE);
-    adapter.generic!.invalidateOffload(adapter.context, root);
-    if (adapter.tap !== null) adapter.tap.stateCallDone(StateOperation.INVALIDATE, root);
+    this.#state(handle, offloadBlockList, StateOperation.INVALIDATE, (adapter, root) => {
+      adapter.generic!.invalidateOffload(adapter.context, root);
+    });
   }
 
-  /** What every state operation begins with: the lower face for the driver, the event for the tap. */
-  #begin(
+  /** Every state operation: the lower face for the driver, events for the tap, the driver's function; or an answer of NDIS' own. */
+  #state(
     handle: NdisBindingHandle,
     offloadBlockList: ProtocolOffloadBlock,
     operation: StateOperation,
-  ): { adapter: Adapter; root: OffloadBlock } {
+    call: (adapter: Adapter, root: OffloadBlock) => void,
+  ): void {
     const adapter = openAdapterOf(handle);
+    const binding = handle as Binding;
     const root = offloadBlockList as OffloadBlock;
-    assert((handle as Binding).generic !== null, 'a protocol without chimney functions offloads nothing (IM-003)');
+    assert(binding.generic !== null, 'a protocol without chimney functions offloads nothing (IM-003)');
     assert(
       adapter.hasChimney || operation === StateOperation.INITIATE,
       'nothing is offloaded through a driver without chimney',
     );
-    (handle as Binding).operations++;
+    binding.operations++;
     root.sourceHandle = handle;
     // The tap looks first: a tree that cannot even be walked is to be seen by it.
-    if (adapter.tap !== null) adapter.tap.stateCall(operation, root);
-    toMiniportFace(this.walk, root, handle as Binding);
-    return { adapter, root };
+    const { tap } = adapter;
+    if (tap !== null) tap.stateCall(operation, root);
+    if (!toMiniportFace(this.walk, root, binding)) {
+      this.trace.count(Event.NDIS_TREE_BROKEN);
+      this.#answer(binding, root, operation, () => failTree(this.walk, root));
+    } else if (!adapter.hasChimney || adapter.isGivenUp) {
+      // NDIS blocks the chimney through a driver that registered no chimney functions. IM-056.
+      this.#answer(binding, root, operation, () => answerForNobody(this.walk, root, operation, adapter.lost));
+    } else {
+      this.hangs.begin(adapter, root, operation);
+      call(adapter, root);
+    }
+    if (tap !== null) tap.stateCallDone(operation, root);
   }
 
-  /** NDIS blocks the chimney through a driver that registered no chimney functions. IM-056. */
-  #refuse(binding: Binding, root: OffloadBlock): void {
+  /** NDIS completes an operation itself, later. */
+  #answer(binding: Binding, root: OffloadBlock, operation: StateOperation, write: () => void): void {
     this.runtime.defer(() => {
-      refuseInitiate(this.walk, root);
-      binding.operations--;
-      const tap = binding.adapter.tap;
-      if (tap !== null) tap.stateComplete(StateOperation.INITIATE, root);
-      binding.generic!.initiateOffloadComplete(binding.context, root);
-      if (tap !== null) tap.stateCompleteDone(StateOperation.INITIATE, root);
-      this.closeWhenQuiet(binding);
+      write();
+      this.finishState(binding, root, operation);
     });
+  }
+
+  /** An operation is completed, statuses written, blocks with their upper face: the protocol is told. */
+  protected abstract finishState(binding: Binding, root: OffloadBlock, operation: StateOperation): void;
+
+  /** Lists for a driver that was given up come back, later. */
+  #abort(adapter: Adapter, lists: NetBufferList, operation: DataOperation): number {
+    const binding = adapter.upper;
+    this.runtime.defer(() => {
+      if (binding !== null) abortLists(binding, lists, operation);
+    });
+    return NdisStatus.PENDING;
   }
 
   /** NdisOffloadTcpSend. Always PENDING (SEND-003). */
   offloadTcpSend(handle: NdisOffloadHandle, lists: NetBufferList): number {
     const adapter = adapterOfHandle(handle);
+    if (adapter.isGivenUp) return this.#abort(adapter, lists, DataOperation.SEND);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.SEND, handle, lists, 0);
     const status = adapter.tcp!.tcpOffloadSend(adapter.context, contextOf(handle), lists);
@@ -223,6 +254,7 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
   /** NdisOffloadTcpReceive. Always PENDING (RECV-002). */
   offloadTcpReceive(handle: NdisOffloadHandle, lists: NetBufferList): number {
     const adapter = adapterOfHandle(handle);
+    if (adapter.isGivenUp) return this.#abort(adapter, lists, DataOperation.RECEIVE);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.RECEIVE, handle, lists, 0);
     const status = adapter.tcp!.tcpOffloadReceive(adapter.context, contextOf(handle), lists);
@@ -233,6 +265,7 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
   /** NdisOffloadTcpDisconnect. Always PENDING (DISC-002). */
   offloadTcpDisconnect(handle: NdisOffloadHandle, list: NetBufferList, flags: number): number {
     const adapter = adapterOfHandle(handle);
+    if (adapter.isGivenUp) return this.#abort(adapter, list, DataOperation.DISCONNECT);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.DISCONNECT, handle, list, flags);
     const status = adapter.tcp!.tcpOffloadDisconnect(adapter.context, contextOf(handle), list, flags);
@@ -243,6 +276,7 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
   /** NdisOffloadTcpForward. Always PENDING (FWD-002). */
   offloadTcpForward(handle: NdisOffloadHandle, lists: NetBufferList): number {
     const adapter = adapterOfHandle(handle);
+    if (adapter.isGivenUp) return this.#abort(adapter, lists, DataOperation.FORWARD);
     const tap = adapter.tap;
     if (tap !== null) tap.dataCall(DataOperation.FORWARD, handle, lists, 0);
     const status = adapter.tcp!.tcpOffloadForward(adapter.context, contextOf(handle), lists);
@@ -258,7 +292,10 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
     binding.chimneyLists -= countLists(lists);
     const tap = adapter.tap;
     if (tap !== null) tap.receiveReturn(lists);
-    const status = adapter.tcp!.tcpOffloadReceiveReturn(adapter.context, lists);
+    // Memory of a driver that was given up is nobody's.
+    const status = adapter.isGivenUp
+      ? NdisStatus.SUCCESS
+      : adapter.tcp!.tcpOffloadReceiveReturn(adapter.context, lists);
     if (tap !== null) tap.receiveReturnDone(status);
     if (!binding.isOpen) this.closeWhenQuiet(binding);
     return NdisStatus.SUCCESS;

@@ -1,17 +1,18 @@
 /**
  * Walking a tree of offload blocks: depth first, breadth next, as MiniportInitiateOffload demands.
  *
- * Promises: no recursion along a chain of siblings, so a hundred thousand blocks do not touch the call stack, and no
- * allocation per block. Leaves to others: what is done at each block; the statuses of an initiate are in `initiate-status.ts`.
+ * Promises: no recursion along a chain of siblings, so a hundred thousand blocks do not touch the call stack, no
+ * allocation per block, and an end: a walk over links that go round or too deep stops and says so. Leaves to others: what is done at each block; the statuses of an initiate are in `initiate-status.ts`.
  * Source: chimney-sequences 2, rules TREE-001 to TREE-016.
  */
 
-import { assert } from '../base/assert.ts';
 import type { CachedState, ConstState, DelegatedState, NdisOffloadHandle } from './offload-block.ts';
 import { OffloadStateType } from './status.ts';
 
 /** Neighbor, path, TCP. TREE-001. */
 export const TREE_LAYERS = 3;
+/** Blocks of one walk, at most: siblings that share their dependents make a tree of finite depth as large as one likes. */
+const BLOCKS_MAX = 1 << 24;
 
 /** What either face of a block offers to a walk. */
 export interface WalkedBlock<Face> {
@@ -26,18 +27,27 @@ export interface WalkedBlock<Face> {
 export class BlockWalk<Face extends WalkedBlock<Face>> {
   /** The blocks on which the present one hangs, root layer first. */
   readonly #above: (Face | null)[] = [null, null, null];
+  // By layer, what finds a chain that bites its own tail (Brent): a block that was passed, how many since, and how many until the next mark.
+  readonly #marks: (Face | null)[] = [null, null, null];
+  readonly #sinceMark: number[] = [0, 0, 0];
+  readonly #untilMark: number[] = [1, 1, 1];
   #depth = 0;
+  #visited = 0;
   #present: Face | null = null;
   #pending: Face | null = null;
   #skip = false;
+  #isBroken = false;
 
   /** Begins at `root`, which `next` answers first. */
   start(root: Face): void {
     this.#above.fill(null);
     this.#depth = 0;
+    this.#visited = 0;
     this.#present = null;
     this.#pending = root;
     this.#skip = false;
+    this.#isBroken = false;
+    this.#enter(root);
   }
 
   /** The next block: the first dependent of the present one, else its next sibling, else that of the block it hangs on. */
@@ -48,10 +58,12 @@ export class BlockWalk<Face extends WalkedBlock<Face>> {
       return this.#present;
     }
     let block: Face = this.#present;
+    if (++this.#visited >= BLOCKS_MAX) return this.#break();
     if (block.dependentBlockList !== null && !this.#skip) {
-      assert(this.#depth + 1 < TREE_LAYERS, 'a state tree has at most three layers (TREE-001)');
+      if (this.#depth + 1 >= TREE_LAYERS) return this.#break();
       this.#above[this.#depth++] = block;
       this.#present = block.dependentBlockList;
+      this.#enter(this.#present);
       return this.#present;
     }
     this.#skip = false;
@@ -63,8 +75,38 @@ export class BlockWalk<Face extends WalkedBlock<Face>> {
       block = this.#above[--this.#depth]!;
       this.#above[this.#depth] = null;
     }
-    this.#present = block.nextBlock;
-    return this.#present;
+    return this.#isTail(block.nextBlock) ? this.#break() : block.nextBlock;
+  }
+
+  /** Begins a chain of siblings. */
+  #enter(first: Face): void {
+    this.#marks[this.#depth] = first;
+    this.#sinceMark[this.#depth] = 0;
+    this.#untilMark[this.#depth] = 1;
+  }
+
+  /** Goes on to a sibling; true: the chain has come round to one that it has passed. */
+  #isTail(next: Face): boolean {
+    const depth = this.#depth;
+    this.#present = next;
+    if (next === this.#marks[depth]) return true;
+    if (++this.#sinceMark[depth]! === this.#untilMark[depth]) {
+      this.#marks[depth] = next;
+      this.#sinceMark[depth] = 0;
+      this.#untilMark[depth]! *= 2;
+    }
+    return false;
+  }
+
+  #break(): null {
+    this.#isBroken = true;
+    this.#present = null;
+    return null;
+  }
+
+  /** The walk has ended because it could not go on: more than three layers (TREE-001), a loop, or blocks without end. */
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   /** The block on which the present one hangs; null at the root layer. */
@@ -93,11 +135,18 @@ export function forEachBlock<Face extends WalkedBlock<Face>>(
   for (let block = walk.next(); block !== null; block = walk.next()) visit(block, walk.parent);
 }
 
-/** Writes one status into every block of a tree: answers to query, update, invalidate and terminate that went well. */
-export function setEveryStatus<Face extends WalkedBlock<Face> & { status: number }>(root: Face, status: number): void {
+/**
+ * Writes one status into every block of a tree: answers to query, update, invalidate and terminate that went well. Answers whether
+ * the tree is one: false where the walk found a loop or too many layers.
+ */
+export function setEveryStatus<Face extends WalkedBlock<Face> & { status: number }>(
+  root: Face,
+  status: number,
+): boolean {
   const walk = new BlockWalk<Face>();
   walk.start(root);
   for (let block = walk.next(); block !== null; block = walk.next()) block.status = status;
+  return !walk.isBroken;
 }
 
 /** Layers of a tree, by which {@link layerOf} answers. */

@@ -154,6 +154,13 @@ export const EVENT_TABLE = {
   TARGET_NEIGHBOR_QUERY: { room: 'target', text: 'a stale neighbor: NeighborReachabilityQuery (NRD in ticks)' },
   TARGET_RETURN_UNKNOWN: { room: 'target', text: 'a list came back by receive return that had not been indicated' },
   TARGET_DATA_LOST: { room: 'target', text: 'bytes were dropped at a terminate without delegated structure (bytes)' },
+  NDIS_TREE_BROKEN: {
+    room: 'ndis',
+    text: 'a state tree with a loop or more than three layers was completed with FAILURE',
+  },
+  NDIS_ADAPTER_HUNG: { room: 'ndis', text: 'a driver left a request unanswered, or said that it hangs: it is reset' },
+  NDIS_ADAPTER_GIVEN_UP: { room: 'ndis', text: 'a driver that hangs could not be reset: its adapter is removed' },
+  NDIS_LATE_COMPLETION: { room: 'ndis', text: 'a driver that was given up completed or indicated something' },
   NDIS_NO_RECEIVER: { room: 'ndis', text: 'a frame came up from an adapter that no protocol has open' },
   IM_SEND_REFUSED: {
     room: 'im',

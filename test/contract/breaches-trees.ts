@@ -26,7 +26,19 @@ export const SHAPE_BREACHES: readonly Breach[] = [
       s.bind();
       const root = freshTree(1);
       root.dependentBlockList!.dependentBlockList!.dependentBlockList = tcpBlock(handle());
-      s.attempt(() => s.initiate(root));
+      s.initiate(root);
+    },
+    'INIT-002',
+  ),
+  breach(
+    'TREE-001',
+    'a tree that bites its own tail',
+    (s) => {
+      s.bind();
+      const root = freshTree(3);
+      const first = root.dependentBlockList!.dependentBlockList!;
+      first.nextBlock!.nextBlock!.nextBlock = first;
+      s.initiate(root);
     },
     'INIT-002',
   ),

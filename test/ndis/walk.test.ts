@@ -100,9 +100,53 @@ describe('the walk', () => {
     expect(root.status).toBe(SUCCESS);
   });
 
-  test('a tree of four layers is a bug, and is told as one (TREE-001, TREE-006)', () => {
+  test('a tree of four layers ends the walk, which tells (TREE-001, TREE-006)', () => {
     const root = hang(fresh(0, 'N'), hang(fresh(1, 'P'), hang(fresh(2, 'T'), fresh(2, 'X'))));
-    expect(() => order(root)).toThrow('three layers');
+    const walk = new BlockWalk<OffloadBlock>();
+    walk.start(root);
+    const seen = [walk.next(), walk.next(), walk.next(), walk.next()].map((block) => block?.offloadHandle?.owner);
+    expect([seen, walk.isBroken, walk.next()]).toEqual([['N', 'P', 'T', undefined], true, null]);
+    // It may be used again.
+    walk.start(fresh(0, 'N'));
+    expect([walk.next() !== null, walk.next(), walk.isBroken]).toEqual([true, null, false]);
+  });
+
+  test('a tree whose links go round ends the walk, wherever they lead (TREE-001)', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.nat(6), { minLength: 1, maxLength: 6 }), { minLength: 1, maxLength: 6 }),
+        fc.nat(),
+        fc.nat(),
+        fc.boolean(),
+        (shape, from, to, isSibling) => {
+          const all: OffloadBlock[] = [];
+          const known = <T extends OffloadBlock>(block: T): T => {
+            all.push(block);
+            return block;
+          };
+          const roots = shape.map((paths) =>
+            hang(
+              known(fresh(0, 'N')),
+              ...paths.map((tcps) =>
+                hang(known(fresh(1, 'P')), ...Array.from({ length: tcps }, () => known(fresh(2, 'T')))),
+              ),
+            ),
+          );
+          for (let i = 0; i + 1 < roots.length; i++) roots[i]!.nextBlock = roots[i + 1]!;
+          const [block, target] = [all[from % all.length]!, all[to % all.length]!];
+          if (isSibling) block.nextBlock = target;
+          else block.dependentBlockList = target;
+          // Wherever it leads: the walk ends, after no more steps than a walk over every pair of blocks would take.
+          let steps = 0;
+          const walk = new BlockWalk<OffloadBlock>();
+          walk.start(roots[0]!);
+          while (walk.next() !== null) steps++;
+          expect(steps).toBeLessThan(4 * all.length * all.length + 16);
+          const isLoop = isSibling && block === target && reaches(roots[0]!, block);
+          if (isLoop) expect(walk.isBroken).toBe(true);
+        },
+      ),
+    );
   });
 
   test('visits every block of any tree once, dependents inside their parent (TREE-011)', () => {
@@ -193,3 +237,11 @@ describe('the statuses of an initiate', () => {
     expect(statusesOf(root)).toEqual([SUCCESS, FAILURE, FAILURE, SUCCESS]);
   });
 });
+
+/** Whether a walk from `root` comes to `block`. */
+function reaches(root: OffloadBlock, block: OffloadBlock): boolean {
+  const walk = new BlockWalk<OffloadBlock>();
+  walk.start(root);
+  for (let here = walk.next(); here !== null; here = walk.next()) if (here === block) return true;
+  return false;
+}

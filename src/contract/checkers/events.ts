@@ -74,7 +74,9 @@ const adapterEvents: Checker = {
   ],
   should: ['INIT-052', 'INIT-053', 'CTX-018'],
   status(watch, statusCode) {
-    if (watch.ledger.initiates === 0) return;
+    // NDIS says these itself.
+    const isOfNdis = statusCode === NdisStatus.RESET_START || statusCode === NdisStatus.RESET_END;
+    if (watch.ledger.initiates === 0 || isOfNdis) return;
     const seen = ndisStatusName(statusCode);
     watch.breach('INIT-052', 'target', null, 'no status indication while an offload is in progress', seen);
   },

@@ -31,20 +31,24 @@ const pairing: Checker = {
     const expected = `the root of a ${STATE_CALL_NAMES[as]!} that is under way`;
     watch.breach(SAME_ROOT[as]!, 'target', object, expected, 'another block, or one completed before');
   },
-  finish(watch) {
-    for (const { operation, blocks } of watch.ledger.operations.values()) {
-      const rule = operation === StateOperation.INITIATE ? 'INIT-002' : STORED[operation]!;
-      const expected = STATE_COMPLETION_NAMES[operation]!;
-      watch.breach(
-        rule,
-        'target',
-        blocks[0]?.object ?? null,
-        expected,
-        `no completion of ${STATE_CALL_NAMES[operation]!}`,
-      );
-    }
-  },
+  givenUp: checkCompleted,
+  finish: checkCompleted,
 };
+
+/** Every operation has been completed by now. */
+function checkCompleted(watch: Watch): void {
+  for (const { operation, blocks } of watch.ledger.operations.values()) {
+    const rule = operation === StateOperation.INITIATE ? 'INIT-002' : STORED[operation]!;
+    const expected = STATE_COMPLETION_NAMES[operation]!;
+    watch.breach(
+      rule,
+      'target',
+      blocks[0]?.object ?? null,
+      expected,
+      `no completion of ${STATE_CALL_NAMES[operation]!}`,
+    );
+  }
+}
 
 /** By StateOperation: not while the object is being offloaded. */
 const DURING_INITIATE = [['INIT-039'], ['INIT-047'], ['INIT-044', 'UPD-029'], ['INIT-045'], ['INIT-046', 'INV-022']];

@@ -6,6 +6,7 @@
  */
 
 import { NdisStatus, OffloadBlock, OffloadStateType, type ProtocolOffloadBlock } from '../../ndis/protocol.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, TcpDelegatedState } from '../../state/tcp.ts';
 import { readDelegated } from '../../tcp/transfer.ts';
 import { Event } from '../../trace/events.ts';
@@ -118,6 +119,7 @@ export class Terminates {
     connection.handle.miniportOffloadContext = null;
     this.#context.trace.count(Event.CHIMNEY_TERMINATED);
 
+    if (isLost) replaceLost(connection);
     const hadPeerFinished = connection.peerFinished;
     connection.peerFinished = false;
     const buffered = delegated.bufferedData;
@@ -147,6 +149,14 @@ function beginTerminate(connection: OffloadedConnection, nowUs: number): Offload
   if (!connection.isReleased && connection.endpoint.location === 'target') connection.endpoint.location = 'terminating';
   connection.delegated = new TcpDelegatedState();
   return new OffloadBlock(OffloadStateType.TCP_DELEGATED, connection.handle).withDelegated(connection.delegated);
+}
+
+/** Sends that a target has kept to itself although it is done with the connection: it has stopped responding, and was given up. */
+function replaceLost(connection: OffloadedConnection): void {
+  const { writes } = connection.endpoint.transport;
+  const lost: NetBufferList[] = [];
+  for (let list = connection.outstanding.shift(); list !== null; list = connection.outstanding.shift()) lost.push(list);
+  for (const list of lost) connection.outstanding.push(writes.replace(list));
 }
 
 function mayGo(object: OffloadedObject): boolean {

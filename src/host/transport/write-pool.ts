@@ -57,6 +57,19 @@ export class WritePool {
     return list.firstNetBuffer!.mdlChain!.byteCount;
   }
 
+  /**
+   * Another list in place of one that a driver has and will never give back: the write goes on (or ends) with it, and the old one, which
+   * that driver may still hold in chains of its own, is never used again.
+   */
+  replace(lost: NetBufferList): NetBufferList {
+    const { buffer, byteOffset, byteCount } = lost.firstNetBuffer!.mdlChain!;
+    const list = netBufferListOver(buffer, byteOffset, byteCount);
+    list.protocolReserved = lost.protocolReserved;
+    lost.protocolReserved = null;
+    lost.protocolReserved2 = null;
+    return list;
+  }
+
   /** Takes a list back; answers whom to tell. */
   recycle(list: NetBufferList): WriteDone | null {
     assert(list.firstNetBuffer!.mdlChain!.buffer !== NO_BYTES, 'a write is finished once');

@@ -6,17 +6,13 @@
  */
 
 import {
-  BlockKind,
   BlockLayer,
   BlockWalk,
   isKnownRevision,
-  kindOfBlock,
   layerOf,
   type MiniportOffloadBlock,
   NdisDevicePowerState,
   NdisStatus,
-  presetInitiateStatuses,
-  settleInitiateStatuses,
   TcpUploadReason,
 } from '../../ndis/miniport.ts';
 import type { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
@@ -32,6 +28,7 @@ import { isZeroMac, MAC_LENGTH } from '../../wire/mac-address.ts';
 import { takesFamily } from '../engine/configuration.ts';
 import { Due, NeighborContext, PathContext, Standing } from '../engine/contexts.ts';
 import { answerPendingPower } from '../engine/oids.ts';
+import { completeInitiate, takeTree } from '../engine/take-tree.ts';
 import { TargetConnection } from './connection.ts';
 import type { TargetCore } from './core.ts';
 import { bufferedFits, fillState, takeLuggage, terminateConnection } from './moving.ts';
@@ -42,33 +39,13 @@ type Context = NeighborContext | PathContext | TargetConnection;
 /** MiniportInitiateOffload. */
 export function initiate(core: TargetCore, root: Block): void {
   const taken: TargetConnection[] = [];
-  presetInitiateStatuses(root);
-  if (core.isEnabled && core.powerState === NdisDevicePowerState.D0) takeTree(core, root, taken);
-  settleInitiateStatuses(root);
-  core.hasIndicated = true;
-  core.ndisM.initiateOffloadComplete(core.handle, root);
-  for (const c of taken) {
-    c.isInitiating = false;
-    core.mark(c, Due.DELIVER | Due.TRANSMIT | Due.SENDS);
-  }
-}
-
-function takeTree(core: TargetCore, root: Block, taken: TargetConnection[]): void {
-  const walk = new BlockWalk<Block>();
-  walk.start(root);
-  for (let block = walk.next(); block !== null; block = walk.next()) {
-    const kind = kindOfBlock(block);
-    if (kind === BlockKind.PLACEHOLDER) continue;
-    if (kind === BlockKind.LINKER) {
-      if (!isHere(core, contextOf(block))) walk.skipDependents();
-      continue;
-    }
-    block.status = takeBlock(core, block, contextOf(walk.parent), walk.depth, taken);
-    if (block.status === NdisStatus.SUCCESS) continue;
-    // INIT-029, INIT-028.
-    if (block === root || (walk.depth === BlockLayer.PATH && block.status === NdisStatus.FAILURE)) return;
-    walk.skipDependents();
-  }
+  takeTree(root, {
+    isReady: core.isEnabled && core.powerState === NdisDevicePowerState.D0,
+    isLive: (block) => isHere(core, contextOf(block)),
+    take: (block, parent, depth) => takeBlock(core, block, contextOf(parent), depth, taken),
+    refused: () => {},
+  });
+  completeInitiate(core, root, taken);
 }
 
 function takeBlock(

@@ -1,8 +1,7 @@
 /**
- * MiniportInitiateOffload, the work of it: a tree of neighbors, paths and connections is taken, depth first, breadth next.
+ * MiniportInitiateOffload, the work of it: a tree of neighbors, paths and connections is taken, depth first, breadth next (take-tree.ts).
  *
- * Promises: every block has a status before the completion (INIT-007); what was taken stays taken whatever follows (INIT-030); of
- * what was not taken nothing was touched: slot NULL, send lists as they were (INIT-032 to INIT-036). A connection is live from
+ * Promises: of what was not taken nothing was touched: slot NULL, send lists as they were (INIT-032 to INIT-036). A connection is live from
  * the moment it is taken, but indicates nothing before the completion has returned (INIT-050, INIT-056).
  * Source: chimney-sequences 2, 3, 5.
  */
@@ -21,18 +20,22 @@ import {
   settleInitiateStatuses,
 } from '../../ndis/miniport.ts';
 import { Event } from '../../trace/events.ts';
-import { Due, NeighborContext, PathContext, type TcpContext } from './contexts.ts';
+import { NeighborContext, PathContext, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { takeConnection } from './take-connection.ts';
 import { takeNeighbor, takePath } from './take-object.ts';
+import { completeInitiate, takeTree } from './take-tree.ts';
 
 /** Takes the tree and completes it. */
 export function initiate(engine: Engine, root: MiniportOffloadBlock): void {
   const taken: TcpContext[] = [];
-  presetInitiateStatuses(root);
-  if (engine.isEnabled && engine.powerState === NdisDevicePowerState.D0) takeTree(engine, root, taken);
-  settleInitiateStatuses(root);
-  complete(engine, root, taken);
+  takeTree(root, {
+    isReady: engine.isEnabled && engine.powerState === NdisDevicePowerState.D0,
+    isLive: (block) => isLive(engine, block),
+    take: (block, parent, depth) => takeBlock(engine, block, parent, depth, taken),
+    refused: (status) => engine.trace.emit(Event.TARGET_REFUSED, engine.runtime.nowUs(), status),
+  });
+  completeInitiate(engine, root, taken);
 }
 
 /**
@@ -40,7 +43,10 @@ export function initiate(engine: Engine, root: MiniportOffloadBlock): void {
  * new paths and neighbors fail, and connections below these are not looked at (INIT-027).
  */
 export function refuseInitiate(engine: Engine, root: MiniportOffloadBlock): void {
-  presetInitiateStatuses(root);
+  if (!presetInitiateStatuses(root)) {
+    completeInitiate(engine, root, []);
+    return;
+  }
   const walk = new BlockWalk<MiniportOffloadBlock>();
   walk.start(root);
   let failedDepth = Number.POSITIVE_INFINITY;
@@ -52,35 +58,7 @@ export function refuseInitiate(engine: Engine, root: MiniportOffloadBlock): void
     else failedDepth = walk.depth;
   }
   settleInitiateStatuses(root);
-  complete(engine, root, []);
-}
-
-function complete(engine: Engine, root: MiniportOffloadBlock, taken: readonly TcpContext[]): void {
-  engine.hasIndicated = true;
-  engine.ndisM.initiateOffloadComplete(engine.handle, root);
-  for (const ctx of taken) {
-    ctx.isInitiating = false;
-    engine.mark(ctx, Due.DELIVER | Due.TRANSMIT | Due.SENDS);
-  }
-}
-
-function takeTree(engine: Engine, root: MiniportOffloadBlock, taken: TcpContext[]): void {
-  const walk = new BlockWalk<MiniportOffloadBlock>();
-  walk.start(root);
-  for (let block = walk.next(); block !== null; block = walk.next()) {
-    const kind = kindOfBlock(block);
-    if (kind === BlockKind.PLACEHOLDER) continue;
-    if (kind === BlockKind.LINKER) {
-      if (!isLive(engine, block)) walk.skipDependents();
-      continue;
-    }
-    block.status = takeBlock(engine, block, walk.parent, walk.depth, taken);
-    if (block.status === NdisStatus.SUCCESS) continue;
-    engine.trace.emit(Event.TARGET_REFUSED, engine.runtime.nowUs(), block.status);
-    // INIT-029; and INIT-028 for a path that fails for another reason than want of resources.
-    if (block === root || (walk.depth === BlockLayer.PATH && block.status === NdisStatus.FAILURE)) return;
-    walk.skipDependents();
-  }
+  completeInitiate(engine, root, []);
 }
 
 /** Whether a linker names an object that is offloaded here, of the type it says (TREE-021, TREE-023). */
