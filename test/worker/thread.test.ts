@@ -57,7 +57,7 @@ async function connections(both: Pair, count: number): Promise<Ends[]> {
 }
 
 /** Nothing is held, no rule was broken. */
-async function ended({ server, client }: Pair): Promise<void> {
+async function over({ server, client }: Pair): Promise<void> {
   await client.close();
   await server.close();
   expect(server.findings.map(findingText)).toEqual([]);
@@ -68,7 +68,7 @@ async function ended({ server, client }: Pair): Promise<void> {
 function hashUntilClose(socket: StackSocket): Promise<string> {
   const hash = createHash('sha256');
   socket.on('data', (data: Buffer) => hash.update(data));
-  return once(socket, 'close').then(() => hash.digest('hex'));
+  return new Promise((resolve) => socket.once('close', () => resolve(hash.digest('hex'))));
 }
 
 function hashOf(socket: StackSocket): Promise<string> {
@@ -144,7 +144,7 @@ describeIf([requires.linux, requires.package('koffi')], 'a NIC in a thread of it
       accepted.end(BYTES);
       socket.end(BYTES);
       expect(await Promise.all(hashes)).toEqual([HASH, HASH]);
-      await ended(both);
+      await over(both);
     },
     TIMEOUT_MS,
   );
@@ -184,7 +184,7 @@ describeIf([requires.linux, requires.package('koffi')], 'a NIC in a thread of it
       const { accepted } = await connection(both, 81);
       await expect(accepted.chimney!.offload()).rejects.toMatchObject({ code: 'ERR_CHIMNEY' });
       accepted.destroy();
-      await ended(both);
+      await over(both);
     },
     TIMEOUT_MS,
   );
@@ -222,7 +222,41 @@ describeIf([requires.linux, requires.package('koffi')], 'a NIC in a thread of it
       expect(kept).toBe(12 - errors.length);
       expect(both.adapter.control.death).not.toBe('');
       expect(server.counters().TARGET_NIC_DEAD).toBe(1);
-      await ended(both);
+      await over(both);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'that dies between what it has told a peer and what it has told the host loses that connection, and no other',
+    async () => {
+      const both = pair();
+      await using server = both.server;
+      await using _client = both.client;
+      const [busy, idle] = await connections(both, 2);
+      for (const { accepted } of [busy!, idle!]) await accepted.chimney!.offload();
+      const seen: string[] = [];
+      busy!.accepted.on('data', (data: Buffer) => seen.push(data.toString()));
+      busy!.socket.on('error', () => {});
+      busy!.socket.write('told');
+      await once(busy!.accepted, 'data');
+      // Until nothing is done with it any more.
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      both.adapter.control.fail('throw-unpublished');
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const ended = once(busy!.accepted, 'error') as Promise<NodeJS.ErrnoException[]>;
+      busy!.socket.write('acknowledged, and never told');
+      expect((await ended)[0]!.code).toBe('ECONNRESET');
+      await vi.waitFor(() => expect(both.deaths).toHaveLength(1), TIMEOUT_MS);
+      expect(both.deaths[0]).toMatchObject({ cause: DeathCause.ERROR, takenBack: 1, lost: 1 });
+      expect(seen).toEqual(['told']);
+      const hash = hashOf(idle!.socket);
+      idle!.accepted.end(BYTES);
+      expect(await hash).toBe(HASH);
+      idle!.accepted.resume();
+      idle!.socket.end();
+      await over(both);
+      expect(server.held().connections).toBe(0);
     },
     TIMEOUT_MS,
   );

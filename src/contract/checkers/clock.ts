@@ -5,7 +5,7 @@
 
 import { NdisStatus, type OffloadBlock, StateOperation } from '../../ndis/protocol.ts';
 import { NeighborDelegatedState } from '../../state/neighbor.ts';
-import { TcpDelegatedState } from '../../state/tcp.ts';
+import { TcpConnectionState, TcpDelegatedState } from '../../state/tcp.ts';
 import type { Checker, Watch } from '../checker.ts';
 import type { ObjectRecord, OperationRecord } from '../records.ts';
 
@@ -28,8 +28,10 @@ const timestamps: Checker = {
     if (operation.operation !== StateOperation.TERMINATE || !isTimed(watch)) return;
     for (const { block, object } of operation.blocks) {
       if (object === null || block.status !== NdisStatus.SUCCESS) continue;
-      if (block.delegatedState instanceof TcpDelegatedState)
-        checkTime(watch, operation, object, block.delegatedState.tsTime);
+      const delegated = block.delegatedState;
+      // TERM-024: of a connection whose state was lost only that it is CLOSED is told.
+      if (!(delegated instanceof TcpDelegatedState) || delegated.state === TcpConnectionState.CLOSED) continue;
+      checkTime(watch, operation, object, delegated.tsTime);
     }
   },
 };

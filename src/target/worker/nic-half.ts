@@ -79,6 +79,7 @@ export class NicHalf {
   readonly #out: Outbox;
   readonly #doors: NicDoors;
   readonly #touched: TouchedObjects;
+  #isFailing = false;
   readonly #lists: NicLists = new NicLists();
   readonly #objects: (NicObject | undefined)[] = [];
   readonly #handle: NdisMiniportHandle;
@@ -185,6 +186,7 @@ export class NicHalf {
 
   /** Makes everything visible to the driver half. */
   publish(): void {
+    if (this.#isFailing && this.#touched.count > 0) fail(false);
     this.adapter.writeStatistics(this.#arena.statistics);
     const out = this.#out;
     this.hasSpoken = out.isUrgent || out.isWaiting || out.lazyBytes >= LAZY_BYTES;
@@ -406,6 +408,11 @@ export class NicHalf {
 
   // Operators.
 
+  #fail(how: number): void {
+    this.#isFailing = how === 2;
+    if (!this.#isFailing) fail(how === 1);
+  }
+
   #wish(wish: number): void {
     const record = this.#record;
     const { control } = this.adapter;
@@ -438,7 +445,7 @@ export class NicHalf {
         this.adapter.devicePnpEventNotifyEx(null, record.next());
         return;
       case Wish.FAIL:
-        fail(record.next() === 1);
+        this.#fail(record.next());
         return;
       case Wish.STARVE: {
         const context = this.#objects[record.next()]?.connection;

@@ -87,6 +87,6 @@ export const Wish = {
   RESET: 8,
   /** MiniportDevicePnPEventNotifyEx: event. */
   DEVICE: 9,
-  /** The NIC half is to fail: 0 by a throw, 1 by doing nothing else any more. */
+  /** The NIC half is to fail: 0 by a throw, 1 by doing nothing else any more, 2 by a throw with something unpublished. */
   FAIL: 10,
 } as const;

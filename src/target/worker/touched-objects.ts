@@ -27,6 +27,11 @@ export class TouchedObjects {
     this.#objects.push(object);
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.#objects.length;
+  }
+
   /** Everything is published. */
   settle(): void {
     const objects = this.#objects;

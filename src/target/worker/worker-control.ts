@@ -15,6 +15,8 @@ import type { Driver } from './driver.ts';
 import type { DriverConnection, SendItem } from './driver-objects.ts';
 import { Down, Wish } from './records.ts';
 
+const FAILURES: readonly string[] = ['throw', 'hang', 'throw-unpublished'];
+
 /** The control object of a worker target. */
 export class WorkerControl implements TargetControl {
   readonly #driver: Driver;
@@ -69,9 +71,12 @@ export class WorkerControl implements TargetControl {
     return count;
   }
 
-  /** Makes the NIC half fail, as one at its end would: to see what becomes of the connections. */
-  fail(how: 'throw' | 'hang'): void {
-    this.#driver.out.say(Down.WISH, Wish.FAIL, how === 'hang' ? 1 : 0);
+  /**
+   * Makes the NIC half fail, as one at its end would, to see what becomes of the connections: at once, or (`throw-unpublished`) when it
+   * has done something with a connection next and has not published it.
+   */
+  fail(how: 'throw' | 'hang' | 'throw-unpublished'): void {
+    this.#driver.out.say(Down.WISH, Wish.FAIL, FAILURES.indexOf(how));
   }
 
   /** Why the NIC half is dead; empty: it is not. */
