@@ -83,6 +83,11 @@ export interface TcpEndpoint {
    * where the next ones will be put, or too much is kept already; whoever wants them longer copies them.
    */
   keepData(): (() => void) | null;
+  /**
+   * Inside `data` only: the memory in which the bytes offered lie, all of it, is the handler's from now on. False: it cannot be had; whoever
+   * wants the bytes longer copies them.
+   */
+  takeData(bytes: Uint8Array): boolean;
   setNoDelay(on: boolean): void;
   /** Idle time and interval in milliseconds; 0 leaves the stack's default. */
   setKeepAlive(on: boolean, idleMs: number, intervalMs?: number, probes?: number): void;

@@ -5,6 +5,8 @@
  * Both are synchronous and may be called from inside each other's owner, but `receive` is never called from inside `transmit`.
  */
 
+import type { MemoryOffer } from '../base/memory-offer.ts';
+
 /**
  * What a frame leaves to the device, in the one number that goes with it, `segmentBytes`:
  *
@@ -56,9 +58,9 @@ export type Medium = 'ethernet' | 'ip';
 export interface LinkReceiver {
   /**
    * A frame (or packet) has arrived: `length` bytes of `bytes` from `at`, borrowed for the call. `segmentBytes`: what the device
-   * has left out of it, see {@link WHOLE_FRAME}; any link may hand over such frames.
+   * has left out of it, see {@link WHOLE_FRAME}; any link may hand over such frames. `offer`: the memory of `bytes`, all of it, may be kept.
    */
-  receive(bytes: Uint8Array, at: number, length: number, segmentBytes?: number): void;
+  receive(bytes: Uint8Array, at: number, length: number, segmentBytes?: number, offer?: MemoryOffer | null): void;
   /** Nothing more has arrived for now: the moment to acknowledge, to complete and to ring bells, once a batch. */
   receiveDone(): void;
   /** The link went up or down. */

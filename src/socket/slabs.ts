@@ -11,16 +11,20 @@ import type { TransportErrorCode } from '../host/api.ts';
 /** Bytes in a slab: what one read or write moves at most. */
 export const SLAB_BYTES = 65536;
 
+/** A chunk that leaves its slab at least so full keeps the slab; a smaller one is copied into memory of its own size. */
+export const KEEP_SLAB_FROM = 32768;
+
 /** Free slabs that a pool keeps: 4 MiB. */
 const FREE_MAX = 64;
 
 /**
- * Words of an array that is thrown away with each slab that is handed on. V8 does not see how much memory such slabs hold until it is
- * so much (32 MiB) that it collects the whole heap, again and again, and each time gets pages from the system anew. With garbage of
- * about its own measure it collects the young generation early, which is cheap, and the slabs' memory is used again while it is warm:
- * half the CPU for each byte received.
+ * Words of an array that is thrown away with each slab that is handed on, where there are many connections. V8 does not see how much memory
+ * such slabs hold until it is so much (32 MiB) that it collects the whole heap, again and again. With garbage of a measure of its own
+ * it collects the young generation early, and the slabs' memory is used again while it is warm. The heap of few connections is
+ * so small that collecting all of it costs less than the garbage does.
  */
-const BALLAST_ELEMENTS = 4096;
+const BALLAST_ELEMENTS = 2048;
+const BALLAST_FROM = 256;
 
 /** What a write through a slab calls when the peer has acknowledged it, or when it is given up. */
 export interface SlabOwner {
@@ -56,6 +60,8 @@ export class SlabPool {
   readonly #free: Slab[] = [];
   /** Garbage, see {@link BALLAST_ELEMENTS}. */
   ballast: readonly unknown[] = [];
+  /** Connections that the pool serves. */
+  users = 0;
   /** Slabs that are out. */
   out = 0;
 
@@ -87,10 +93,29 @@ export class SlabPool {
     if (this.#free.length < FREE_MAX) this.#free.push(slab);
   }
 
+  /** What the slab was filled with, as the application's own; the slab is not the caller's any more. */
+  chunkOf(slab: Slab): Uint8Array {
+    const { from } = slab;
+    const length = slab.used - from;
+    if (length >= KEEP_SLAB_FROM) {
+      this.handOn(slab);
+      return Buffer.from(slab.bytes.buffer as ArrayBuffer, from, length);
+    }
+    const chunk = Buffer.allocUnsafe(length);
+    chunk.set(slab.bytes.subarray(from, slab.used));
+    this.give(slab);
+    return chunk;
+  }
+
   /** The slab's memory now belongs to the application. */
   handOn(_slab: Slab): void {
     this.out--;
-    this.ballast = new Array(BALLAST_ELEMENTS);
+    this.handedOn();
+  }
+
+  /** Memory of about the size of a slab now belongs to the application. */
+  handedOn(): void {
+    if (this.users >= BALLAST_FROM) this.ballast = new Array(BALLAST_ELEMENTS);
   }
 }
 

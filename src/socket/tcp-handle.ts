@@ -13,10 +13,7 @@ import type { ConnectWay, HandleContext, HandleEvents, Lender, WriteCallback } f
 import { AsyncResource, nextTurn, reportUncaught } from './node.ts';
 import { Waiting } from './onward.ts';
 import { SendBuffer } from './send-buffer.ts';
-import { SLAB_BYTES, type Slab } from './slabs.ts';
-
-/** A chunk that leaves its slab at least so full keeps the slab; a smaller one is copied into memory of its own size. */
-const KEEP_SLAB_FROM = 32768;
+import { KEEP_SLAB_FROM, SLAB_BYTES, type Slab } from './slabs.ts';
 
 /** One TCP connection, or one that is to become it. */
 export class TcpHandle implements TcpHandler, Lender {
@@ -97,6 +94,7 @@ export class TcpHandle implements TcpHandler, Lender {
   #open(endpoint: TcpEndpoint): void {
     assert(this.#endpoint === null, 'a handle has one endpoint');
     this.#endpoint = endpoint;
+    this.#context.slabs.users++;
     this.#send = new SendBuffer(endpoint, this.#context.slabs, this.#onRoom);
   }
 
@@ -218,6 +216,7 @@ export class TcpHandle implements TcpHandler, Lender {
     const onward = this.#slab === null ? this.#events!.onward(this.#owner) : null;
     if (onward?.canPass) return this.#pass(onward, bytes, at, length);
     const user = this.#events!.userBuffer(this.#owner);
+    if (user === null && length >= KEEP_SLAB_FROM && this.#take(bytes, at, length)) return length;
     const taken = user === null ? this.#gather(bytes, at, length) : this.#fillUser(user, bytes, at, length);
     if (taken < length) this.#hasRefused = true;
     return taken;
@@ -262,6 +261,7 @@ export class TcpHandle implements TcpHandler, Lender {
   }
 
   closed(error: TransportErrorCode | null): void {
+    this.#context.slabs.users--;
     this.#isOver = true;
     this.#failure = error;
     this.#endPassing();
@@ -321,22 +321,23 @@ export class TcpHandle implements TcpHandler, Lender {
     return from - at;
   }
 
+  /** Hands bytes up in the memory in which they came, if that can be had. */
+  #take(bytes: Uint8Array, at: number, length: number): boolean {
+    if (this.#slab !== null) this.#handUp();
+    if (!this.reading || !this.#endpoint!.takeData(bytes)) return false;
+    this.#context.slabs.handedOn();
+    this.#tellChunk(Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + at, length));
+    return true;
+  }
+
   #handUp(): void {
     const slab = this.#slab!;
-    const pool = this.#context.slabs;
     this.#slab = null;
-    const { from } = slab;
-    const length = slab.used - from;
-    let chunk: Uint8Array;
-    if (length >= KEEP_SLAB_FROM) {
-      chunk = Buffer.from(slab.bytes.buffer as ArrayBuffer, from, length);
-      pool.handOn(slab);
-    } else {
-      chunk = Buffer.allocUnsafe(length);
-      chunk.set(slab.bytes.subarray(from, slab.used));
-      pool.give(slab);
-    }
-    this.bytesRead += length;
+    this.#tellChunk(this.#context.slabs.chunkOf(slab));
+  }
+
+  #tellChunk(chunk: Uint8Array): void {
+    this.bytesRead += chunk.length;
     if (this.#tell(this.#events?.chunk, chunk) === false) this.reading = false;
   }
 

@@ -8,6 +8,8 @@
  * Source: chimney-ddi sections 4, 7.8, 8.8; names are those of the NDIS documentation.
  */
 
+import type { MemoryOffer } from '../base/memory-offer.ts';
+
 /** A memory descriptor: a run of bytes inside some buffer. MDL. */
 export class Mdl {
   next: Mdl | null = null;
@@ -62,6 +64,11 @@ export class NetBufferList {
    * for by it). 0: the frame is complete. All headers of one that is not are in its first MDL. Its meaning is that of `segmentBytes` in link/link.ts.
    */
   largeSendMss = 0;
+  /**
+   * Received ordinary frames: whoever is indicated the list may keep the memory of its first MDL (and with a borrowed list nothing else). Null:
+   * not offered. A driver that indicates a frame in a list of its own offers nothing.
+   */
+  memoryOffer: MemoryOffer | null = null;
   /** NET_BUFFER_LIST_INFO NetBufferListHashValue: the RSS hash of the connection, on received data. RSS-004. */
   hashValue = 0;
   /** Who made the list; for NDIS. */

@@ -317,8 +317,8 @@ describeIf([requires.linux, requires.package('koffi')], 'a device that neither c
     const reader = new FrameReader(device);
     const receiver = new Received('ip');
     const stopping: LinkReceiver = {
-      receive: (...frame) => {
-        receiver.receive(...frame);
+      receive: (bytes, at, length, segmentBytes) => {
+        receiver.receive(bytes, at, length, segmentBytes);
         if (receiver.raw.length === 2) reader.stop();
       },
       receiveDone: () => receiver.receiveDone(),

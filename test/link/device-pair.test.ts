@@ -48,6 +48,30 @@ describeIf([requires.linux, requires.package('koffi')], 'a pair of sockets as a 
     expect([...server.findings, ...client.findings]).toEqual([]);
   });
 
+  test('received bytes stay what they were however long they are kept, and long ones come in the memory that they were read into', async () => {
+    const [a, b] = openPair({ bufferBytes: 1 << 20 });
+    await using server = createStack({ links: [{ link: new DeviceLink(a), addresses: ['10.0.0.1/24'] }] });
+    await using client = createStack({ links: [{ link: new DeviceLink(b), addresses: ['10.0.0.2/24'] }] });
+    const kept: Buffer[] = [];
+    const listener = server.net.createServer((socket) => {
+      socket.on('data', (data: Buffer) => kept.push(data));
+      socket.on('end', () => socket.end());
+    });
+    listener.listen(80, '10.0.0.1');
+    await once(listener, 'listening');
+    const socket = client.net.connect(80, '10.0.0.1');
+    await once(socket, 'connect');
+    socket.resume();
+    const bytes = Buffer.from({ length: 4 << 20 } as ArrayLike<number>).map((_, i) => (i * 31) >> 7);
+    socket.end(bytes);
+    await once(socket, 'close');
+    listener.close();
+    expect(Buffer.concat(kept).equals(bytes)).toBe(true);
+    const taken = kept.filter(({ length, byteOffset }) => length > 32_768 && byteOffset > 0);
+    expect(taken.length).toBeGreaterThan(10);
+    expect(new Set(taken.map(({ buffer }) => buffer)).size).toBe(taken.length);
+  });
+
   test('a full wire refuses a frame and says when there is room; a closed other end is a link that went down', async () => {
     const [a, b] = openPair({ bufferBytes: 64 << 10 });
     const [full, other]: Link[] = [new DeviceLink(a), new DeviceLink(b)];

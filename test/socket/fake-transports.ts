@@ -114,6 +114,10 @@ export class FakeEndpoint implements TcpEndpoint {
     this.#closed(code);
   }
 
+  takeData(): boolean {
+    return false;
+  }
+
   keepData(): null {
     return null;
   }

@@ -42,6 +42,7 @@ class PlayedTransports extends FakeTransports {
       resume: note('resume'),
       setNoDelay: note('setNoDelay'),
       setKeepAlive: note('setKeepAlive'),
+      takeData: () => false,
     } as unknown as TcpEndpoint;
     return this.endpoint;
   }

@@ -5,6 +5,7 @@
  * table and queue has a bound. Leaves to others: TCP and UDP (setUpper), the adapters (NDIS). Sources: RFC 1122, 8200, 4861.
  */
 
+import type { MemoryOffer } from '../../base/memory-offer.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import {
   type FamilyStatistics,
@@ -39,6 +40,9 @@ export class IpLayer {
   readonly #parts: IpParts;
   readonly #frames: FrameReceiver;
   /** Frames of several memory descriptors are put together here. */
+  /** What was offered with the frame that is being received, and of which bytes. */
+  #offer: MemoryOffer | null = null;
+  #offered: Uint8Array | null = null;
   #scratch: Uint8Array = new Uint8Array(2048);
 
   constructor(runtime: Runtime, trace: Trace, ndis: NdisForProtocol, options: Partial<IpOptions> = {}) {
@@ -263,6 +267,14 @@ export class IpLayer {
     };
   }
 
+  /** Inside `receive` of an upper protocol only: keeps the memory in which these bytes lie, if that was offered. */
+  takeMemory(bytes: Uint8Array): boolean {
+    const offer = this.#offer;
+    if (offer === null || offer.isTaken || bytes !== this.#offered) return false;
+    offer.isTaken = true;
+    return true;
+  }
+
   #receive(iface: Interface, list: NetBufferList): void {
     for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
       const mdl = nb.currentMdl;
@@ -270,7 +282,10 @@ export class IpLayer {
       const length = nb.dataLength;
       if (mdl.byteCount - nb.currentMdlOffset >= length) {
         const at = mdl.byteOffset + nb.currentMdlOffset;
+        this.#offer = list.memoryOffer;
+        this.#offered = mdl.buffer;
         this.#frames.receive(iface, mdl.buffer, at, length, list.largeSendMss);
+        this.#offer = null;
         continue;
       }
       if (this.#scratch.length < length) this.#scratch = new Uint8Array(length);

@@ -176,6 +176,10 @@ export class HostEndpoint implements TcpEndpoint {
     return this.location === 'target' ? this.transport.chimney.keepData(this) : null;
   }
 
+  takeData(bytes: Uint8Array): boolean {
+    return this.location === 'host' && this.transport.ip.takeMemory(bytes);
+  }
+
   setNoDelay(on: boolean): void {
     options.setNoDelay(this, on);
   }

@@ -40,6 +40,7 @@ export class DeviceLink implements Link {
   readonly #monitor: LinkMonitor | null;
   readonly #closesDevice: boolean;
   readonly #reader: FrameReader;
+  #readView: Uint8Array = new Uint8Array(0);
   /** struct pollfd: the device, while there is no room. */
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #pollView: DataView = new DataView(this.#poll.buffer);
@@ -106,10 +107,17 @@ export class DeviceLink implements Link {
   }
 
   #watchDevice(): void {
-    this.#watch = new ReadWatch(this.#device.fd, this.#reader.buffer.subarray(this.#device.skipped), {
+    this.#watch = new ReadWatch(this.#device.fd, () => this.#firstRead(), {
       readable: (bytes) => this.#drain(this.#device.took(bytes, this.#reader.buffer, 0)),
       failed: () => this.#readFailed(),
     });
+  }
+
+  /** Where the next batch begins: the same view as long as the reader has the same memory. */
+  #firstRead(): Uint8Array {
+    const { buffer } = this.#reader;
+    if (this.#readView.buffer !== buffer.buffer) this.#readView = buffer.subarray(this.#device.skipped);
+    return this.#readView;
   }
 
   /** Notifications of the interface. They end when too many were lost, and are asked for anew. */

@@ -8,11 +8,14 @@
  * read so that its payload lies behind what is held, and the bytes under its header are put back. Nothing is allocated.
  */
 
+import { MemoryOffer } from '../../base/memory-offer.ts';
 import { type LinkReceiver, WHOLE_FRAME } from '../link.ts';
 import { type Device, READ_BYTES, READ_HEADROOM } from './device.ts';
 import { FrameLayout, headersFollow } from './frame-layout.ts';
 import { FrameMemory } from './frame-memory.ts';
 
+/** Frames from so many bytes on are offered with their memory: most of it is used then. */
+const OFFERED_FROM = 32_768;
 /** Longest IP packet. */
 const IP_MAX = 65_535;
 /** Headers and headroom at most: what lies under the head of a frame is kept in so many words. */
@@ -21,15 +24,16 @@ const TCP_PSH = 0x08;
 
 /** Reads the frames of one device for a {@link LinkReceiver}. */
 export class FrameReader {
-  /** Where a first frame may be read to by others: from {@link Device.skipped} on. */
-  readonly buffer: Uint8Array;
+  /** Where a first frame may be read to by others, from {@link Device.skipped} on; another one whenever somebody has kept it. */
+  buffer: Uint8Array;
   /** Frames of the last drain. */
   frames = 0;
   /** Frames that were joined to one before them. */
   joined = 0;
   readonly #device: Device;
   readonly #memory: FrameMemory | null;
-  readonly #address: number;
+  #address: number;
+  readonly #offer: MemoryOffer = new MemoryOffer();
   readonly #saved: Int32Array = new Int32Array(SAVED_WORDS);
   readonly #head: Int32Array = new Int32Array(SAVED_WORDS);
   readonly #held: FrameLayout = new FrameLayout();
@@ -98,7 +102,7 @@ export class FrameReader {
   #take(at: number, length: number): void {
     const memory = this.#memory;
     if (memory === null) {
-      this.#receiver?.receive(this.buffer, READ_HEADROOM, length, this.#device.segmentBytes);
+      this.#giveDirectly(length);
       return;
     }
     const next = this.#next;
@@ -120,6 +124,17 @@ export class FrameReader {
     }
     if (isJoinable && !next.isPushed && (next.payloadLength & 3) === 0) this.#hold(length);
     else this.#receiver?.receive(this.buffer, READ_HEADROOM, length, this.#device.segmentBytes);
+  }
+
+  /** Whoever has use for the whole of a long frame may keep the memory: reading into other memory costs less than a copy. */
+  #giveDirectly(length: number): void {
+    const isOffered = length >= OFFERED_FROM;
+    const offer = this.#offer;
+    this.#receiver?.receive(this.buffer, READ_HEADROOM, length, this.#device.segmentBytes, isOffered ? offer : null);
+    if (!offer.isTaken) return;
+    offer.isTaken = false;
+    this.buffer = new Uint8Array(Buffer.allocUnsafeSlow(READ_BYTES).buffer);
+    this.#address = this.#device.addressOf(this.buffer);
   }
 
   #hold(length: number): void {

@@ -26,8 +26,8 @@ export class ReadWatch {
   readonly #closed: Promise<void>;
   #isClosed = false;
 
-  /** Throws {@link DeviceError} when there are no descriptors left. */
-  constructor(fd: number, buffer: Uint8Array, watcher: ReadWatcher) {
+  /** `buffer`: what is read into, or a function that is asked after each read. Throws {@link DeviceError} when there are no descriptors left. */
+  constructor(fd: number, buffer: Uint8Array | (() => Uint8Array), watcher: ReadWatcher) {
     const c = libc();
     const ends = new Uint8Array(128);
     if (c.pipe(c.addressOf(ends), O_CLOEXEC | O_NONBLOCK) < 0) {

@@ -8,6 +8,7 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import type { MemoryOffer } from '../../base/memory-offer.ts';
 import type { LinkReceiver } from '../../link/link.ts';
 import {
   type AdapterAttributes,
@@ -237,12 +238,12 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
 
   // The link's side.
 
-  receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
+  receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, offer: MemoryOffer | null = null): void {
     const engine = this.engine;
     if (engine.isHalted || engine.isStill) return;
     if (engine.isAsleep) engine.trace.count(Event.TARGET_ASLEEP);
     else if (engine.scaling !== null) engine.scaling.receive(bytes, at, length, segmentBytes);
-    else receiveFrame(engine, bytes, at, length, segmentBytes);
+    else receiveFrame(engine, bytes, at, length, segmentBytes, offer);
   }
 
   receiveDone(): void {

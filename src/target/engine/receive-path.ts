@@ -6,6 +6,7 @@
  * uploaded. Frames on another VLAN than the neighbor's are dropped (VLAN-018). The connection is found directly (TREE-050).
  */
 
+import type { MemoryOffer } from '../../base/memory-offer.ts';
 import { TcpConnectionState } from '../../state/tcp.ts';
 import { Effect } from '../../tcp/effects.ts';
 import { Event } from '../../trace/events.ts';
@@ -31,13 +32,14 @@ const HELD_FRAMES_MAX = 256;
 const PASS_UP = 0;
 const TAKEN = 1;
 
-/** A frame from the link. `segmentBytes`: as in `LinkReceiver.receive`. */
+/** A frame from the link. `segmentBytes` and `offer`: as in `LinkReceiver.receive`. */
 export function receiveFrame(
   engine: Engine,
   bytes: Uint8Array,
   at: number,
   length: number,
   segmentBytes: number,
+  offer: MemoryOffer | null = null,
 ): void {
   engine.work.segmentBytes = segmentBytes;
   const isIdle = engine.table.size === 0 && !dropsBadPackets(engine);
@@ -46,7 +48,7 @@ export function receiveFrame(
     const handledBy = taken === TAKEN ? HandledBy.TARGET : HandledBy.HOST;
     engine.tap.packet(0, handledBy, bytes, at, length, engine.runtime.nowUs());
   }
-  if (taken === PASS_UP) engine.indicator.indicate(bytes, at, length, segmentBytes);
+  if (taken === PASS_UP) engine.indicator.indicate(bytes, at, length, segmentBytes, offer);
 }
 
 function tryChimney(engine: Engine, bytes: Uint8Array, at: number, length: number): number {

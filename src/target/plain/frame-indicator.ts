@@ -5,6 +5,7 @@
  * to come back (NBL-019). A pool apart from the chimney's (CAP-015, NBL-018): one list, one NET_BUFFER (CAP-016).
  */
 
+import type { MemoryOffer } from '../../base/memory-offer.ts';
 import { NDIS_RECEIVE_FLAGS_RESOURCES, type NdisM, type NdisMiniportHandle } from '../../ndis/miniport.ts';
 import { Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 
@@ -23,8 +24,14 @@ export class FrameIndicator {
     this.#handle = handle;
   }
 
-  /** NdisMIndicateReceiveNetBufferLists of one frame, borrowed for the call. `segmentBytes`: as in `LinkReceiver.receive`. */
-  indicate(bytes: Uint8Array, at: number, length: number, segmentBytes: number): void {
+  /** NdisMIndicateReceiveNetBufferLists of one frame, borrowed for the call. `segmentBytes` and `offer`: as in `LinkReceiver.receive`. */
+  indicate(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    segmentBytes: number,
+    offer: MemoryOffer | null = null,
+  ): void {
     const mdl = this.#mdl;
     const nb = this.#nb;
     const list = this.#list;
@@ -42,8 +49,10 @@ export class FrameIndicator {
     list.firstNetBuffer = nb;
     list.status = 0;
     list.largeSendMss = segmentBytes;
+    list.memoryOffer = offer;
     list.sourceHandle = null;
     this.#ndisM!.indicateReceiveNetBufferLists(this.#handle!, list, 0, NDIS_RECEIVE_FLAGS_RESOURCES);
+    list.memoryOffer = null;
     mdl.buffer = EMPTY;
   }
 

@@ -6,6 +6,7 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import type { MemoryOffer } from '../../base/memory-offer.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
 import {
@@ -135,10 +136,10 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
 
   // The link's side.
 
-  receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
+  receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, offer: MemoryOffer | null = null): void {
     if (this.#isHalted || this.#isAsleep || this.#isStill) return;
     if (this.#tap !== null) this.#tap.packet(0, HandledBy.HOST, bytes, at, length, this.#runtime.nowUs());
-    this.#indicator.indicate(bytes, at, length, segmentBytes);
+    this.#indicator.indicate(bytes, at, length, segmentBytes, offer);
   }
 
   receiveDone(): void {
