@@ -12,6 +12,8 @@ export default defineConfig({
     alias: [
       { find: /^chimney\/node$/, replacement: here('./src/link/node/index.ts') },
       { find: /^chimney\/worker$/, replacement: here('./src/target/worker/index.ts') },
+      { find: /^chimney\/contract$/, replacement: here('./src/contract/index.ts') },
+      { find: /^chimney\/faulty$/, replacement: here('./src/faulty.ts') },
       { find: /^chimney$/, replacement: here('./src/index.ts') },
     ],
   },

@@ -7,8 +7,6 @@ export { NEVER, type RandomSource, type Runtime, type Timer } from './base/runti
 export { type Seq, seqAdd, seqDiff } from './base/seq.ts';
 export { VirtualRuntime } from './base/virtual-runtime.ts';
 export { type Finding, findingText, rulesOf } from './contract/finding.ts';
-export { Verifier } from './contract/verifier.ts';
-export { FAULTS, type FaultInfo, type FaultyParts, faulty } from './faulty.ts';
 export { AdapterControl, type OffloadSettings, type StackStatistics } from './host/adapter-control.ts';
 export * from './host/api.ts';
 export { AdapterError } from './host/oid-requests.ts';

@@ -7,7 +7,7 @@
 
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
-import { Verifier } from './contract/verifier.ts';
+import type { Verifier } from './contract/verifier.ts';
 import { type AdapterControl, type AdapterLife, addStatistics, type StackStatistics } from './host/adapter-control.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
@@ -29,6 +29,7 @@ import {
   type TargetChoice,
   type TargetEnvironment,
 } from './stack-options.ts';
+import { makeVerifier } from './stack-verifier.ts';
 import type { TargetControl } from './target/engine/control.ts';
 import { EngineAdapter } from './target/engine/engine-adapter.ts';
 import { PlainAdapter } from './target/plain/plain-adapter.ts';
@@ -149,7 +150,7 @@ export class Stack {
   }
 
   #verifier(verify: true | ((finding: Finding) => void)): Verifier {
-    return new Verifier({
+    return makeVerifier({
       nowUs: () => this.runtime.nowUs(),
       onFinding: (finding) => {
         if (this.findings.length < FINDINGS_KEPT) this.findings.push(finding);

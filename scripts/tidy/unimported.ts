@@ -13,6 +13,8 @@ const DOORS = [
   'src/link/node/index.ts',
   'src/register.ts',
   'src/conformance/index.ts',
+  'src/contract/index.ts',
+  'src/faulty.ts',
   'src/target/worker/index.ts',
 ];
 

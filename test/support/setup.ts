@@ -2,6 +2,8 @@
 import fc from 'fast-check';
 import { afterEach } from 'vitest';
 import { seed, seedNote } from './seed.ts';
+// Sources are not loaded by require: stacks find their verifiers loaded.
+import '../../src/contract/index.ts';
 
 fc.configureGlobal({ ...fc.readConfigureGlobal(), seed });
 

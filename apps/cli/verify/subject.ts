@@ -7,19 +7,9 @@
 import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import {
-  Capture,
-  EngineAdapter,
-  FAULTS,
-  Filter,
-  faulty,
-  Impair,
-  type MiniportDriver,
-  PassThrough,
-  PlainAdapter,
-  Team,
-} from 'chimney';
+import { Capture, EngineAdapter, Filter, Impair, type MiniportDriver, PassThrough, PlainAdapter, Team } from 'chimney';
 import type { DriverFactory, Subject, TargetFactory } from 'chimney/conformance';
+import { FAULTS, faulty } from 'chimney/faulty';
 import { PairedAdapter } from 'chimney/worker';
 import { UsageError } from '../demo/options.ts';
 
