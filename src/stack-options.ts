@@ -16,6 +16,7 @@ import type { MiniportDriver } from './ndis/miniport.ts';
 import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
 import type { LookupFunction } from './socket/arguments.ts';
 import { type IntermediateChoice, whyNoIntermediate } from './stack-drivers.ts';
+import type { CopyBytes } from './state/net-buffer-list.ts';
 import type { EngineAdapterOptions } from './target/engine/engine.ts';
 import type { PacketTap, Trace } from './trace/trace.ts';
 import { parseIp } from './wire/ip-address.ts';
@@ -57,6 +58,11 @@ export interface StackLink extends StackAdapter {
   readonly link: Link;
   /** Default 'engine'. Connections stay on the host path until they are offloaded by hand or by policy. */
   readonly target?: TargetChoice;
+  /**
+   * Copies received data for applications, where there is something faster than V8 is for the memory in which the target shows them: V8
+   * is slow with memory that threads share. The worker target brings one.
+   */
+  readonly copy?: CopyBytes;
   readonly team?: never;
 }
 
@@ -65,6 +71,7 @@ export interface TeamLinks extends StackAdapter {
   readonly team: Omit<TeamOptions, 'name'> & { readonly members: readonly TeamMemberLink[] };
   readonly link?: never;
   readonly target?: never;
+  readonly copy?: never;
 }
 
 /** One of the links of a team. */
@@ -157,6 +164,7 @@ const LINK_KEYS: readonly string[] = [
   'target',
   'intermediates',
   'capture',
+  'copy',
   'addresses',
   'routes',
   'mtu',
@@ -250,6 +258,8 @@ function checkLink(entry: unknown, where: string): asserts entry is LinkChoice {
     throw new StackOptionError(`${where}.mtu`, 'an integer from 576 to 65535', mtu);
   }
   if (entry['target'] !== undefined) checkTarget(entry['target'], `${where}.target`);
+  const { copy } = entry;
+  if (copy !== undefined && typeof copy !== 'function') throw new StackOptionError(`${where}.copy`, 'a function', copy);
   const intermediates = entry['intermediates'] ?? [];
   if (!Array.isArray(intermediates)) throw new StackOptionError(`${where}.intermediates`, 'an array', intermediates);
   intermediates.forEach((choice, i) => {

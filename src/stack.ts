@@ -97,9 +97,11 @@ export class Stack {
     const targets = new Map<string, MiniportDriver>();
     for (const [i, link] of options.links.entries()) this.#addLink(link, i, options, targets);
     this.targets = targets;
+    const copy = options.links.find((link) => link.copy !== undefined)?.copy;
     this.net = createNet(this.host, {
       ...(this.runtime instanceof SystemRuntime ? { keepAlive: this.runtime } : {}),
       ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
+      ...(copy === undefined ? {} : { copy }),
     });
     this.dgram = this.net.dgram;
   }

@@ -3,7 +3,7 @@
  */
 
 import type { TransportErrorCode, Transports } from '../host/api.ts';
-import type { SlabPool } from './slabs.ts';
+import type { CopyBytes, SlabPool } from './slabs.ts';
 import type { TcpHandle } from './tcp-handle.ts';
 
 /** Keeps the process alive while something is open. */
@@ -19,6 +19,8 @@ export type ConnectWay = Pick<Transports, 'connect'>;
 export interface HandleContext {
   readonly transports: Transports;
   readonly slabs: SlabPool;
+  /** Copies received data. */
+  readonly copy: CopyBytes;
   readonly keepAlive: KeepAlive;
 }
 

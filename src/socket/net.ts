@@ -17,7 +17,7 @@ import type { NetContext, SocketOptions } from './net-context.ts';
 import { required } from './node.ts';
 import { type ServerOptions, StackServer } from './server.ts';
 import { freshSettings, type SettingsFunctions, settingsFunctions } from './settings.ts';
-import { SlabPool } from './slabs.ts';
+import { type CopyBytes, copyBytes, SlabPool } from './slabs.ts';
 import { StackSocket } from './socket.ts';
 import { StackUdpSocket, type UdpSocketOptions, type UdpType } from './udp-socket.ts';
 
@@ -77,6 +77,8 @@ export interface NetOptions {
   readonly keepAlive?: KeepAlive;
   /** Finds addresses of names, in the form of dns.lookup. The default knows `localhost` and addresses. */
   readonly lookup?: LookupFunction;
+  /** Copies received data; default: V8 does. */
+  readonly copy?: CopyBytes;
   /** Connects to pipes: the path stands where an address would. Absent: a pipe is a wrong argument. */
   readonly pipes?: ConnectWay;
 }
@@ -88,6 +90,7 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
   const handles: HandleContext = {
     transports,
     slabs: new SlabPool(),
+    copy: options.copy ?? copyBytes,
     keepAlive: options.keepAlive ?? NO_KEEP_ALIVE,
   };
   const context: NetContext = {

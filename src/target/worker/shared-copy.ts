@@ -10,6 +10,17 @@ import { type CopyBytes, copyBytes } from '../../state/net-buffer-list.ts';
 /** Copies from this length on are the system's. V8 never moves buffers of that size. */
 const CALL_FROM = 1024;
 
+/** For copies of any memory: what an application is given of data that lie in shared memory. */
+export const systemCopy: CopyBytes = (from, fromAt, length, to, toAt) => {
+  if (length < CALL_FROM) copyBytes(from, fromAt, length, to, toAt);
+  else memcpy(from, fromAt, length, to, toAt);
+};
+
+function memcpy(from: Uint8Array, fromAt: number, length: number, to: Uint8Array, toAt: number): void {
+  const c = libc();
+  c.memcpy(c.addressOf(to) + toAt, c.addressOf(from) + fromAt, length);
+}
+
 /** For copies of which one side is `shared`, which it keeps alive. */
 export function sharedCopy(shared: ArrayBufferLike): CopyBytes {
   const c = libc();

@@ -4,9 +4,10 @@
 
 import type { Link, LinkReceiver, Medium } from '../../link/link.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
+import type { CopyBytes } from '../../state/net-buffer-list.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
-import { sharedCopy } from './shared-copy.ts';
+import { sharedCopy, systemCopy } from './shared-copy.ts';
 import { SpreadAdapter } from './spread-adapter.ts';
 import { type NicDeath, ThreadPort } from './thread-port.ts';
 import { WorkerAdapter, type WorkerAdapterOptions } from './worker-adapter.ts';
@@ -26,16 +27,21 @@ export interface WorkerTargetOptions
 /** What a target is made from, as `createStack` gives it. */
 export type WorkerEnvironment = Pick<WorkerAdapterOptions, 'link' | 'runtime' | 'trace' | 'name' | 'packetTap'>;
 
+/** What an entry of `createStack`'s links takes of it. */
+export interface WorkerEntry<T> {
+  readonly link: Link;
+  readonly target: (environment: WorkerEnvironment) => T;
+  readonly copy: CopyBytes;
+}
+
 /**
  * The link and the target of an entry of `createStack`'s links: `links: [{ ...workerTarget(openTun(...)[0]), addresses }]`. The
  * device is the thread's until the stack is closed, and closed with it.
  */
-export function workerTarget(
-  device: DeviceDescription,
-  options: WorkerTargetOptions = {},
-): { readonly link: Link; readonly target: (environment: WorkerEnvironment) => ThreadAdapter } {
+export function workerTarget(device: DeviceDescription, options: WorkerTargetOptions = {}): WorkerEntry<ThreadAdapter> {
   return {
     link: new DescribedLink(device),
+    copy: systemCopy,
     target: (environment) => new ThreadAdapter(device, { ...options, ...environment }),
   };
 }
@@ -46,11 +52,12 @@ export function workerTarget(
 export function spreadTarget(
   queues: readonly DeviceDescription[],
   options: WorkerTargetOptions = {},
-): { readonly link: Link; readonly target: (environment: WorkerEnvironment) => SpreadAdapter } {
+): WorkerEntry<SpreadAdapter> {
   const [first] = queues;
   if (first === undefined) throw new RangeError('queues: expected one queue of a device at least');
   return {
     link: new DescribedLink(first),
+    copy: systemCopy,
     target: (environment) => {
       const all = { ...options, ...environment };
       // One adapter, one address.
