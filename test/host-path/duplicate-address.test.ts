@@ -100,6 +100,17 @@ describe('duplicate address detection', () => {
     expect(seeNd(station.sent()[0]!).options).toBe('');
   });
 
+  test('optimistic: who asks without a link-layer address is answered where the frame came from, as he may be testing his own address; later he is asked first (RFC 4429, RFC 4861 7.2.4)', () => {
+    const station = new Station({ config: { ...strict.config, duplicateAddressDetection: 'optimistic' } });
+    const [answer, ...others] = station.answers(solicitation(PEER6, OUR6, { link: null }));
+    expect(others).toEqual([]);
+    expect(seeNd(answer!)).toMatchObject({ type: 136, target: bytesOf(OUR6), dst: bytesOf(PEER6) });
+    expect(see(answer!).dst).toBe('02:00:00:00:00:02');
+    station.runtime.advance(2_000_000);
+    station.sent();
+    expect(station.answers(solicitation(PEER6, OUR6, { link: null })).map(typeOf6)).toEqual([135]);
+  });
+
   test('a hardware-derived link-local address that is taken disables IPv6 on the interface (4862-4)', () => {
     const station = new Station({
       config: {

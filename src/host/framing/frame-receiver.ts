@@ -50,7 +50,9 @@ export class FrameReceiver {
         this.#ip.receiveIpv4(iface, bytes, frame.payloadAt, frame.payloadLength, isGroup, segmentBytes);
         return;
       case EtherType.IPV6:
+        this.#ip.linkSourceAt = frame.srcAt;
         this.#ip.receiveIpv6(iface, bytes, frame.payloadAt, frame.payloadLength, isGroup, segmentBytes);
+        this.#ip.linkSourceAt = -1;
         return;
       case EtherType.ARP:
         this.#arp.receive(iface, bytes, frame.payloadAt, frame.payloadLength);

@@ -16,6 +16,7 @@ import {
   solicitedNodeAddress,
 } from '../../wire/ip-address.ts';
 import type { Ipv6Header } from '../../wire/ipv6.ts';
+import { MAC_LENGTH } from '../../wire/mac-address.ts';
 import { decodeNd, isNdAcceptable, ND_HOP_LIMIT, NdMessage, NeighborFlag } from '../../wire/nd.ts';
 import {
   encodeNeighborAdvertisement,
@@ -53,6 +54,7 @@ export class NeighborDiscovery {
   readonly #addresses: AddressTable;
   readonly #neighbors: NeighborCache;
   readonly #message = new NdMessage();
+  readonly #askerMac = new Uint8Array(MAC_LENGTH);
   onConflict: OnConflict | null = null;
   routers: RouterMessages | null = null;
 
@@ -171,7 +173,12 @@ export class NeighborDiscovery {
     const isOptimistic = entry.state === AddressState.OPTIMISTIC;
     const flags = NeighborFlag.SOLICITED | (isOptimistic ? 0 : NeighborFlag.OVERRIDE);
     const length = this.#writeAdvertisement(out, entry, flags);
-    this.#sender.closeTo(out, length, asker, this.#neighbors);
+    if (isOptimistic && asker.state < NeighborState.REACHABLE && rx.linkSourceAt >= 0) {
+      // To ask the asker first would be in vain where it is testing its address as well: neither of two solicitations would name a link-layer
+      // address, and each would wait for the answer to the other. The frame says where the question came from.
+      for (let i = 0; i < MAC_LENGTH; i++) this.#askerMac[i] = rx.bytes[rx.linkSourceAt + i]!;
+      this.#sender.close(iface, out, length, this.#askerMac);
+    } else this.#sender.closeTo(out, length, asker, this.#neighbors);
   }
 
   #writeAdvertisement(out: OutPacket, entry: InterfaceAddress, flags: number): number {

@@ -70,6 +70,9 @@ export class IpReceiver {
     this.#reassembler = new Reassembler(context, (datagram) => this.#timedOut(datagram));
   }
 
+  /** Where the source address of the frame that is being received stands; -1: it has none. For whoever receives frames. */
+  linkSourceAt = -1;
+
   /** Datagrams that wait for their fragments. */
   get reassembling(): number {
     return this.#reassembler.count;
@@ -154,6 +157,7 @@ export class IpReceiver {
     rx.bytes = bytes;
     rx.headerAt = at;
     rx.linkBroadcast = linkBroadcast;
+    rx.linkSourceAt = this.linkSourceAt;
     rx.segmentBytes = segmentBytes;
     rx.wasReassembled = false;
     rx.toMulticast = false;

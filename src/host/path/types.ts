@@ -357,6 +357,8 @@ export class RxPacket {
   toBroadcast = false;
   /** The frame was a link-layer broadcast or multicast. */
   linkBroadcast = false;
+  /** IPv6: where the frame's own source address stands in {@link bytes}; -1: there is none. */
+  linkSourceAt = -1;
   /** Greater than 0: the device vouches for the checksum, and has joined segments of so much payload. `NetBufferList.largeSendMss`. */
   segmentBytes = 0;
   iface: Interface;
