@@ -10,10 +10,11 @@ import { findingText } from '../../src/contract/finding.ts';
 import { openTun } from '../../src/link/node/open-tun.ts';
 import type { StackSocket } from '../../src/socket/socket.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
+import type { SpreadAdapter } from '../../src/target/worker/spread-adapter.ts';
 import type { WorkerControl } from '../../src/target/worker/worker-control.ts';
 import { spreadTarget, workerTarget } from '../../src/target/worker/worker-target.ts';
 import { describeIf, requires } from '../support/requires.ts';
-import { contentHash } from './support/content.ts';
+import { contentHash, digest } from './support/content.ts';
 import { serveFiles } from './support/file-server.ts';
 import { Mover } from './support/mover.ts';
 import { shell } from './support/programs.ts';
@@ -139,4 +140,31 @@ describeIf([requires.tun, requires.program('curl')], 'a NIC thread over a device
     },
     120_000,
   );
+
+  test('one of two threads dies: its connections come back, and go down again to the other one', async () => {
+    const { stack, host } = open('tun', 'all', 2);
+    const { threads } = [...stack.targets.values()][0] as unknown as SpreadAdapter;
+    const sockets: StackSocket[] = [];
+    const server = await serveFiles(stack, 8080, (socket) => sockets.push(socket as unknown as StackSocket));
+    const idle = Array.from({ length: 12 }, () => connect(8080, host(4)));
+    await expect.poll(() => sockets.length).toBe(12);
+    await Promise.all(sockets.map((socket) => socket.chimney!.offload()));
+    const before = threads.map(({ control }) => control.held().tcpObjects);
+    expect(Math.min(...before)).toBeGreaterThan(0);
+    threads[0]!.control.fail('throw');
+    await expect.poll(() => threads[0]!.isDead).toBe(true);
+    await expect.poll(() => sockets.filter(({ chimney }) => chimney?.location === 'host').length).toBe(before[0]);
+    await Promise.all(sockets.map((socket) => socket.chimney!.offload()));
+    expect(threads.map(({ control }) => control.held().tcpObjects)).toEqual([0, 12]);
+    const answers = idle.map(async (socket) => {
+      const end = digest(socket);
+      socket.write(`GET /${4 * MIB} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+      expect((await end).bytes).toBeGreaterThan(4 * MIB);
+    });
+    await Promise.all(answers);
+    // And a flow that comes now.
+    const late = await shell(`curl -sS http://${host(4)}:8080/${MIB} | sha256sum`, { timeoutMs: 60_000 });
+    expect(late.stdout.split(' ')[0]).toBe(contentHash(MIB));
+    server.close();
+  }, 120_000);
 });

@@ -31,3 +31,5 @@ test('several NIC halves pass the conformance suite', () => {
 });
 
 await import('../stack/storm.test.ts');
+await import('../stack/operations.test.ts');
+await import('../stack/first-light.test.ts');

@@ -45,6 +45,8 @@ export class SpreadObject {
   readonly thread: number;
   /** The handles of the threads; their slots hold the threads' contexts. */
   readonly shadows: (NdisOffloadHandle | undefined)[] = [];
+  /** Threads that have it no more, though the driver above still has: they are not asked again. */
+  readonly gone: boolean[] = [];
   /** Addresses of a path. */
   readonly path: PathConstState | null;
 
@@ -55,16 +57,23 @@ export class SpreadObject {
   }
 }
 
+/** A thread's block for one of the driver above. */
+interface Part {
+  readonly thread: number;
+  readonly block: OffloadBlock;
+  readonly object: SpreadObject | null;
+}
+
 /** A tree of the driver above while the threads work on their parts of it. */
 interface Spread {
   readonly kind: OperationKind;
   readonly root: MiniportOffloadBlock;
   /** The threads' blocks for each block. */
-  readonly parts: Map<MiniportOffloadBlock, OffloadBlock[]>;
+  readonly parts: Map<MiniportOffloadBlock, Part[]>;
   /** Objects that are new with this tree. */
   readonly fresh: Map<MiniportOffloadBlock, SpreadObject>;
   outstanding: number;
-  /** Threads that have completed an initiate and wait for the others. */
+  /** Threads that have completed their part, say no more and wait for the others. */
   readonly held: number[];
 }
 
@@ -84,6 +93,8 @@ export class SpreadAdapter implements MiniportDriver {
   readonly control: SpreadControl;
   readonly threads: readonly WorkerAdapter[];
   readonly #isIp: boolean;
+  /** The thread that speaks for all: the first that lives. */
+  #first = 0;
   #ndisM!: NdisM;
   #handle!: NdisMiniportHandle;
   #handlers: TcpOffloadEventHandlers | null = null;
@@ -198,6 +209,10 @@ export class SpreadAdapter implements MiniportDriver {
   }
 
   #spread(kind: OperationKind, root: MiniportOffloadBlock): void {
+    this.#first = Math.max(
+      0,
+      this.threads.findIndex((thread) => !thread.isDead),
+    );
     const spread: Spread = { kind, root, parts: new Map(), fresh: new Map(), outstanding: 0, held: [] };
     this.#name(spread, root, null);
     const roots: (readonly [WorkerAdapter, OffloadBlock])[] = [];
@@ -228,9 +243,15 @@ export class SpreadAdapter implements MiniportDriver {
   }
 
   #threadFor(state: TcpConstState, path: PathConstState | null): number {
-    const { length: count } = this.threads;
-    if (path === null) return 0;
-    return threadOfFlow(path.sourceAddress, path.destinationAddress, state.localPort, state.remotePort, count);
+    if (path === null) return this.#first;
+    const { sourceAddress, destinationAddress } = path;
+    const choose = (count: number): number =>
+      threadOfFlow(sourceAddress, destinationAddress, state.localPort, state.remotePort, count);
+    const thread = choose(this.threads.length);
+    if (!this.threads[thread]!.isDead) return thread;
+    // Those of a dead one are spread over the others.
+    const alive = this.threads.flatMap((one, i) => (one.isDead ? [] : [i]));
+    return alive[choose(Math.max(1, alive.length))] ?? thread;
   }
 
   /** One thread's part of a layer and all below it; null: it has none. */
@@ -253,9 +274,10 @@ export class SpreadAdapter implements MiniportDriver {
     const object = known instanceof SpreadObject ? known : (spread.fresh.get(block) ?? null);
     const below = this.#treeOf(spread, block.dependentBlockList, thread);
     // What is nobody's is the first one's to judge.
-    const isMine = object === null ? thread === 0 : object.thread === -1 || object.thread === thread;
-    const isAsked = isMine && (spread.kind !== OperationKind.QUERY || object?.thread === thread || thread === 0);
-    const isNews = spread.fresh.has(block) || spread.kind !== OperationKind.INITIATE || thread === 0;
+    const isFirst = thread === this.#first;
+    const isMine = object === null ? isFirst : this.#has(object, thread, spread.fresh.has(block));
+    const isAsked = isMine && (spread.kind !== OperationKind.QUERY || object?.thread === thread || isFirst);
+    const isNews = spread.fresh.has(block) || spread.kind !== OperationKind.INITIATE || isFirst;
     if (below === null && !(isAsked && isNews)) return null;
     const own = new OffloadBlock(block.header.type);
     own.header.revision = block.header.revision;
@@ -267,7 +289,7 @@ export class SpreadAdapter implements MiniportDriver {
       own.miniportOffloadContext = object.shadows[thread];
       own.ndisOffloadHandle = object.shadows[thread];
     }
-    const isReader = object?.thread === thread || thread === 0;
+    const isReader = object?.thread === thread || isFirst;
     const isWritten = spread.kind === OperationKind.QUERY || spread.kind === OperationKind.TERMINATE;
     if (isReader || !isWritten) {
       own.constState = block.constState;
@@ -276,9 +298,17 @@ export class SpreadAdapter implements MiniportDriver {
       own.netBufferListChain = block.netBufferListChain;
     }
     const parts = spread.parts.get(block);
-    if (parts === undefined) spread.parts.set(block, [own]);
-    else parts.push(own);
+    const part = { thread, block: own, object };
+    if (parts === undefined) spread.parts.set(block, [part]);
+    else parts.push(part);
     return own;
+  }
+
+  /** Whether an object is, or is to be, with a thread. What is new is kept from the dead while another lives. */
+  #has(object: SpreadObject, thread: number, isNew: boolean): boolean {
+    if (object.thread !== -1) return object.thread === thread;
+    if (isNew && this.threads[thread]!.isDead) return thread === this.#first;
+    return object.gone[thread] !== true;
   }
 
   #completed(thread: number, own: MiniportOffloadBlock): void {
@@ -286,8 +316,8 @@ export class SpreadAdapter implements MiniportDriver {
     this.#spreads.delete(own as OffloadBlock);
     const { kind, root } = spread;
     spread.outstanding--;
-    if (kind === OperationKind.INITIATE) {
-      // What a thread has taken it does not speak of before all have.
+    if (spread.outstanding > 0 && (kind === OperationKind.INITIATE || hasFailed(own))) {
+      // What a thread has taken, or has lost, it does not speak of before all have answered.
       spread.held.push(thread);
       this.threads[thread]!.hold();
     }
@@ -306,16 +336,25 @@ export class SpreadAdapter implements MiniportDriver {
   /** The threads' answers, put together: of several the first that is not good. */
   #join(spread: Spread, first: MiniportOffloadBlock | null): void {
     for (let block = first; block !== null; block = block.nextBlock) {
-      const parts = spread.parts.get(block) ?? [];
-      const bad = parts.find(({ status }) => !wasOffloaded(status));
-      block.status = parts.length === 0 ? NdisStatus.SUCCESS : (bad?.status ?? NdisStatus.SUCCESS);
+      const parts = this.#counted(spread.parts.get(block) ?? []);
+      const bad = parts.find((part) => !wasOffloaded(part.block.status));
+      block.status = bad?.block.status ?? NdisStatus.SUCCESS;
       const object = spread.fresh.get(block);
       if (object !== undefined && bad === undefined) block.miniportOffloadContext!.miniportOffloadContext = object;
       if (spread.kind === OperationKind.TERMINATE) {
-        block.netBufferListChain = parts.find((part) => part.netBufferListChain !== null)?.netBufferListChain ?? null;
+        const chained = parts.find((part) => part.block.netBufferListChain !== null);
+        block.netBufferListChain = chained?.block.netBufferListChain ?? null;
+        for (const part of parts) if (part.block.status === NdisStatus.SUCCESS) noteGone(part);
       }
       this.#join(spread, block.dependentBlockList);
     }
+  }
+
+  /** Of what all threads have, one that died meanwhile has no say. */
+  #counted(parts: readonly Part[]): readonly Part[] {
+    if (parts.length < 2) return parts;
+    const alive = parts.filter(({ thread }) => !this.threads[thread]!.isDead);
+    return alive.length > 0 ? alive : parts;
   }
 
   // Data.
@@ -406,7 +445,7 @@ export class SpreadAdapter implements MiniportDriver {
 
   /** All threads see the device go up and down, and all are told what an operator wants: it is said once. */
   #isNews(thread: number, status: number): boolean {
-    if (status !== NdisStatus.LINK_STATE_UP && status !== NdisStatus.LINK_STATE_DOWN) return thread === 0;
+    if (status !== NdisStatus.LINK_STATE_UP && status !== NdisStatus.LINK_STATE_DOWN) return thread === this.#first;
     const isNews = status !== this.#linkStatus;
     this.#linkStatus = status;
     return isNews;
@@ -415,4 +454,17 @@ export class SpreadAdapter implements MiniportDriver {
 
 function hostHandle(shadow: NdisOffloadHandle): NdisOffloadHandle {
   return shadow.owner as NdisOffloadHandle;
+}
+
+/** Whether a block of a layer or below it has failed. */
+function hasFailed(first: MiniportOffloadBlock | null): boolean {
+  for (let block = first; block !== null; block = block.nextBlock) {
+    if (block.status === NdisStatus.FAILURE || hasFailed(block.dependentBlockList)) return true;
+  }
+  return false;
+}
+
+/** Nobody asks a thread again for what it has given up. */
+function noteGone({ thread, object }: Part): void {
+  if (object !== null) object.gone[thread] = true;
 }

@@ -383,6 +383,11 @@ export class WorkerAdapter implements MiniportDriver {
     return NdisStatus.PENDING;
   }
 
+  /** Its NIC half is dead: nothing is taken any more. */
+  get isDead(): boolean {
+    return this.driver.isDead;
+  }
+
   /** Nothing is indicated until {@link release}: for an initiate that is complete here and not everywhere. */
   hold(): void {
     this.driver.isHeld = true;
