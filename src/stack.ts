@@ -7,7 +7,12 @@
 
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
+<<<<<<< HEAD
 import type { Verifier } from './contract/verifier.ts';
+=======
+import { Propagation } from './contract/propagation.ts';
+import { Verifier } from './contract/verifier.ts';
+>>>>>>> 52dcbb4 (Both doors of an intermediate driver are compared: 26 rules of what passes it)
 import { type AdapterControl, type AdapterLife, addStatistics, type StackStatistics } from './host/adapter-control.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
@@ -138,9 +143,9 @@ export class Stack {
       this.#drivers.set(driver.name, driver);
       adapters.unshift(ndis.registerAdapter(driver));
     });
-    for (const adapter of adapters) {
-      if (options.verify !== undefined && options.verify !== false)
-        ndis.attachTap(adapter, this.#verifier(options.verify));
+    const { verify } = options;
+    if (verify !== undefined && verify !== false) {
+      this.#seatVerifiers(verify, adapters, (entry.intermediates ?? []).length);
     }
     // Operations are recorded where the host makes them: once, whatever stands between.
     if (packetTap !== null) ndis.attachTap(adapters[0]!, new OperationTrace(packetTap, () => runtime.nowUs()));
@@ -149,6 +154,20 @@ export class Stack {
     const { link: _link, target: _target, team: _team, ...config } = rest;
     const iface = this.host.attachInterface(adapters[0]!, config);
     this.#adapters.set(name, this.host.adapterControl(iface, lifeOf(ndis, bottoms)));
+  }
+
+  /** A verifier at every adapter, the top one first; and one that compares both doors of each of so many drivers. */
+  #seatVerifiers(verify: true | ((finding: Finding) => void), adapters: readonly string[], drivers: number): void {
+    const verifiers = adapters.map((adapter) => {
+      const verifier = this.#verifier(verify);
+      this.ndis.attachTap(adapter, verifier);
+      return verifier;
+    });
+    for (let i = 0; i < drivers; i++) {
+      const passage = new Propagation(verifiers[i]!, verifiers[i + 1]!);
+      this.ndis.attachTap(adapters[i]!, passage.aboveTap);
+      this.ndis.attachTap(adapters[i + 1]!, passage.belowTap);
+    }
   }
 
   #verifier(verify: true | ((finding: Finding) => void)): Verifier {

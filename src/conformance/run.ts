@@ -7,6 +7,7 @@
 
 import type { Runtime } from '../base/runtime.ts';
 import { type Finding, rulesOf } from '../contract/finding.ts';
+import { Propagation } from '../contract/propagation.ts';
 import { Verifier } from '../contract/verifier.ts';
 import type { Link } from '../link/link.ts';
 import type { MiniportDriver } from '../ndis/miniport.ts';
@@ -123,13 +124,23 @@ class Run {
     this.#top = this.#ndis.registerAdapter(target);
     this.#verify(this.#top);
     (subject.drivers ?? []).forEach((make, i) => {
+      const below = this.#top;
       const driver = make({ ndis: this.#ndis, runtime, trace }, this.#top, `driver${i + 1}`);
       this.#top = this.#ndis.registerAdapter(driver);
       this.#verify(this.#top);
+      this.#watchPassage(below, this.#top);
     });
     this.#ndis.attachTap(this.#top, this.#digest);
     this.#host.binding = this.#ndis.openAdapterEx(this.#host, null, this.#top);
     if (!target.hasChimney) this.#hasNoChimney = true;
+  }
+
+  /** The last two verifiers sit on either side of a driver. */
+  #watchPassage(adapterBelow: string, adapter: string): void {
+    const [below, above] = this.#verifiers.slice(-2) as [Verifier, Verifier];
+    const passage = new Propagation(above, below);
+    this.#ndis.attachTap(adapterBelow, passage.belowTap);
+    this.#ndis.attachTap(adapter, passage.aboveTap);
   }
 
   #verify(adapter: string): void {

@@ -14,13 +14,14 @@ import { INITIATE_CHECKERS } from './checkers/initiate.ts';
 import { OPERATION_CHECKERS } from './checkers/operations.ts';
 import { OUTCOME_CHECKERS } from './checkers/outcomes.ts';
 import { POSTING_CHECKERS } from './checkers/posting.ts';
+import { PROPAGATION } from './checkers/propagation.ts';
 import { RECEIVING_CHECKERS } from './checkers/receiving.ts';
 import { SETTING_CHECKERS } from './checkers/settings.ts';
 import { TERMINATE_CHECKERS } from './checkers/terminate.ts';
 import { TREE_CHECKERS } from './checkers/trees.ts';
 import { VALUE_CHECKERS } from './checkers/values.ts';
 
-/** All checkers, in the order in which they look. */
+/** All checkers, in the order in which they look; the last looks at two doors at once, and is called otherwise. */
 export const CHECKERS: readonly Checker[] = [
   ...TREE_CHECKERS,
   ...OPERATION_CHECKERS,
@@ -38,6 +39,7 @@ export const CHECKERS: readonly Checker[] = [
   ...SETTING_CHECKERS,
   ...VALUE_CHECKERS,
   ...CLOCK_CHECKERS,
+  PROPAGATION,
 ];
 
 /** Ids of all rules that some checker watches, sorted. */

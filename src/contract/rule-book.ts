@@ -126,7 +126,6 @@ export const UNWATCHED_CLASSES = {
     'asks for something without a bound of time: at no moment is it broken (the suite calls a stand-still STUCK)',
   stream: 'shows in the bytes of the streams, which no door can judge: the model host and its peers do (BYTES)',
   wire: 'shows in frames between a target and its peer, below the lowest door: tests with real segments watch it',
-  'two-doors': 'shows only where what passes above an intermediate driver is laid beside what passes below it',
   interface:
     'is fixed by the types and the registration of this interface: a driver that breaks it cannot be built or seated',
   ndis: 'binds NDIS itself, on which the verifier sits: no driver can break it',

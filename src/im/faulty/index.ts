@@ -8,6 +8,7 @@ import type { IntermediateEnvironment } from '../intermediate-driver.ts';
 import type { PassThrough } from '../pass-through.ts';
 import { DATA_FAULTS } from './data.ts';
 import { DUTY_FAULTS } from './duties.ts';
+import { PASSING_FAULTS } from './passing.ts';
 import { alias, type DriverFault, type Temper, withDriverFault } from './shim.ts';
 import { MOMENT_FAULTS, TREE_FAULTS } from './state.ts';
 import { VALUE_FAULTS } from './values.ts';
@@ -21,6 +22,7 @@ export const DRIVER_FAULTS: readonly DriverFault[] = withAliases([
   ...DATA_FAULTS,
   ...VALUE_FAULTS,
   ...DUTY_FAULTS,
+  ...PASSING_FAULTS,
 ]);
 
 /** Rules that say the same as another one of the same breach: findings name both. */

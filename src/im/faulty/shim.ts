@@ -5,7 +5,7 @@
  * object of plain functions; `driver` is what is called by NDIS below it.
  */
 
-import type { MiniportDriver } from '../../ndis/miniport.ts';
+import type { MiniportDriver, NdisM, NdisMiniportHandle, TcpOffloadEventHandlers } from '../../ndis/miniport.ts';
 import {
   BlockLayer,
   forEachBlock,
@@ -77,6 +77,9 @@ export function alias(rule: string, same: DriverFault): DriverFault {
   return { ...same, rule, with: [...(same.with ?? []), same.rule] };
 }
 
+/** A function that is called upward. */
+export type Upward = (...given: unknown[]) => unknown;
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const NDIS: readonly (keyof NdisForProtocol)[] = [
@@ -89,9 +92,17 @@ const NDIS: readonly (keyof NdisForProtocol)[] = [
 /** A pass-through driver with a fault. */
 export class DriverShim {
   readonly ndis: Mutable<NdisForProtocol> = {} as Mutable<NdisForProtocol>;
-  readonly driver: PassThrough & Mutable<ProtocolDriver>;
+  readonly driver: PassThrough &
+    Mutable<ProtocolDriver> &
+    Mutable<Pick<MiniportDriver, 'initializeEx' | 'oidRequest' | 'tcpOffloadSend'>>;
   readonly environment: IntermediateEnvironment;
   binding!: NdisBindingHandle;
+  /** What it calls upward, by name: what each function is replaced by, made of the former one. */
+  readonly #upward: Map<PropertyKey, (former: Upward) => Upward> = new Map();
+  /** Its handle as an adapter, and what it calls for connections. */
+  miniportHandle!: NdisMiniportHandle;
+  events!: TcpOffloadEventHandlers;
+  #ndisM!: NdisM;
   /** What this driver has offloaded: its own handles, oldest first. */
   readonly neighbors: NdisOffloadHandle[] = [];
   readonly paths: NdisOffloadHandle[] = [];
@@ -110,6 +121,48 @@ export class DriverShim {
     };
     this.driver = new PassThrough({ ...environment, ndis: this.ndis }, adapterBelow, { name });
     this.#keepBooks();
+    this.#standAbove();
+  }
+
+  /** A function that the driver calls upward, as it stands. */
+  upward(name: keyof NdisM | keyof TcpOffloadEventHandlers): Upward {
+    const of = name in this.events ? this.events : this.#ndisM;
+    return (of as unknown as Record<string, Upward>)[name]!;
+  }
+
+  /** Replaces a function that the driver calls upward. */
+  onUp(name: keyof NdisM | keyof TcpOffloadEventHandlers, make: (former: Upward) => Upward): void {
+    this.#upward.set(name, make);
+  }
+
+  #standAbove(): void {
+    const { driver } = this;
+    const former = driver.initializeEx;
+    driver.initializeEx = (handle, ndisM) => {
+      this.miniportHandle = handle;
+      const functions = this.#replaced(ndisM);
+      this.#ndisM = functions;
+      const handlersOf = ndisM.getOffloadHandlers.bind(ndisM);
+      this.onUp('getOffloadHandlers', () => (its, type) => {
+        const handlers = handlersOf(its as NdisMiniportHandle, type as number);
+        if (handlers === null) return null;
+        this.events = this.#replaced(handlers);
+        return this.events;
+      });
+      return former.call(driver, handle, functions);
+    };
+  }
+
+  /** The same structure, with what is replaced in it. */
+  #replaced<T extends object>(of: T): T {
+    return new Proxy(of, {
+      get: (target, name) => {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== 'function') return value;
+        const function_ = value.bind(target) as Upward;
+        return this.#upward.get(name)?.(function_) ?? function_;
+      },
+    });
   }
 
   #keepBooks(): void {
