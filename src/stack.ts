@@ -7,12 +7,7 @@
 
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
-<<<<<<< HEAD
 import type { Verifier } from './contract/verifier.ts';
-=======
-import { Propagation } from './contract/propagation.ts';
-import { Verifier } from './contract/verifier.ts';
->>>>>>> 52dcbb4 (Both doors of an intermediate driver are compared: 26 rules of what passes it)
 import { type AdapterControl, type AdapterLife, addStatistics, type StackStatistics } from './host/adapter-control.ts';
 import type { ChimneyHandle, Move, Transports } from './host/api.ts';
 import { HostStack } from './host/host-stack.ts';
@@ -164,7 +159,7 @@ export class Stack {
       return verifier;
     });
     for (let i = 0; i < drivers; i++) {
-      const passage = new Propagation(verifiers[i]!, verifiers[i + 1]!);
+      const passage = verifiers[i]!.compareWith(verifiers[i + 1]!);
       this.ndis.attachTap(adapters[i]!, passage.aboveTap);
       this.ndis.attachTap(adapters[i + 1]!, passage.belowTap);
     }

@@ -34,6 +34,7 @@ import { CHECKERS } from './checkers.ts';
 import type { Actor, Finding, RuleLevel } from './finding.ts';
 import { Ledger } from './ledger.ts';
 import { type Moment, planOf } from './plan.ts';
+import { Propagation } from './propagation.ts';
 import { listsOf } from './read-tree.ts';
 import type { ObjectRecord, OperationRecord } from './records.ts';
 
@@ -119,6 +120,11 @@ export class Verifier extends IdleTap implements Watch {
     if (this.#isGivenUp) return;
     this.#call = 'finish';
     this.#each('finish', (checker) => checker.finish?.(this));
+  }
+
+  /** Compares what passes the driver between this door and the one below it: two taps, to be attached beside the two verifiers. */
+  compareWith(below: Verifier): Propagation {
+    return new Propagation(this, below);
   }
 
   breach(
