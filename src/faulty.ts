@@ -4,13 +4,16 @@
  * A rule of the driver below is broken by a target, a rule of the driver above by an intermediate driver over a good target.
  */
 
-import { DRIVER_FAULTS, faultyDriver } from './im/faulty/index.ts';
+import { DRIVER_FAULTS, faultyDriver, PASSING_FAULTS } from './im/faulty/index.ts';
 import type { IntermediateEnvironment } from './im/intermediate-driver.ts';
 import type { PassThrough } from './im/pass-through.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
 import type { TargetEnvironment } from './stack-options.ts';
 import { TARGET_FAULTS, withFault } from './target/faulty/index.ts';
 import { TEMPERS } from './target/faulty/tempers.ts';
+
+/** A target; a driver that stands for whoever is above; a driver between, by what it makes of what passes it. */
+export type FaultySeat = 'target' | 'driver' | 'between';
 
 /** What a fault is about. */
 export interface FaultInfo {
@@ -19,7 +22,7 @@ export interface FaultInfo {
   /** What is done, as a clause. */
   readonly how: string;
   /** Who breaks it. */
-  readonly seat: 'target' | 'driver';
+  readonly seat: FaultySeat;
   /** Rules whose breach is reported with it, or before it. */
   readonly alongside: readonly string[];
 }
@@ -37,8 +40,12 @@ export interface FaultyParts {
 /** All rules that can be broken on purpose, and how. */
 export const FAULTS: readonly FaultInfo[] = [
   ...TARGET_FAULTS.map((one) => ({ ...infoOf(one), seat: 'target' as const })),
-  ...DRIVER_FAULTS.map((one) => ({ ...infoOf(one), seat: 'driver' as const })),
+  ...DRIVER_FAULTS.map((one) => ({ ...infoOf(one), seat: seatOf(one) })),
 ];
+
+function seatOf({ rule }: { rule: string }): FaultySeat {
+  return PASSING_FAULTS.some((one) => one.rule === rule) ? 'between' : 'driver';
+}
 
 function infoOf(one: { rule: string; how: string; with?: readonly string[] }): Omit<FaultInfo, 'seat'> {
   return { rule: one.rule, how: one.how, alongside: one.with ?? [] };

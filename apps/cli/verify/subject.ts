@@ -72,7 +72,9 @@ function faultySubject(text: string): NamedSubject {
   const fault = FAULTS.find(({ rule }) => rule === breaks);
   if (fault === undefined) throw new UsageError(`${text}: there is no driver that breaks '${breaks}' on purpose`);
   const { target, intermediates } = faulty({ breaks });
-  return { name: text, kind: fault.seat, subject: { target, drivers: intermediates } };
+  const kind = fault.seat === 'target' ? 'target' : 'driver';
+  const comparesDoors = fault.seat !== 'driver';
+  return { name: text, kind, subject: { target, drivers: intermediates, comparesDoors } };
 }
 
 async function load(text: string): Promise<Readonly<Record<string, unknown>>> {

@@ -14,6 +14,7 @@ import { MOMENT_FAULTS, TREE_FAULTS } from './state.ts';
 import { VALUE_FAULTS } from './values.ts';
 
 export type { DriverFault, Temper };
+export { PASSING_FAULTS };
 
 /** All faults of drivers. */
 export const DRIVER_FAULTS: readonly DriverFault[] = withAliases([
