@@ -62,9 +62,11 @@ export interface TcpEndpoint {
   handler: TcpHandler;
   /**
    * Queues bytes. They are not copied: they must not change until `done` is called, which is when the peer has acknowledged
-   * them all (error null) or when they are given up.
+   * them all (error null) or when they are given up. Answers a name for {@link moveWrite}.
    */
-  write(bytes: Uint8Array, done: ((error: TransportErrorCode | null) => void) | null): void;
+  write(bytes: Uint8Array, done: ((error: TransportErrorCode | null) => void) | null): unknown;
+  /** The very same bytes of a write that is not done lie there from now on. */
+  moveWrite(name: unknown, bytes: Uint8Array): void;
   /** Bytes queued and not yet acknowledged. */
   readonly unacknowledgedBytes: number;
   /** No more writes: FIN behind what is queued. */
@@ -115,6 +117,8 @@ export interface TcpInfo {
   readonly location: ChimneyLocation;
   readonly sRttUs: number;
   readonly rttVarUs: number;
+  /** Least of all samples; 0: there was none. */
+  readonly minRttUs: number;
   readonly rtoUs: number;
   readonly cWnd: number;
   readonly ssThresh: number;

@@ -16,6 +16,24 @@ const LIMIT_MAX = 4 << 20;
 /** A write of at most so many bytes gets memory of its own size: a slab would be too much for it. */
 const SMALL_BYTES = 4096;
 
+/**
+ * Writes are lent where so many connections share the pool, so much of it is out, and the peer is so near, microseconds: there a write is
+ * acknowledged before the next one could be prepared, and the copies of all connections together are more than the caches hold. A
+ * far peer's writes are copied, so that more than one is on its way.
+ */
+const LENDS_FROM_USERS = 64;
+const LENDS_FROM_OUT = 64;
+const LENDS_BELOW_RTT_US = 5_000;
+/** Memory of the pool that connections share: with more of it out each may fill less, one slab at least. */
+const SHARED_BYTES = 512 << 20;
+
+/** Bytes of the application's that are on their way. */
+interface Loan {
+  readonly bytes: Uint8Array;
+  /** What the endpoint calls the write. */
+  name: unknown;
+}
+
 /** Bytes on their way from a socket to its peer. */
 export class SendBuffer implements SlabOwner {
   readonly #endpoint: TcpEndpoint;
@@ -28,6 +46,7 @@ export class SendBuffer implements SlabOwner {
   #from = 0;
   /** Writes that the endpoint has not finished. */
   #writes = 0;
+  readonly #loans: Set<Loan> = new Set();
 
   /** `onRoom` is called, on the stack's turn, whenever something was acknowledged. */
   constructor(endpoint: TcpEndpoint, pool: SlabPool, onRoom: () => void) {
@@ -49,7 +68,8 @@ export class SendBuffer implements SlabOwner {
   room(): number {
     const queued = this.#endpoint.unacknowledgedBytes + this.#pending;
     if (queued >= this.#limit && this.#limit < LIMIT_MAX) this.#grow();
-    return Math.max(0, this.#limit - queued);
+    const share = Math.max(SLAB_BYTES, (SHARED_BYTES - this.#pool.out * SLAB_BYTES) >> 3);
+    return Math.max(0, Math.min(this.#limit, share) - queued);
   }
 
   /** Twice the congestion window: one on its way, one to follow it. Asked for only when the buffer is full. */
@@ -97,6 +117,41 @@ export class SendBuffer implements SlabOwner {
       release();
       if (error === null) this.#onRoom();
     });
+  }
+
+  /** Whether it is better to borrow the application's memory than to copy. */
+  get prefersLoans(): boolean {
+    const { users, out } = this.#pool;
+    if (users < LENDS_FROM_USERS || out < LENDS_FROM_OUT) return false;
+    const { minRttUs } = this.#endpoint.info();
+    return minRttUs > 0 && minRttUs < LENDS_BELOW_RTT_US;
+  }
+
+  /** Bytes of the application's that are borrowed. */
+  lentBytes = 0;
+
+  /** Sends bytes from where the application has them; it has them back when `lentBytes` no longer counts them. */
+  borrow(bytes: Uint8Array): void {
+    this.flush();
+    const loan: Loan = { bytes, name: null };
+    this.#loans.add(loan);
+    this.lentBytes += bytes.length;
+    this.#writes++;
+    const slabs = Math.ceil(bytes.length / SLAB_BYTES);
+    this.#pool.out += slabs;
+    loan.name = this.#endpoint.write(bytes, (error) => {
+      this.#writes--;
+      this.#pool.out -= slabs;
+      if (this.#loans.delete(loan)) this.lentBytes -= bytes.length;
+      if (error === null) this.#onRoom();
+    });
+  }
+
+  /** The application wants its memory back: what is borrowed goes on in a copy. */
+  endLoans(): void {
+    for (const { bytes, name } of this.#loans) this.#endpoint.moveWrite(name, new Uint8Array(bytes));
+    this.#loans.clear();
+    this.lentBytes = 0;
   }
 
   /** Hands what was appended to the endpoint. */

@@ -12,6 +12,7 @@ import type { ConnectOptions, TcpEndpoint, TcpHandler, TransportErrorCode } from
 import type { ConnectWay, HandleContext, HandleEvents, Lender, WriteCallback } from './handle-events.ts';
 import { AsyncResource, nextTurn, reportUncaught } from './node.ts';
 import { Waiting } from './onward.ts';
+import { PendingWrite } from './pending-write.ts';
 import { SendBuffer } from './send-buffer.ts';
 import { KEEP_SLAB_FROM, SLAB_BYTES, type Slab } from './slabs.ts';
 
@@ -49,11 +50,7 @@ export class TcpHandle implements TcpHandler, Lender {
   #isPassing = false;
   /** Bytes of the owner's own buffer filled and not told of. */
   #userFilled = 0;
-  /** What the write that goes on has not copied yet. */
-  #waiting: readonly Uint8Array[] = [];
-  #waitingAt = 0;
-  #waitingOffset = 0;
-  #waitingBytes = 0;
+  readonly #write = new PendingWrite();
   #onWritten: WriteCallback | null = null;
   #isReferenced = true;
   #isHolding = false;
@@ -75,7 +72,7 @@ export class TcpHandle implements TcpHandler, Lender {
 
   /** Bytes of the write that goes on which found no room yet. */
   get writeQueueSize(): number {
-    return this.#waitingBytes;
+    return this.#write.bytes;
   }
 
   /** Takes over an accepted connection. */
@@ -131,12 +128,9 @@ export class TcpHandle implements TcpHandler, Lender {
       nextTurn(() => done(code));
       return false;
     }
-    this.#waiting = chunks;
-    this.#waitingAt = 0;
-    this.#waitingOffset = 0;
-    this.#waitingBytes = total;
-    this.#fill();
-    if (this.#waitingBytes === 0) return true;
+    this.#write.begin(chunks, total);
+    this.#write.fill(this.#send!);
+    if (this.#write.bytes === 0) return true;
     this.#onWritten = done;
     return false;
   }
@@ -375,10 +369,10 @@ export class TcpHandle implements TcpHandler, Lender {
     if (this.#isClosing) this.#letGoWhenDrained();
     if (this.#passers !== null && this.#send!.isHalfEmpty) this.#passers.wake();
     if (this.#onWritten === null || this.#isOver) return;
-    const before = this.#waitingBytes;
-    this.#fill();
-    if (this.#waitingBytes === before) return;
-    if (this.#waitingBytes > 0) {
+    const before = this.#write.bytes;
+    this.#write.fill(this.#send!);
+    if (this.#write.bytes === before) return;
+    if (this.#write.bytes > 0) {
       this.#tell(this.#events?.progress);
       return;
     }
@@ -386,27 +380,6 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#onWritten = null;
     this.#safely(done, null);
   };
-
-  /** Copies as much of what waits as there is room for. */
-  #fill(): void {
-    const send = this.#send!;
-    let room = Math.min(send.room(), this.#waitingBytes);
-    if (room === 0) return;
-    send.begin(room);
-    this.#waitingBytes -= room;
-    while (room > 0) {
-      const chunk = this.#waiting[this.#waitingAt]!;
-      const count = Math.min(room, chunk.length - this.#waitingOffset);
-      if (count > 0) send.append(chunk, this.#waitingOffset, count);
-      room -= count;
-      this.#waitingOffset += count;
-      if (this.#waitingOffset < chunk.length) continue;
-      this.#waitingAt++;
-      this.#waitingOffset = 0;
-    }
-    send.flush();
-    if (this.#waitingBytes === 0) this.#waiting = [];
-  }
 
   /** Tells what may only be told on a turn of its own: the end of the stream, a failure. */
   #lateSoon(): void {
@@ -459,7 +432,7 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#isClosing = true;
     this.#owner = null;
     this.#events = null;
-    this.#waiting = [];
+    this.#write.giveUp(this.#send);
     this.#onWritten = null;
     this.reading = false;
     this.#userFilled = 0;

@@ -76,6 +76,8 @@ export class FakeEndpoint implements TcpEndpoint {
     return this.#unread.reduce((sum, piece) => sum + piece.length, 0);
   }
 
+  moveWrite(): void {}
+
   write(bytes: Uint8Array, done: Write['done']): void {
     if (this.isOver || this.#isShut) setImmediate(() => done?.('EPIPE'));
     else this.#writes.push({ bytes, at: 0, done });

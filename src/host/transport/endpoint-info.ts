@@ -5,7 +5,7 @@
  */
 
 import { tcpStateName } from '../../tcp/names.ts';
-import { rtoUs, rttVarUs, sRttUs } from '../../tcp/rtt.ts';
+import { rtoUs, rttMinUs, rttVarUs, sRttUs } from '../../tcp/rtt.ts';
 import type { TcpInfo } from '../api.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
 
@@ -17,6 +17,7 @@ export function infoOf(endpoint: HostEndpoint): TcpInfo {
     location: endpoint.location,
     sRttUs: sRttUs(c),
     rttVarUs: rttVarUs(c),
+    minRttUs: rttMinUs(c),
     rtoUs: rtoUs(c, endpoint.transport.parameters),
     cWnd: c.cWnd,
     ssThresh: c.ssThresh,

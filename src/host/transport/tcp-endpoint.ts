@@ -118,11 +118,11 @@ export class HostEndpoint implements TcpEndpoint {
     return this.queuedBytes;
   }
 
-  write(bytes: Uint8Array, done: WriteDone | null): void {
+  write(bytes: Uint8Array, done: WriteDone | null): NetBufferList | null {
     const transport = this.transport;
     if ((this.flags & (GONE | EndpointFlag.SHUTDOWN | EndpointFlag.OVER)) !== 0) {
       if (done !== null) transport.runtime.defer(() => done('EPIPE'));
-      return;
+      return null;
     }
     const list = transport.writes.listOver(bytes, done);
     this.bytesSent += bytes.length;
@@ -135,6 +135,13 @@ export class HostEndpoint implements TcpEndpoint {
       if (bytes.length === 0) transport.completeSoon(this);
       transport.countBytes(this);
     }
+    return list;
+  }
+
+  moveWrite(name: unknown, bytes: Uint8Array): void {
+    if (name !== null) this.transport.writes.move(name as NetBufferList, bytes);
+    // A packet that waits for a full link would send what is not there any more.
+    if (this.packetsOut > 0) this.abort();
   }
 
   shutdown(): void {

@@ -22,6 +22,8 @@ export class WritePool {
   #free: NetBufferList | null = null;
   #freeCount = 0;
   #outstanding = 0;
+  /** What {@link replace} put in place of what. */
+  readonly #replaced: WeakMap<NetBufferList, NetBufferList> = new WeakMap();
 
   /** Lists that are out: held by send queues, or by a target. */
   get outstanding(): number {
@@ -67,7 +69,18 @@ export class WritePool {
     list.protocolReserved = lost.protocolReserved;
     lost.protocolReserved = null;
     lost.protocolReserved2 = null;
+    this.#replaced.set(lost, list);
     return list;
+  }
+
+  /** The bytes of a write that is out lie elsewhere from now on. */
+  move(list: NetBufferList, bytes: Uint8Array): void {
+    const mdl = (this.#replaced.get(list) ?? list).firstNetBuffer!.mdlChain!;
+    assert(
+      mdl.buffer !== NO_BYTES && mdl.byteCount === bytes.length,
+      'the same bytes, of a write that is not finished',
+    );
+    mdl.buffer = bytes;
   }
 
   /** Takes a list back; answers whom to tell. */

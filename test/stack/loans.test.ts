@@ -1,0 +1,111 @@
+/** Many connections that write much: their chunks are sent from where they lie, and are the program's own again when a write is over. */
+
+import { once } from 'node:events';
+import type net from 'node:net';
+import { expect, test } from 'vitest';
+import { memoryLinkPair } from '../../src/link/memory.ts';
+import { SystemRuntime } from '../../src/runtime.ts';
+import { SendBuffer } from '../../src/socket/send-buffer.ts';
+import { SlabPool } from '../../src/socket/slabs.ts';
+import { createStack } from '../../src/stack.ts';
+
+const CONNECTIONS = 90;
+const CHUNKS = 24;
+const CHUNK = 32_768;
+
+function byteOf(connection: number, chunk: number): number {
+  return (connection * 7 + chunk * 3 + 1) & 0xff;
+}
+
+test('each byte as it was when it was written, though every chunk is wiped as soon as its write is over', async () => {
+  const runtime = new SystemRuntime();
+  const wire = memoryLinkPair({ runtime, medium: 'ip', largeSendBytes: 65_535, queueBytes: 8 << 20 });
+  await using server = createStack({ runtime, links: [{ link: wire.a, addresses: ['10.0.0.1/24'] }] });
+  await using client = createStack({ runtime, links: [{ link: wire.b, addresses: ['10.0.0.2/24'] }] });
+  let wrong = 0;
+  let whole = 0;
+  const listener = server.net.createServer((socket) => {
+    let at = 0;
+    let connection = -1;
+    socket.on('error', () => {});
+    socket.on('data', (data: Buffer) => {
+      for (const byte of data) {
+        if (connection < 0) connection = byte;
+        else if (byte !== byteOf(connection, Math.floor((at - 1) / CHUNK))) wrong++;
+        at++;
+      }
+    });
+    socket.on('end', () => {
+      if (at === 1 + CHUNKS * CHUNK) whole++;
+      socket.end();
+    });
+  });
+  listener.listen(80, '10.0.0.1', 1024);
+  await once(listener, 'listening');
+  const ended: Promise<unknown>[] = [];
+  const sockets: net.Socket[] = [];
+  // One by one, so that each knows how near its peer is.
+  while (sockets.length < CONNECTIONS) {
+    const socket = client.net.connect(80, '10.0.0.1') as unknown as net.Socket;
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+    sockets.push(socket);
+  }
+  for (const [connection, socket] of sockets.entries()) {
+    socket.resume();
+    ended.push(once(socket, 'close'));
+    socket.write(Uint8Array.of(connection));
+    const write = (chunk: number): void => {
+      if (chunk === CHUNKS) {
+        socket.end();
+        return;
+      }
+      const bytes = new Uint8Array(CHUNK).fill(byteOf(connection, chunk));
+      socket.write(bytes, () => {
+        bytes.fill(0);
+        if (!socket.destroyed) write(chunk + 1);
+      });
+      // Every tenth is destroyed while it writes, and what it wrote changes at once.
+      if (connection % 10 !== 9 || chunk !== 12) return;
+      socket.destroy();
+      bytes.fill(0);
+    };
+    write(0);
+  }
+  await Promise.all(ended);
+  for (let i = 0; i < 100 && whole < CONNECTIONS - 9; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+  listener.close();
+  expect(wrong).toBe(0);
+  expect(whole).toBe(CONNECTIONS - 9);
+}, 60_000);
+
+test('chunks are lent where many connections have much on its way to near peers, and else copied', () => {
+  const pool = new SlabPool();
+  const written: { bytes: Uint8Array; done: (error: null) => void }[] = [];
+  let minRttUs = 100;
+  let progress = 0;
+  const endpoint = {
+    unacknowledgedBytes: 0,
+    info: () => ({ cWnd: 100_000, minRttUs }),
+    write: (bytes: Uint8Array, done: (error: null) => void) => written.push({ bytes, done }) - 1,
+    moveWrite: (name: number, bytes: Uint8Array) => {
+      written[name]!.bytes = bytes;
+    },
+  };
+  const send = new SendBuffer(endpoint as never, pool, () => progress++);
+  expect(send.prefersLoans).toBe(false);
+  pool.users = 100;
+  pool.out = 100;
+  expect(send.prefersLoans).toBe(true);
+  minRttUs = 20_000;
+  expect(send.prefersLoans).toBe(false);
+  minRttUs = 100;
+  const chunk = new Uint8Array(100_000).fill(5);
+  send.borrow(chunk);
+  expect([written[0]!.bytes === chunk, send.lentBytes, pool.out, send.isDrained]).toEqual([true, 100_000, 102, false]);
+  send.endLoans();
+  chunk.fill(0);
+  expect([written[0]!.bytes[99_999], send.lentBytes]).toEqual([5, 0]);
+  written[0]!.done(null);
+  expect([pool.out, progress, send.isDrained]).toEqual([100, 1, true]);
+});
