@@ -2,7 +2,7 @@
  * Puts a stack under Node's own modules: what a program finds in net, http, https, tls and dgram is on the stack from then on.
  *
  * Servers stay Node's classes and listen on the stack (`StackHttp.attach`); sockets are the stack's. What is no TCP (pipes,
- * descriptors, handles) goes to the real net. Works for `import` and `require` alike: the modules' own objects are changed, and
+ * descriptors, handles), and what is to bypass the stack, goes to the real net. Works for `import` and `require` alike: the modules' own objects are changed, and
  * their bindings are told (`module.syncBuiltinESMExports`).
  */
 
@@ -11,6 +11,7 @@ import http from 'node:http';
 import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import tls from 'node:tls';
+import type { EndList } from './register-rules.ts';
 import type { StackNet } from './socket/net.ts';
 import type { StackSocket } from './socket/socket.ts';
 
@@ -21,6 +22,25 @@ type Options = Record<string, unknown>;
 /** Whether these options name something that only the real net has. */
 function isNotTcp(options: Options): boolean {
   return Boolean(options['path']) || options['fd'] !== undefined || Boolean(options['handle'] ?? options['_handle']);
+}
+
+/** Ends of connections that are left to the real net. */
+export interface Bypass {
+  readonly bypass: EndList;
+  readonly bypassListen: EndList;
+}
+
+/** Whether a connection with these options is to bypass the stack. */
+function isBypassed(list: EndList, options: Options): boolean {
+  if (list.isEmpty || options['port'] === undefined) return false;
+  const host = options['host'] ?? 'localhost';
+  return list.has(String(host), Number(options['port']));
+}
+
+/** Whether a server with these options is: without a host it listens on all addresses, which an entry names as '::' or by its port alone. */
+function listensPast(list: EndList, options: Options): boolean {
+  if (list.isEmpty || options['port'] === undefined) return false;
+  return list.has(String(options['host'] ?? '::'), Number(options['port']));
 }
 
 /** Options of a call in any of its forms. */
@@ -50,18 +70,19 @@ function replace(target: object, members: Readonly<Record<PropertyKey, unknown>>
 }
 
 /** From now on the program's sockets are those of `ours`. */
-export function routeThrough(ours: StackNet): void {
-  const connect = routeNet(ours);
-  routeServers(ours);
+export function routeThrough(ours: StackNet, { bypass, bypassListen }: Bypass): void {
+  const connect = routeNet(ours, bypass);
+  routeServers(ours, bypassListen);
   replace(http.Agent.prototype, { createConnection: connect });
-  routeTls(connect);
+  routeTls(connect, bypass);
   replace(dgram, { Socket: ours.dgram.Socket, createSocket: ours.dgram.createSocket });
   syncBuiltinESMExports();
 }
 
 /** net's sockets and functions. Answers its `connect`. */
-function routeNet(ours: StackNet): AnyFunction {
+function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
   const theirs = { Socket: net.Socket, connect: net.connect as AnyFunction };
+  if (!bypass.isEmpty) letSocketsBypass(ours, theirs.Socket, bypass);
   const Socket = function (this: unknown, options?: Options | number): object {
     // Node's own subclasses (TLS, and TLS over a stream) call the class on themselves.
     if (new.target === undefined && this instanceof theirs.Socket) {
@@ -81,8 +102,10 @@ function routeNet(ours: StackNet): AnyFunction {
       return thing instanceof theirs.Socket || (!isMakingTls && thing instanceof ours.Socket);
     },
   });
-  const connect = (...args: unknown[]): unknown =>
-    isNotTcp(optionsOf(args)) ? theirs.connect(...args) : ours.connect(...args);
+  const connect = (...args: unknown[]): unknown => {
+    const options = optionsOf(args);
+    return isNotTcp(options) || isBypassed(bypass, options) ? theirs.connect(...args) : ours.connect(...args);
+  };
   replace(net, {
     Socket,
     Stream: Socket,
@@ -96,13 +119,38 @@ function routeNet(ours: StackNet): AnyFunction {
   return connect;
 }
 
+/** Options that `new net.Socket()` takes, and that the socket keeps when it changes its kind. */
+const OPTIONS_KEPT = ['allowHalfOpen', 'readable', 'writable'] as const;
+
+/**
+ * A socket that was made before anybody knew where it would connect to is the stack's. Where that turns out to bypass the stack, and
+ * nothing has happened on it yet, it becomes one of the real net's: the same object, with the listeners that it has.
+ */
+function letSocketsBypass(ours: StackNet, Theirs: typeof net.Socket, bypass: EndList): void {
+  const { prototype } = ours.Socket as unknown as { prototype: { connect: AnyFunction } };
+  const { connect } = prototype;
+  replace(prototype, {
+    connect(this: StackSocket, ...args: unknown[]): unknown {
+      const isFresh = !this.connecting && !this.destroyed && this.pending && this.writableLength === 0;
+      if (!isFresh || !isBypassed(bypass, optionsOf(args))) return Reflect.apply(connect, this, args);
+      const kept: Options = {};
+      for (const name of OPTIONS_KEPT) kept[name] = (this as unknown as Options)[name];
+      Object.setPrototypeOf(this, Theirs.prototype as object);
+      Reflect.apply(Theirs as unknown as AnyFunction, this, [kept]);
+      return (this as unknown as net.Socket).connect(...(args as Parameters<net.Socket['connect']>));
+    },
+  });
+}
+
 /** All servers made of net.Server, of whatever module: they listen on the stack. */
-function routeServers(ours: StackNet): void {
+function routeServers(ours: StackNet, bypass: EndList): void {
   const { listen } = net.Server.prototype as unknown as { listen: AnyFunction };
   replace(net.Server.prototype, {
     listen(this: net.Server, ...args: unknown[]): unknown {
       const first = args[0];
-      const isTheirs = isNotTcp(optionsOf(args)) || (typeof first === 'object' && first !== null && isHandle(first));
+      const options = optionsOf(args);
+      const isShared = typeof first === 'object' && first !== null && isHandle(first);
+      const isTheirs = isNotTcp(options) || isShared || listensPast(bypass, options);
       if (isTheirs) return Reflect.apply(listen, this, args);
       if (this instanceof tls.Server) prepareSecure(this);
       const attached: net.Server = ours.http.attach(this);
@@ -116,7 +164,7 @@ function isHandle(value: object): boolean {
   return '_handle' in value && Boolean(value._handle);
 }
 
-function routeTls(connect: AnyFunction): void {
+function routeTls(connect: AnyFunction, bypass: EndList): void {
   const { connect: connectTls, TLSSocket } = tls as unknown as { connect: AnyFunction; TLSSocket: AnyFunction };
   const secure = (...args: unknown[]): unknown => {
     const options = { ...optionsOf(args) };
@@ -124,7 +172,9 @@ function routeTls(connect: AnyFunction): void {
       if (typeof given === 'object' && given !== null) Object.assign(options, given);
     const last = args[args.length - 1];
     const callback = typeof last === 'function' ? [last] : [];
-    if (isNotTcp(options)) return makingTls(() => connectTls(...args));
+    if (isNotTcp(options) || (!options['socket'] && isBypassed(bypass, options))) {
+      return makingTls(() => connectTls(...args));
+    }
     if (options['socket']) return makingTls(() => connectTls(options, ...callback));
     const { timeout, ...rest } = options;
     const socket = connect({ ...rest, allowHalfOpen: true, onread: undefined, signal: undefined }) as StackSocket;

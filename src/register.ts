@@ -7,11 +7,11 @@
 
 import { isMainThread } from 'node:worker_threads';
 import { createStack } from './index.ts';
-import { registeredOptions, systemLookup } from './register-options.ts';
+import { registration } from './register-options.ts';
 import { routeThrough } from './register-patch.ts';
 
 // A worker would need a stack, and a device, of its own; its sockets stay the kernel's.
 if (isMainThread) {
-  const stack = createStack({ lookup: systemLookup, ...(await registeredOptions(process.env)) });
-  routeThrough(stack.net);
+  const { options, bypass, bypassListen } = await registration(process.env);
+  routeThrough(createStack(options).net, { bypass, bypassListen });
 }
