@@ -69,7 +69,7 @@ export class BlockWalk<Face extends WalkedBlock<Face>> {
     this.#skip = false;
     while (block.nextBlock === null) {
       if (this.#depth === 0) {
-        this.#present = null;
+        this.#end();
         return null;
       }
       block = this.#above[--this.#depth]!;
@@ -100,8 +100,14 @@ export class BlockWalk<Face extends WalkedBlock<Face>> {
 
   #break(): null {
     this.#isBroken = true;
-    this.#present = null;
+    this.#end();
     return null;
+  }
+
+  /** A walk that is over and kept for the next one keeps no blocks of a tree. */
+  #end(): void {
+    this.#present = null;
+    this.#marks.fill(null);
   }
 
   /** The walk has ended because it could not go on: more than three layers (TREE-001), a loop, or blocks without end. */

@@ -28,3 +28,17 @@ test('a segment through two targets costs the views of its copies and nothing el
   // The host's handle of it is in this number, too.
   expect(answer.idleBytes).toBeLessThan(1024 + 64);
 }, 90_000);
+
+/** What a batch costs beside, shared by its segments: tasks that are deferred, and a word or two of theirs. */
+const BATCH_BYTES = 35;
+
+test('the same through the rings of the worker target, both halves together: a batch costs a little, a segment no more', async () => {
+  const answer = await runScript<Answer>('test/alloc/target.ts', {
+    flags: ALLOCATION_FLAGS,
+    args: ['worker'],
+    timeoutMs: 60_000,
+  });
+  expect(answer.indicated.bytesPerSegment).toBeLessThan(VIEWS_BYTES + BATCH_BYTES);
+  expect(answer.posted.bytesPerSegment).toBeLessThan(VIEWS_BYTES + BATCH_BYTES);
+  expect(answer.held.indicatedLists).toBe(0);
+}, 90_000);

@@ -4,7 +4,7 @@
  *
  * Run with the flags of test/support/child.ts. Answers with one line of JSON: bytes and nanoseconds a segment, by scenario,
  * and the memory of an idle connection. With an argument it measures under another NDIS: 'bare' (bare-ndis.ts), or 'seated', with a
- * verifier on each binding; then without the idle connection.
+ * verifier on each binding; or 'worker': the worker target, both halves in this thread; then without the idle connection.
  */
 import type { RandomSource, Runtime, Timer } from '../../src/base/runtime.ts';
 import { asSeq } from '../../src/base/seq.ts';
@@ -34,11 +34,12 @@ import {
   TcpDelegatedState,
 } from '../../src/state/tcp.ts';
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
+import { PairedAdapter } from '../../src/target/worker/paired-adapter.ts';
 import { Trace } from '../../src/trace/trace.ts';
 import { leastOf } from '../support/least.ts';
 import { BareNdis } from './bare-ndis.ts';
 
-/** Under which NDIS: 'absent', 'bare' or 'seated'. */
+/** Under which NDIS: 'absent', 'bare' or 'seated'; or 'worker'. */
 const how = process.argv[2] ?? 'absent';
 
 function found(text: string): never {
@@ -144,7 +145,7 @@ class Host implements ProtocolDriver {
   readonly hasChimney = true;
   readonly ndis: NdisLibrary;
   readonly link: SlotLink;
-  readonly target: EngineAdapter;
+  readonly target: EngineAdapter | PairedAdapter;
   readonly binding: NdisBindingHandle;
   readonly free: NetBufferList[] = [];
   postsReceives = false;
@@ -154,7 +155,8 @@ class Host implements ProtocolDriver {
     const trace = new Trace();
     this.ndis = how === 'bare' ? new BareNdis(runtime, trace) : new NdisLibrary(runtime, trace);
     this.link = new SlotLink(name, last);
-    this.target = new EngineAdapter({ link: this.link, runtime, trace });
+    const options = { link: this.link, runtime, trace };
+    this.target = how === 'worker' ? new PairedAdapter(options) : new EngineAdapter(options);
     this.ndis.registerAdapter(this.target);
     if (how === 'seated')
       this.ndis.attachTap(name, new Verifier({ onFinding: (finding) => found(findingText(finding)) }));
