@@ -17,12 +17,11 @@ const LIMIT_MAX = 4 << 20;
 const SMALL_BYTES = 4096;
 
 /**
- * Writes are lent where so many connections share the pool, so much of it is out, and the peer is so near, microseconds: there a write is
- * acknowledged before the next one could be prepared, and the copies of all connections together are more than the caches hold. A
- * far peer's writes are copied, so that more than one is on its way.
+ * Writes are lent where so many connections send at once to peers that are so near, microseconds: there a write is acknowledged by the
+ * time that the others have had their turn, and copies of all of them are more than the caches hold. What is for a far peer, or
+ * for one alone, is copied, so that more than one write is on its way.
  */
-const LENDS_FROM_USERS = 64;
-const LENDS_FROM_OUT = 64;
+const LENDS_FROM_SENDERS = 8;
 const LENDS_BELOW_RTT_US = 5_000;
 /** Memory of the pool that connections share: with more of it out each may fill less, one slab at least. */
 const SHARED_BYTES = 512 << 20;
@@ -111,9 +110,9 @@ export class SendBuffer implements SlabOwner {
   /** Hands bytes to the endpoint as they lie; `release` is called when they may change again. The caller has asked for room. */
   lend(bytes: Uint8Array, release: () => void): void {
     this.flush();
-    this.#writes++;
+    this.#begun();
     this.#endpoint.write(bytes, (error) => {
-      this.#writes--;
+      this.#ended();
       release();
       if (error === null) this.#onRoom();
     });
@@ -121,8 +120,7 @@ export class SendBuffer implements SlabOwner {
 
   /** Whether it is better to borrow the application's memory than to copy. */
   get prefersLoans(): boolean {
-    const { users, out } = this.#pool;
-    if (users < LENDS_FROM_USERS || out < LENDS_FROM_OUT) return false;
+    if (this.#pool.crowd < LENDS_FROM_SENDERS) return false;
     const { minRttUs } = this.#endpoint.info();
     return minRttUs > 0 && minRttUs < LENDS_BELOW_RTT_US;
   }
@@ -136,11 +134,11 @@ export class SendBuffer implements SlabOwner {
     const loan: Loan = { bytes, name: null };
     this.#loans.add(loan);
     this.lentBytes += bytes.length;
-    this.#writes++;
+    this.#begun();
     const slabs = Math.ceil(bytes.length / SLAB_BYTES);
     this.#pool.out += slabs;
     loan.name = this.#endpoint.write(bytes, (error) => {
-      this.#writes--;
+      this.#ended();
       this.#pool.out -= slabs;
       if (this.#loans.delete(loan)) this.lentBytes -= bytes.length;
       if (error === null) this.#onRoom();
@@ -161,18 +159,26 @@ export class SendBuffer implements SlabOwner {
     const piece = slab.bytes.subarray(this.#from, slab.used);
     this.#from = slab.used;
     slab.writes++;
-    this.#writes++;
+    this.#begun();
     this.#endpoint.write(piece, slab.done);
   }
 
   slabDone(slab: Slab, error: TransportErrorCode | null): void {
-    this.#writes--;
+    this.#ended();
     if (slab.writes === 0 && (slab !== this.#slab || this.#pending === 0)) {
       if (slab === this.#slab) this.#slab = null;
       this.#giveBack(slab);
     }
     // Bytes given up make no room: the connection is gone, which is what its owner hears next.
     if (error === null) this.#onRoom();
+  }
+
+  #begun(): void {
+    if (this.#writes++ === 0) this.#pool.senderBegun();
+  }
+
+  #ended(): void {
+    if (--this.#writes === 0) this.#pool.senderEnded();
   }
 
   #open(slab: Slab): void {

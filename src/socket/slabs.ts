@@ -34,6 +34,9 @@ const FREE_MAX = 64;
 const BALLAST_ELEMENTS = 2048;
 const BALLAST_FROM = 256;
 
+/** How fast a crowd of senders is forgotten, with each of those that are left that begins anew. */
+const CROWD_DECAY = 1 / 64;
+
 /** What a write through a slab calls when the peer has acknowledged it, or when it is given up. */
 export interface SlabOwner {
   /** `error`: why the bytes were given up; null: the peer has them. */
@@ -70,8 +73,20 @@ export class SlabPool {
   ballast: readonly unknown[] = [];
   /** Connections that the pool serves. */
   users = 0;
+  /** Connections that have something on its way, and how many those have been lately at most. */
+  senders = 0;
+  crowd = 0;
   /** Slabs that are out. */
   out = 0;
+
+  senderBegun(): void {
+    this.senders++;
+    this.crowd = Math.max(this.senders, this.crowd - CROWD_DECAY);
+  }
+
+  senderEnded(): void {
+    this.senders--;
+  }
 
   take(): Slab {
     this.out++;

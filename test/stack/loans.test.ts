@@ -79,7 +79,7 @@ test('each byte as it was when it was written, though every chunk is wiped as so
   expect(whole).toBe(CONNECTIONS - 9);
 }, 60_000);
 
-test('chunks are lent where many connections have much on its way to near peers, and else copied', () => {
+test('chunks are lent where many connections send to near peers at once, and else copied', () => {
   const pool = new SlabPool();
   const written: { bytes: Uint8Array; done: (error: null) => void }[] = [];
   let minRttUs = 100;
@@ -94,8 +94,8 @@ test('chunks are lent where many connections have much on its way to near peers,
   };
   const send = new SendBuffer(endpoint as never, pool, () => progress++);
   expect(send.prefersLoans).toBe(false);
-  pool.users = 100;
   pool.out = 100;
+  pool.crowd = 10;
   expect(send.prefersLoans).toBe(true);
   minRttUs = 20_000;
   expect(send.prefersLoans).toBe(false);
@@ -108,4 +108,18 @@ test('chunks are lent where many connections have much on its way to near peers,
   expect([written[0]!.bytes[99_999], send.lentBytes]).toEqual([5, 0]);
   written[0]!.done(null);
   expect([pool.out, progress, send.isDrained]).toEqual([100, 1, true]);
+});
+
+test('a crowd of senders is forgotten when few go on', () => {
+  const pool = new SlabPool();
+  for (let i = 0; i < 10; i++) pool.senderBegun();
+  for (let i = 0; i < 10; i++) pool.senderEnded();
+  const again = (): number => {
+    pool.senderBegun();
+    pool.senderEnded();
+    return pool.crowd;
+  };
+  expect(again()).toBeGreaterThan(9);
+  for (let i = 0; i < 1000; i++) again();
+  expect(again()).toBe(1);
 });
