@@ -155,6 +155,9 @@ export class DriverTurn {
       case Up.STATUS:
         indicateStatus(driver, record.next());
         return;
+      case Up.REMOVED:
+        if (!driver.isHalted) driver.ndisM.removeMiniport(driver.handle);
+        return;
       case Up.REACHABILITY:
         askReachability(driver, record.next(), record.next() >>> 0, record.next() >>> 0);
         return;

@@ -105,11 +105,13 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
   /** Power: the driver half answers for itself. */
   oidRequestComplete(): void {}
 
-  // The driver half is paused, reset and removed; the NIC half only follows.
+  // The driver half is paused, reset and removed; the NIC half only follows, and says when there is no device any more.
   pauseComplete(): void {}
   restartComplete(): void {}
   resetComplete(): void {}
-  removeMiniport(): void {}
+  removeMiniport(): void {
+    this.#out.say(Up.REMOVED);
+  }
   imNotifyPnpEvent(): number {
     return NdisStatus.NOT_SUPPORTED;
   }

@@ -1,8 +1,8 @@
 /**
  * The device of a NIC thread as a link: read by the thread's loop, written at once, waited for together with the driver half's bell.
  *
- * Promises: reads and writes never block; the wait does, for a bounded time. A device that vanishes or goes down is a link that
- * went down.
+ * Promises: reads and writes never block; the wait does, for a bounded time. A device that goes down is a link that went down; one that
+ * vanishes is gone for good, which is told.
  */
 
 import type { Gather, Link, LinkReceiver, Medium } from '../../link/link.ts';
@@ -138,9 +138,11 @@ export class NicLink implements Link {
     this.#receiver!.linkState(isUp);
   }
 
+  /** The device was removed under us. */
   #vanished(): void {
     this.#setUp(false);
     this.#isGone = true;
+    this.#receiver?.removed?.();
   }
 
   /** The device itself is closed by whoever opened it, when the thread is over. */

@@ -65,6 +65,8 @@ export const Up = {
   BATCH: 12,
   /** A counter of the trace has grown: event, by how much. */
   COUNT: 13,
+  /** NdisMRemoveMiniport: the device is gone. */
+  REMOVED: 14,
 } as const;
 
 /** What an operator can want of a NIC half. */
