@@ -131,3 +131,43 @@ describe('TIME-WAIT', () => {
     expect([answer.flags, answer.ack]).toEqual([SYN | ACK, (s.seq + 5_000_001) | 0]);
   });
 });
+
+describe('the end of the stream', () => {
+  /** A connection whose application has taken four bytes, with the rest and the peer's FIN behind it on the host. */
+  const unread = (): ChimneyScene => {
+    const s = new ChimneyScene();
+    s.peer.appetite = 4;
+    s.deliver(0, s.text('all of it'));
+    s.receive({ flags: ACK | FIN, seq: s.seq, ack: s.ack });
+    s.seq++;
+    return s;
+  };
+
+  const steps = {
+    settle: (s: ChimneyScene) => s.runtime.settle(),
+    'take all': (s: ChimneyScene) => s.peer.take(1_000),
+    'take one': (s: ChimneyScene) => s.peer.take(1),
+    'take back': (s: ChimneyScene) => s.beginTakeBack(),
+    pause: (s: ChimneyScene) => s.target.control.pause(),
+    wait: (s: ChimneyScene) => s.runtime.advance(200_000),
+  };
+
+  test.each([
+    ['reads again before it is below', ['take all']],
+    ['reads again once it is below', ['settle', 'take all']],
+    ['reads a byte at a time', Array.from({ length: 5 }, () => ['settle', 'take one'] as const).flat()],
+    ['reads again once it is back', ['settle', 'take back', 'settle', 'take all']],
+    ['reads again while it comes back', ['settle', 'take back', 'take all']],
+    ['reads again while it is refused', ['pause', 'take all', 'wait']],
+  ] as const)(
+    'comes behind text that went down unread, when the application %s [INIT-057, TERM-049]',
+    (_how, script) => {
+      const s = unread();
+      s.beginOffload();
+      for (const step of script) steps[step](s);
+      s.runtime.settle();
+      s.runtime.advance(300_000);
+      expect([s.got(), s.peer.calls.at(-1)]).toEqual(['all of it', 'end']);
+    },
+  );
+});

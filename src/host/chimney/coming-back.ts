@@ -114,6 +114,7 @@ export class Terminates {
     connection.failures = 0;
     connection.delegated = null;
     connection.refusedBytes = 0;
+    connection.bufferedBelow = 0;
     connection.path.dependents--;
     connection.adapter.connections.delete(connection);
     connection.handle.miniportOffloadContext = null;

@@ -171,6 +171,7 @@ export class DataPath {
     const goesBackLater = this.loans.end();
     bytesConsumed.value = taken;
     connection.refusedBytes = offered - taken;
+    connection.cameUp(taken);
     if (this.#offered[this.#offered.length - 1] !== endpoint) this.#offered.push(endpoint);
     this.#batchEndSoon();
     if (taken === offered) {
@@ -235,6 +236,7 @@ export class DataPath {
       this.#offered = [];
       for (const endpoint of offered) {
         endpoint.deliverDone();
+        endpoint.tellEnd();
         const connection = endpoint.chimneyState as OffloadedConnection | null;
         if (connection !== null) this.receives.postOwn(connection);
       }
@@ -303,6 +305,7 @@ export class DataPath {
     switch (type) {
       case TcpOffloadEventType.INDICATE_DISCONNECT:
         connection.peerFinished = true;
+        connection.endpoint.textIsUp();
         if (!connection.isReleased) connection.endpoint.peerFinished();
         if (connection.disconnectDone) moves.requestTakeBack(connection, 'close', null, null);
         break;

@@ -150,6 +150,7 @@ export class Initiates {
     if (buffered !== null) {
       for (let list: NetBufferList | null = buffered; list !== null; list = list.next) {
         connection.refusedBytes += dataLengthOf(list);
+        connection.bufferedBelow += dataLengthOf(list);
       }
       endpoint.unreadTaken(buffered); // the target has copied it (INIT-061)
     }

@@ -119,8 +119,10 @@ export class OffloadedConnection extends OffloadedObject {
   /** Terminates answered FAILURE so far: the state is lost after the first (TERM-020 to 025). */
   failures = 0;
 
-  /** Bytes of the last refused indication that the target still holds: what to post a receive for. */
+  /** Bytes of the last refused indication that the target still holds, and does not indicate again by itself. */
   refusedBytes = 0;
+  /** Bytes that went down with the connection, unread, and have not come up again. */
+  bufferedBelow = 0;
   /** Posted receives below, the one over the application's own memory not counted. */
   postedReceives = 0;
   /** The receive over the application's own memory, used again and again, and whether it is posted. */
@@ -140,6 +142,13 @@ export class OffloadedConnection extends OffloadedObject {
     super(adapter);
     this.endpoint = endpoint;
     this.path = path;
+  }
+
+  /** Bytes that the target had are up: once all that went down unread is, the end of the stream may be told. */
+  cameUp(bytes: number): void {
+    if (this.bufferedBelow === 0) return;
+    this.bufferedBelow = Math.max(0, this.bufferedBelow - bytes);
+    if (this.bufferedBelow === 0) this.endpoint.textIsUp();
   }
 }
 

@@ -74,6 +74,7 @@ export class PostedReceives {
     connection.postedReceives--;
     const bytes = list.tcpOffloadBytesTransferred;
     if (bytes === 0) return;
+    connection.cameUp(bytes);
     if (!connection.isReleased) {
       const { buffer } = list.firstNetBuffer!.mdlChain!;
       const { endpoint } = connection;
@@ -81,6 +82,7 @@ export class PostedReceives {
       // The bytes are the host's now; what the application does not take waits above, not at the target.
       if (taken < bytes) endpoint.restoreUnread(buffer, taken, bytes - taken);
       endpoint.deliverDone();
+      endpoint.tellEnd();
     }
     // The next one, unless it waits for the application above; behind the end of the stream there is none.
     this.readable(connection);
@@ -94,10 +96,12 @@ export class PostedReceives {
     connection.isOwnReceivePosted = false;
     // Not kept longer than it is used: it is the application's.
     mdl.buffer = NONE;
+    connection.cameUp(bytes);
     if (!connection.isReleased && !connection.endpoint.filled(bytes) && bytes > 0) {
       // Nobody reads any more: what comes then resets the connection.
       connection.endpoint.deliver(memory, mdl.byteOffset, bytes);
     }
+    if (!connection.isReleased) connection.endpoint.tellEnd();
     // Empty and good: the peer has finished, which the target tells next.
     if (list.status === NdisStatus.SUCCESS && bytes > 0) this.postOwn(connection);
   }

@@ -46,4 +46,6 @@ export const EndpointFlag = {
   IP_OPTIONS: 524288,
   /** Received text is collected before it is offered. */
   COLLECTS: 1048576,
+  /** Text that was unread here went down with the connection, and is not up again: the end of the stream comes behind it. */
+  TEXT_BELOW: 2097152,
 } as const;

@@ -242,7 +242,8 @@ export class HostEndpoint implements TcpEndpoint {
 
   /** Whether `handler.end` can be called now. */
   get isEndDue(): boolean {
-    return (this.flags & (EndpointFlag.FIN_RECEIVED | EndpointFlag.END_TOLD)) === EndpointFlag.FIN_RECEIVED;
+    const { FIN_RECEIVED, END_TOLD, TEXT_BELOW } = EndpointFlag;
+    return (this.flags & (FIN_RECEIVED | END_TOLD | TEXT_BELOW)) === FIN_RECEIVED;
   }
 
   /**
@@ -356,7 +357,14 @@ export class HostEndpoint implements TcpEndpoint {
   takeUnread(): NetBufferList | null {
     const unread = this.unread;
     this.unread = null;
-    return unread === null ? null : unread.takeAsLists();
+    if (unread === null) return null;
+    this.flags |= EndpointFlag.TEXT_BELOW;
+    return unread.takeAsLists();
+  }
+
+  /** All text of {@link takeUnread} is up again: {@link tellEnd} may be called. */
+  textIsUp(): void {
+    this.flags &= ~EndpointFlag.TEXT_BELOW;
   }
 
   /** The memory behind lists of {@link takeUnread} is no longer needed. */
@@ -404,6 +412,7 @@ export class HostEndpoint implements TcpEndpoint {
    * stopped, whatever state that is. `closedBecause`: what the handler is told if it is CLOSED and was not closed in good order.
    */
   backOnHost(nowUs: number, closedBecause: TransportErrorCode = 'ECONNRESET'): void {
+    this.textIsUp();
     this.transport.backOnHost(this, nowUs, closedBecause);
   }
 
