@@ -1,5 +1,5 @@
 /**
- * The Internet checksum: the 16-bit one's complement sum of big-endian words. RFC 1071, updated incrementally by RFC 1624.
+ * The Internet checksum: the 16-bit one's complement sum of big-endian words. RFC 1071.
  *
  * A sum is carried between calls as a plain non-negative integer; every call of `checksumAdd` folds it below 2^17, so that any
  * number of parts can be summed. Parts but the last have an even length.
@@ -94,14 +94,6 @@ export function pseudoHeaderSum6(
     sum += ((bytes[srcAt + i]! << 8) | bytes[srcAt + i + 1]!) + ((bytes[dstAt + i]! << 8) | bytes[dstAt + i + 1]!);
   }
   return sum;
-}
-
-/**
- * The checksum field after one 16-bit word under it changed from `before` to `after`. RFC 1624 section 3, equation 3, which
- * unlike RFC 1141 never turns a field into 0xffff that a full computation would make 0.
- */
-export function checksumUpdate(checksum: number, before: number, after: number): number {
-  return checksumFinish((~checksum & 0xffff) + (~before & 0xffff) + after);
 }
 
 /** The sum of a long run, folded to 16 bits: memory-aligned words in the machine's order, put right at the end. */

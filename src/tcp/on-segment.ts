@@ -64,11 +64,6 @@ function onUrgent(c: TcpConnection, seg: TcpSegment): Effects {
   return Effect.URGENT;
 }
 
-/** Bytes of urgent data that are still to come or to be delivered behind RCV.NXT; 0: none. RFC 9293 MUST-33. */
-export function urgentBytesAhead(c: TcpConnection): number {
-  return c.hasMode(TcpMode.URGENT) ? Math.max(0, seqDiff(c.rcvUp, c.rcvNxt)) : 0;
-}
-
 /** Whether urgent data is among the last `bytes` bytes in front of RCV.NXT, which were received and not read. TCP-086. */
 export function isUrgentUnread(c: TcpConnection, bytes: number): boolean {
   return bytes > 0 && c.hasMode(TcpMode.URGENT) && seqDiff(c.rcvUp, c.rcvNxt) > -bytes;

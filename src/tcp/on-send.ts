@@ -123,9 +123,3 @@ export function abort(c: TcpConnection, p: TcpParameters, out: TcpSegment, nowUs
   enterClosed(c, p);
   return isDue;
 }
-
-/** A pure ACK is to be sent, whatever else: `nextSegment` gives it, unless text carries it. */
-export function ackNow(c: TcpConnection): Effects {
-  c.setMode(TcpMode.ACK_NOW);
-  return Effect.TRANSMIT;
-}

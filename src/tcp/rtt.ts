@@ -48,11 +48,6 @@ export function rttMinUs(c: TcpConnection): number {
   return c.words[c.base + PrivateWord.RTT_MIN_US]!;
 }
 
-/** Whether there has been a sample. */
-export function hasRtt(c: TcpConnection): boolean {
-  return c.words[c.base + PrivateWord.RTT_SRTT_8]! !== 0;
-}
-
 /** The retransmission timeout now, backed off as often as it has expired in vain, microseconds. RFC 6298 2. */
 export function rtoUs(c: TcpConnection, p: RttParameters): number {
   const sRtt8 = c.words[c.base + PrivateWord.RTT_SRTT_8]!;

@@ -6,7 +6,7 @@
  * the path of a packet. Source: RFC 4291, RFC 5952.
  */
 
-import { equalBytes, isZeroBytes, read32, write32 } from '../base/bytes.ts';
+import { equalBytes, isZeroBytes, read32 } from '../base/bytes.ts';
 import type { IpFamily } from './protocol.ts';
 
 /** Bytes of an address: 4 or 16. */
@@ -168,25 +168,6 @@ export function writeAddressWords(
   words[base + 1] = read32(bytes, at + 4);
   words[base + 2] = read32(bytes, at + 8);
   words[base + 3] = read32(bytes, at + 12);
-}
-
-/** The way back: writes the address in the four words from `words[base]` as 4 or 16 bytes at `at`. Answers how many. */
-export function writeAddressBytes(
-  words: Int32Array,
-  base: number,
-  family: number,
-  bytes: Uint8Array,
-  at: number,
-): number {
-  if (family === 4) {
-    write32(bytes, at, words[base + 3]!);
-    return 4;
-  }
-  write32(bytes, at, words[base]!);
-  write32(bytes, at + 4, words[base + 1]!);
-  write32(bytes, at + 8, words[base + 2]!);
-  write32(bytes, at + 12, words[base + 3]!);
-  return 16;
 }
 
 /** Text of the address in `bytes` at `at`: dotted decimal, or RFC 5952. */

@@ -58,8 +58,8 @@ export function isUdpChecksumGood(
 }
 
 /**
- * Writes the header in front of `payloadLength` bytes that already stand at `at + 8`, with the checksum over both and the IP
- * addresses that stand in the same bytes. A computed 0 is sent as 0xffff. Answers 8.
+ * Writes the header in front of `payloadLength` bytes that already stand at `at + 8`, with the checksum over both and the pseudo-header,
+ * whose sum is given. A computed 0 is sent as 0xffff: 0 says that there is no checksum. Answers 8. RFC 768.
  */
 export function encodeUdp(
   bytes: Uint8Array,
@@ -67,17 +67,14 @@ export function encodeUdp(
   srcPort: number,
   dstPort: number,
   payloadLength: number,
-  family: number,
-  srcAt: number,
-  dstAt: number,
+  pseudoSum: number,
 ): number {
   const length = UDP_HEADER_LENGTH + payloadLength;
   write16(bytes, at, srcPort);
   write16(bytes, at + 2, dstPort);
   write16(bytes, at + 4, length);
   write16(bytes, at + 6, 0);
-  const sum = pseudoHeaderSum(bytes, family, srcAt, dstAt, IpProtocol.UDP, length);
-  const checksum = checksumFinish(checksumAdd(sum, bytes, at, length));
+  const checksum = checksumFinish(checksumAdd(pseudoSum, bytes, at, length));
   write16(bytes, at + 6, checksum === 0 ? 0xffff : checksum);
   return UDP_HEADER_LENGTH;
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Endpoint, TransportErrorCode, UdpHandler } from '../../src/host/api.ts';
 import { parseIp } from '../../src/wire/ip-address.ts';
 import { encodeIpv4Header, Ipv4Header } from '../../src/wire/ipv4.ts';
+import { pseudoHeaderSum } from '../../src/wire/pseudo-header.ts';
 import { encodeUdp } from '../../src/wire/udp.ts';
 import { RAW, RawHost } from './raw-host.ts';
 import { A4, A6, B4, B6, pattern, same, World } from './two-hosts.ts';
@@ -31,7 +32,7 @@ function datagram(
   ip.protocol = 17;
   encodeIpv4Header(packet, 0, ip, parseIp('10.0.0.2')!.bytes, 0, parseIp(RAW)!.bytes, 0);
   packet.set(payload, 28);
-  encodeUdp(packet, 20, 5000, dstPort, payload.length, 4, 12, 16);
+  encodeUdp(packet, 20, 5000, dstPort, payload.length, pseudoHeaderSum(packet, 4, 12, 16, 17, 8 + payload.length));
   packet[24] = udpLength >> 8;
   packet[25] = udpLength;
   if (checksum === 'none') packet.fill(0, 26, 28);

@@ -11,7 +11,6 @@ import {
   linkLocalAddress,
   parseIp,
   solicitedNodeAddress,
-  writeAddressBytes,
   writeAddressWords,
 } from '../../src/wire/ip-address.ts';
 import { parsePrefix } from '../../src/wire/ip-prefix.ts';
@@ -201,7 +200,7 @@ describe('kinds', () => {
   });
 });
 
-test('four words hold any address, and give it back', () => {
+test('four words hold any address', () => {
   fc.assert(
     fc.property(anyAddress, fc.nat(4), (bytes, base) => {
       const family = bytes.length === 4 ? 4 : 6;
@@ -211,10 +210,9 @@ test('four words hold any address, and give it back', () => {
       writeAddressWords(packet, 3, family, words, base);
       if (family === 4) expect([...words.subarray(base, base + 3)]).toEqual([0, 0, 0]);
       expect(words[base + 4]).toBe(7);
-      const out = new Uint8Array(20).fill(0xee);
-      expect(writeAddressBytes(words, base, family, out, 1)).toBe(bytes.length);
-      expect(toHex(out, 1, bytes.length)).toBe(toHex(bytes));
-      expect(out[1 + bytes.length]).toBe(0xee);
+      const own = new DataView(bytes.buffer, bytes.byteOffset);
+      const ownWords = Array.from({ length: bytes.length / 4 }, (_, i) => own.getInt32(4 * i));
+      expect([...words.subarray(base + 4 - ownWords.length, base + 4)]).toEqual(ownWords);
     }),
   );
 });

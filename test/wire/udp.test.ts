@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checksumOf } from '../../src/base/checksum.ts';
+import { pseudoHeaderSum } from '../../src/wire/pseudo-header.ts';
 import { WIRE_BAD_LENGTH, WIRE_OK, WIRE_SHORT } from '../../src/wire/status.ts';
 import { decodeUdp, encodeUdp, isUdpChecksumGood, UdpDatagram } from '../../src/wire/udp.ts';
 import { CAPTURED, placed, toHex } from './captures.ts';
@@ -40,7 +41,9 @@ describe.each(FRAMES)('the captured datagram $name', ({ frame, family, at, srcAt
   test('is encoded again as Linux sent it', () => {
     const bytes = frame.slice();
     bytes.fill(0xee, at, at + 8);
-    expect(encodeUdp(bytes, at, 4000, 5000, text.length, family, srcAt, dstAt)).toBe(8);
+    expect(
+      encodeUdp(bytes, at, 4000, 5000, text.length, pseudoHeaderSum(bytes, family, srcAt, dstAt, 17, 8 + text.length)),
+    ).toBe(8);
     expect(toHex(bytes)).toBe(toHex(frame));
   });
 
@@ -56,9 +59,23 @@ describe.each(FRAMES)('the captured datagram $name', ({ frame, family, at, srcAt
     // The payload's last word makes the rest of the sum come out as zero.
     const payloadLength = 2;
     bytes.fill(0, at + 8, at + 10);
-    encodeUdp(bytes, at, 4000, 5000, payloadLength, family, srcAt, dstAt);
+    encodeUdp(
+      bytes,
+      at,
+      4000,
+      5000,
+      payloadLength,
+      pseudoHeaderSum(bytes, family, srcAt, dstAt, 17, 8 + payloadLength),
+    );
     bytes.set(bytes.slice(at + 6, at + 8), at + 8);
-    encodeUdp(bytes, at, 4000, 5000, payloadLength, family, srcAt, dstAt);
+    encodeUdp(
+      bytes,
+      at,
+      4000,
+      5000,
+      payloadLength,
+      pseudoHeaderSum(bytes, family, srcAt, dstAt, 17, 8 + payloadLength),
+    );
     expect(toHex(bytes, at + 6, 2)).toBe('ffff');
     expect(isUdpChecksumGood(bytes, at, 10, family, srcAt, dstAt)).toBe(true);
   });
@@ -97,7 +114,14 @@ test('what is written is read back and verifies, for any payload and alignment',
         const at = pad + 32;
         bytes.set(payload, at + 8);
         const dstAt = pad + (family === 4 ? 4 : 16);
-        encodeUdp(bytes, at, srcPort, dstPort, payload.length, family, pad, dstAt);
+        encodeUdp(
+          bytes,
+          at,
+          srcPort,
+          dstPort,
+          payload.length,
+          pseudoHeaderSum(bytes, family, pad, dstAt, 17, 8 + payload.length),
+        );
         const out = new UdpDatagram();
         expect(decodeUdp(bytes, at, 8 + payload.length, out)).toBe(WIRE_OK);
         expect(out).toMatchObject({ srcPort, dstPort, payloadLength: payload.length });

@@ -12,15 +12,16 @@ import type { PathEntry } from '../path/types.ts';
  * the pseudo-header.
  */
 export function partialPathChecksum(path: PathEntry, protocol: number, length: number): number {
-  return foldChecksum(pseudoSum(path, protocol, length));
+  return foldChecksum(pathPseudoSum(path, protocol, length));
 }
 
 /** The checksum field for the packet of `length` bytes at `at`, whose own checksum field is 0 now. */
 export function pathChecksum(path: PathEntry, protocol: number, bytes: Uint8Array, at: number, length: number): number {
-  return checksumFinish(checksumAdd(pseudoSum(path, protocol, length), bytes, at, length));
+  return checksumFinish(checksumAdd(pathPseudoSum(path, protocol, length), bytes, at, length));
 }
 
-function pseudoSum(path: PathEntry, protocol: number, length: number): number {
+/** The sum of the pseudo-header alone, not folded. */
+export function pathPseudoSum(path: PathEntry, protocol: number, length: number): number {
   const local = path.local.bytes;
   const remote = path.remote.bytes;
   const sum = checksumAdd(protocol + (length & 0xffff) + (length >>> 16), local, 0, local.length);

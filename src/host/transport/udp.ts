@@ -5,7 +5,7 @@
  * unreachable (1122-U1); the checksum is always made, and one that is missing is accepted over IPv4 only.
  */
 
-import { read16, write16 } from '../../base/bytes.ts';
+import { read16 } from '../../base/bytes.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import { copyBytes } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
@@ -13,13 +13,13 @@ import type { Trace } from '../../trace/trace.ts';
 import { addressLength, IpAddress, parseIp } from '../../wire/ip-address.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import { WIRE_OK } from '../../wire/status.ts';
-import { decodeUdp, isUdpChecksumGood, UDP_HEADER_LENGTH, UdpDatagram } from '../../wire/udp.ts';
+import { decodeUdp, encodeUdp, isUdpChecksumGood, UDP_HEADER_LENGTH, UdpDatagram } from '../../wire/udp.ts';
 import { type Endpoint, TransportError, type TransportErrorCode, type UdpHandler, type UdpPort } from '../api.ts';
 import type { IpLayer } from '../path/ip-layer.ts';
 import type { IcmpError, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
 import { type BindAddress, endpointText, parseBindAddress } from './addresses.ts';
 import { BindTable, type Bound } from './bind-table.ts';
-import { pathChecksum } from './path-checksum.ts';
+import { pathPseudoSum } from './path-checksum.ts';
 import { EphemeralPorts } from './ports.ts';
 
 /** Largest payload of one datagram: the IPv4 total length and the IPv6 payload length are 16 bits. */
@@ -165,13 +165,8 @@ export class UdpTransport implements UpperProtocol {
     const out = this.ip.beginPacket(path, length);
     if (out === null) return 'ENOBUFS';
     const { bytes, at } = out;
-    write16(bytes, at, from.port);
-    write16(bytes, at + 2, to);
-    write16(bytes, at + 4, length);
-    write16(bytes, at + 6, 0);
     copyBytes(payload, 0, payload.length, bytes, at + UDP_HEADER_LENGTH);
-    // A computed 0 is sent as all ones: 0 says that there is no checksum. 768-1.
-    write16(bytes, at + 6, pathChecksum(path, IpProtocol.UDP, bytes, at, length) || 0xffff);
+    encodeUdp(bytes, at, from.port, to, payload.length, pathPseudoSum(path, IpProtocol.UDP, length));
     return this.ip.sendPacket(out, length, IpProtocol.UDP, from.hopLimit, 0, 0, false) ? null : 'EHOSTUNREACH';
   }
 
