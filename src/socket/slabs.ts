@@ -26,13 +26,11 @@ export const KEEP_SLAB_FROM = 32768;
 const FREE_MAX = 64;
 
 /**
- * Words of an array that is thrown away with each slab that is handed on, where there are many connections. V8 does not see how much memory
- * such slabs hold until it is so much (32 MiB) that it collects the whole heap, again and again. With garbage of a measure of its own
- * it collects the young generation early, and the slabs' memory is used again while it is warm. The heap of few connections is
- * so small that collecting all of it costs less than the garbage does.
+ * Words of an array that is thrown away with each slab that is handed on. V8 does not see how much memory such slabs hold until it is
+ * so much (32 MiB) that it collects the whole heap, again and again, which is dear where the heap is large or the processors are busy. With
+ * garbage of a measure of its own it collects the young generation early, and the slabs' memory is used again while it is warm.
  */
 const BALLAST_ELEMENTS = 2048;
-const BALLAST_FROM = 256;
 
 /** How fast a crowd of senders is forgotten, with each of those that are left that begins anew. */
 const CROWD_DECAY = 1 / 64;
@@ -71,8 +69,6 @@ export class SlabPool {
   readonly #free: Slab[] = [];
   /** Garbage, see {@link BALLAST_ELEMENTS}. */
   ballast: readonly unknown[] = [];
-  /** Connections that the pool serves. */
-  users = 0;
   /** Connections that have something on its way, and how many those have been lately at most. */
   senders = 0;
   crowd = 0;
@@ -138,7 +134,7 @@ export class SlabPool {
 
   /** Memory of about the size of a slab now belongs to the application. */
   handedOn(): void {
-    if (this.users >= BALLAST_FROM) this.ballast = new Array(BALLAST_ELEMENTS);
+    this.ballast = new Array(BALLAST_ELEMENTS);
   }
 }
 

@@ -91,7 +91,6 @@ export class TcpHandle implements TcpHandler, Lender {
   #open(endpoint: TcpEndpoint): void {
     assert(this.#endpoint === null, 'a handle has one endpoint');
     this.#endpoint = endpoint;
-    this.#context.slabs.users++;
     this.#send = new SendBuffer(endpoint, this.#context.slabs, this.#onRoom);
   }
 
@@ -255,7 +254,6 @@ export class TcpHandle implements TcpHandler, Lender {
   }
 
   closed(error: TransportErrorCode | null): void {
-    this.#context.slabs.users--;
     this.#isOver = true;
     this.#failure = error;
     this.#endPassing();
