@@ -11,7 +11,7 @@ import { NdisStatus } from '../../src/ndis/status.ts';
 import { IdleTap, type StateOperation } from '../../src/ndis/tap.ts';
 import type { StackLink } from '../../src/stack-options.ts';
 import { seed } from '../support/seed.ts';
-import { expectNothingHeld, OPEN, settled } from './support.ts';
+import { expectNothingHeld, OPEN, settled, UPLOAD_REASONS } from './support.ts';
 import { connectPeers, type Peer, type TwoHosts, type TwoHostsOptions, twoHosts } from './two-hosts.ts';
 
 interface Stage {
@@ -322,7 +322,7 @@ test('at random moments, with everything else going on: whatever happens to the 
         () => mayFail(chimney.offload()),
         () => mayFail(chimney.takeBack()),
         () => mayFail(chimney.query()),
-        () => control.retrieve(null, 1 + upTo(11)),
+        () => control.retrieve(null, UPLOAD_REASONS[upTo(UPLOAD_REASONS.length)]!),
         () => mayFail(adapter.pause().then(() => adapter.restart())),
         () => mayFail(adapter.reset()),
         () => mayFail(adapter.sleep().then(() => adapter.wake())),

@@ -6,15 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/base/random.ts';
 import { findingText } from '../../src/contract/finding.ts';
 import type { Impairment } from '../../src/link/memory.ts';
-import { TcpUploadReason } from '../../src/ndis/protocol.ts';
 import { seed, seedNote } from '../support/seed.ts';
+import { UPLOAD_REASONS } from './support.ts';
 import { connectPeers, type Peer, type TwoHosts, twoHosts } from './two-hosts.ts';
-
-/** All but those that say something of the connection which would not be true. EVT-008, INV-009. */
-const { HARDWARE_FAILURE, INVALID_STATE } = TcpUploadReason;
-const REASONS = Object.values(TcpUploadReason).filter(
-  (reason) => reason !== HARDWARE_FAILURE && reason !== INVALID_STATE,
-);
 
 interface Weather {
   readonly name: string;
@@ -61,7 +55,7 @@ function strike(hosts: TwoHosts, peers: readonly Peer[], random: SeededRandom): 
   if (what < 40) {
     if (chimney.location === 'host') chimney.offload().catch(ignore);
     else chimney.takeBack().catch(ignore);
-  } else if (what < 50) control.retrieve(null, REASONS[random.nextUint32() % REASONS.length]!);
+  } else if (what < 50) control.retrieve(null, UPLOAD_REASONS[random.nextUint32() % UPLOAD_REASONS.length]!);
   else if (what < 55) chimney.query().catch(ignore);
   else if (what < 60) endpoint.setKeepAlive(random.nextUint32() % 2 === 0, 1000 + (random.nextUint32() % 5000));
   else if (what < 65) endpoint.setReceiveBuffer(20_000 + (random.nextUint32() % 400_000));

@@ -1,7 +1,13 @@
 /** What the tests of this folder have in common beside the stage itself. */
 import { expect } from 'vitest';
 import { findingText } from '../../src/contract/finding.ts';
+import { TcpUploadReason } from '../../src/ndis/protocol.ts';
 import type { TwoHosts } from './two-hosts.ts';
+
+/** Why a target may ask a connection back: all but what says something of it that would not be true. EVT-008, INV-009. */
+export const UPLOAD_REASONS: readonly TcpUploadReason[] = Object.values(TcpUploadReason).filter(
+  (reason) => reason !== TcpUploadReason.HARDWARE_FAILURE && reason !== TcpUploadReason.INVALID_STATE,
+);
 
 /** Peers that never end by themselves. */
 export const OPEN: number = 1 << 30;
