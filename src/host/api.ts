@@ -230,8 +230,11 @@ export interface TakeBackPolicy {
 /** A UDP port. */
 export interface UdpPort {
   readonly local: Endpoint;
-  /** Queues one datagram, copied. Answers null or why not. */
-  send(bytes: Uint8Array, to: Endpoint): TransportErrorCode | null;
+  /**
+   * Queues one datagram, copied. Answers null or why not. `segmentBytes` greater than 0: datagrams of so many bytes each, the last one of
+   * what is left (Linux: UDP_SEGMENT); by one packet for many where the device cuts them. Of these some may be queued before one is not.
+   */
+  send(bytes: Uint8Array, to: Endpoint, segmentBytes?: number): TransportErrorCode | null;
   /** IPv4 TTL or IPv6 hop limit of what is sent, 1 to 255. */
   setHopLimit(hops: number): void;
   close(): void;

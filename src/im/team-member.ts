@@ -43,5 +43,7 @@ export function commonAttributes(name: string, all: readonly AdapterAttributes[]
   }
   const mtu = Math.min(...all.map((one) => one.mtu));
   const largeSendBytes = Math.min(...all.map((one) => one.largeSendBytes ?? 0));
-  return { name, medium: first.medium, mtu, macAddress: first.macAddress, largeSendBytes };
+  const largeDatagrams = all.every((one) => one.largeDatagrams === true);
+  const { medium, macAddress } = first;
+  return { name, medium, mtu, macAddress, largeSendBytes, ...(largeDatagrams ? { largeDatagrams } : {}) };
 }

@@ -85,6 +85,8 @@ export interface Link {
    * and every frame must be complete. At least the MTU, at most 65535.
    */
   readonly largeSendBytes?: number;
+  /** Whether a super-segment may be UDP, one that stands for several datagrams, too (USO). Absent: TCP only. */
+  readonly largeDatagrams?: boolean;
   /** Whether `transmit` takes text in a {@link Gather}. */
   readonly takesGather?: boolean;
   /** Begins to receive. Called once. */

@@ -77,6 +77,8 @@ export class MemoryLink implements Link {
   readonly medium: Medium;
   readonly mtu: number;
   readonly largeSendBytes: number;
+  /** Super-segments cross as they are, whatever is in them. */
+  readonly largeDatagrams: boolean;
   readonly #frameBytes: number;
   readonly #trace: Trace | null;
   /** From this end to the other. */
@@ -93,6 +95,7 @@ export class MemoryLink implements Link {
     this.mtu = mtu;
     this.#trace = options.trace ?? null;
     this.largeSendBytes = options.largeSendBytes ?? 0;
+    this.largeDatagrams = this.largeSendBytes > 0;
     const frameBytes = Math.max(mtu, this.largeSendBytes) + ETHERNET_HEADER_MAX;
     this.#frameBytes = frameBytes;
     const queueBytes = Math.max(options.queueBytes ?? QUEUE_BYTES_DEFAULT, frameBytes);

@@ -97,6 +97,8 @@ export interface AdapterAttributes {
    * every frame is sent complete, checksum and all.
    */
   readonly largeSendBytes?: number;
+  /** Whether such a packet may be UDP, too: one that stands for several datagrams (USO). Absent: TCP only. */
+  readonly largeDatagrams?: boolean;
 }
 
 /** An NDIS status indication (NDIS_STATUS_INDICATION). */

@@ -67,6 +67,8 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   readonly #lookupName: LookupFunction;
   readonly #scope = new AsyncResource('UDPWRAP');
   #port: UdpPort | null = null;
+  /** See {@link setSegmentSize}. */
+  #segmentBytes = 0;
   #bind: number = Bind.NOT;
   #connect: number = Connect.NOT;
   #peer: Endpoint | null = null;
@@ -243,6 +245,16 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
     return ttl;
   }
 
+  /**
+   * From now on each send is cut into datagrams of so many bytes, the last one of what is left; 0: it is one datagram again. As
+   * UDP_SEGMENT of Linux; a device that can do it does.
+   */
+  setSegmentSize(bytes: number): void {
+    const size = validateNumber(bytes, 'bytes');
+    if (!(Number.isInteger(size) && size >= 0 && size <= 65_507)) throw callError('EINVAL', 'setSegmentSize');
+    this.#segmentBytes = size;
+  }
+
   getRecvBufferSize(): number {
     if (this.#port === null) throw bufferSizeError('uv_recv_buffer_size');
     return this.#receiveBytes;
@@ -336,7 +348,8 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   }
 
   #transmit(bytes: Uint8Array, to: Endpoint, callback: SendCallback | undefined): void {
-    const code: TransportErrorCode | null = this.#port === null ? 'ECANCELED' : this.#port.send(bytes, to);
+    const code: TransportErrorCode | null =
+      this.#port === null ? 'ECANCELED' : this.#port.send(bytes, to, this.#segmentBytes);
     if (callback === undefined) return;
     if (code === null) process.nextTick(callback, null, bytes.length);
     else process.nextTick(callback, placeError(code, 'send', to.address, to.port));

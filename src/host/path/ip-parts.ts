@@ -118,8 +118,9 @@ export class IpParts {
     }
     const { interfaces } = this.context;
     const mac = attributes.macAddress.slice();
-    const { name, medium, largeSendBytes = 0 } = attributes;
-    const iface = new Interface(name, interfaces.length, medium, mac, parsed.mtu, config, largeSendBytes);
+    const { name, medium, largeSendBytes = 0, largeDatagrams = false } = attributes;
+    const { mtu } = parsed;
+    const iface = new Interface(name, interfaces.length, medium, mac, mtu, config, largeSendBytes, largeDatagrams);
     iface.binding = binding;
     drawReachableTime(this.context, iface);
     interfaces.push(iface);

@@ -115,6 +115,8 @@ export class Interface {
   readonly linkMtu: number;
   /** Largest IP packet that the adapter cuts into segments and computes checksums of; 0: it does neither. At least the MTU. */
   readonly largeSendBytes: number;
+  /** Whether it cuts UDP as well. */
+  readonly largeDatagrams: boolean;
   readonly addresses: InterfaceAddress[] = [];
   /** 802.1Q tag control information for frames sent, or -1. */
   readonly vlanTci: number;
@@ -139,8 +141,10 @@ export class Interface {
     mtu: number,
     config: InterfaceConfig,
     largeSendBytes = 0,
+    largeDatagrams = false,
   ) {
     this.largeSendBytes = largeSendBytes;
+    this.largeDatagrams = largeDatagrams;
     this.name = name;
     this.index = index;
     this.medium = medium;

@@ -5,7 +5,7 @@
  * unreachable (1122-U1); the checksum is always made, and one that is missing is accepted over IPv4 only.
  */
 
-import { read16 } from '../../base/bytes.ts';
+import { read16, write16 } from '../../base/bytes.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import { copyBytes } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
@@ -19,12 +19,15 @@ import type { IpLayer } from '../path/ip-layer.ts';
 import type { IcmpError, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
 import { type BindAddress, endpointText, parseBindAddress } from './addresses.ts';
 import { BindTable, type Bound } from './bind-table.ts';
-import { pathPseudoSum } from './path-checksum.ts';
+import { partialPathChecksum, pathPseudoSum } from './path-checksum.ts';
 import { EphemeralPorts } from './ports.ts';
 
 /** Largest payload of one datagram: the IPv4 total length and the IPv6 payload length are 16 bits. */
 const PAYLOAD_MAX_IP4: number = 65_535 - 20 - UDP_HEADER_LENGTH;
 const PAYLOAD_MAX_IP6: number = 65_535 - UDP_HEADER_LENGTH;
+
+/** Datagrams that one packet stands for at most, as Linux has it (UDP_MAX_SEGMENTS). */
+const SEGMENTS_MAX = 64;
 
 /** Ports bound at most. */
 const PORTS_MAX = 32_768;
@@ -57,11 +60,14 @@ class HostUdpPort implements UdpPort, Bound {
     return endpointText(this.bind.address, this.port, false);
   }
 
-  send(bytes: Uint8Array, to: Endpoint): TransportErrorCode | null {
+  send(bytes: Uint8Array, to: Endpoint, segmentBytes = 0): TransportErrorCode | null {
     if (this.isClosed) return 'EPIPE';
-    if (!(to.port > 0 && to.port <= 65_535)) return 'EINVAL';
+    if (!(to.port > 0 && to.port <= 65_535) || !(segmentBytes >= 0)) return 'EINVAL';
     const path = this.#pathTo(to.address);
-    return typeof path === 'string' ? path : this.#udp.send(path, this, to.port, bytes);
+    if (typeof path === 'string') return path;
+    const { length } = bytes;
+    if (segmentBytes > 0 && length > segmentBytes) return this.#udp.sendMany(path, this, to.port, bytes, segmentBytes);
+    return this.#udp.send(path, this, to.port, bytes, 0, length);
   }
 
   setHopLimit(hops: number): void {
@@ -158,16 +164,72 @@ export class UdpTransport implements UpperProtocol {
     this.#bound.remove(port);
   }
 
-  /** One datagram. */
-  send(path: PathEntry, from: HostUdpPort, to: number, payload: Uint8Array): TransportErrorCode | null {
-    if (payload.length > (path.family === 4 ? PAYLOAD_MAX_IP4 : PAYLOAD_MAX_IP6)) return 'EMSGSIZE';
-    const length = UDP_HEADER_LENGTH + payload.length;
+  /** One datagram: `size` bytes of the payload from `from`. */
+  send(
+    path: PathEntry,
+    port: HostUdpPort,
+    to: number,
+    payload: Uint8Array,
+    from: number,
+    size: number,
+  ): TransportErrorCode | null {
+    if (size > (path.family === 4 ? PAYLOAD_MAX_IP4 : PAYLOAD_MAX_IP6)) return 'EMSGSIZE';
+    const length = UDP_HEADER_LENGTH + size;
     const out = this.ip.beginPacket(path, length);
     if (out === null) return 'ENOBUFS';
     const { bytes, at } = out;
-    copyBytes(payload, 0, payload.length, bytes, at + UDP_HEADER_LENGTH);
-    encodeUdp(bytes, at, from.port, to, payload.length, pathPseudoSum(path, IpProtocol.UDP, length));
-    return this.ip.sendPacket(out, length, IpProtocol.UDP, from.hopLimit, 0, 0, false) ? null : 'EHOSTUNREACH';
+    copyBytes(payload, from, size, bytes, at + UDP_HEADER_LENGTH);
+    encodeUdp(bytes, at, port.port, to, size, pathPseudoSum(path, IpProtocol.UDP, length));
+    return this.ip.sendPacket(out, length, IpProtocol.UDP, port.hopLimit, 0, 0, false) ? null : 'EHOSTUNREACH';
+  }
+
+  /**
+   * Datagrams of `segmentBytes` each, the last one of what is left: as few packets as the device cuts, where it does and each fits into
+   * the path; else one by one.
+   */
+  sendMany(
+    path: PathEntry,
+    port: HostUdpPort,
+    to: number,
+    payload: Uint8Array,
+    segmentBytes: number,
+  ): TransportErrorCode | null {
+    const headers = (path.family === 4 ? 20 : 40) + UDP_HEADER_LENGTH;
+    const isCut = path.iface.largeDatagrams && headers + segmentBytes <= path.mtu;
+    const fitting = Math.floor((Math.min(path.iface.largeSendBytes, 65_535) - headers) / segmentBytes);
+    const most = isCut ? segmentBytes * Math.max(1, Math.min(fitting, SEGMENTS_MAX)) : segmentBytes;
+    for (let from = 0; from < payload.length; from += most) {
+      const size = Math.min(most, payload.length - from);
+      const error =
+        size > segmentBytes
+          ? this.#sendLarge(path, port, to, payload, from, size, segmentBytes)
+          : this.send(path, port, to, payload, from, size);
+      if (error !== null) return error;
+    }
+    return null;
+  }
+
+  /** One packet for several datagrams. */
+  #sendLarge(
+    path: PathEntry,
+    port: HostUdpPort,
+    to: number,
+    payload: Uint8Array,
+    from: number,
+    size: number,
+    segmentBytes: number,
+  ): TransportErrorCode | null {
+    const length = UDP_HEADER_LENGTH + size;
+    const out = this.ip.beginLargePacket(path);
+    if (out === null) return 'ENOBUFS';
+    const { bytes, at } = out;
+    write16(bytes, at, port.port);
+    write16(bytes, at + 2, to);
+    write16(bytes, at + 4, length);
+    write16(bytes, at + 6, partialPathChecksum(path, IpProtocol.UDP, length));
+    copyBytes(payload, from, size, bytes, at + UDP_HEADER_LENGTH);
+    const isSent = this.ip.sendPacket(out, length, IpProtocol.UDP, port.hopLimit, 0, 0, false, segmentBytes);
+    return isSent ? null : 'EHOSTUNREACH';
   }
 
   receive(rx: RxPacket): boolean {

@@ -34,6 +34,7 @@ export class DeviceLink implements Link {
   readonly mtu: number;
   readonly macAddress?: Uint8Array;
   readonly largeSendBytes: number;
+  readonly largeDatagrams: boolean;
   readonly takesGather = true;
   readonly #libc: Libc = libc();
   readonly #device: Device;
@@ -64,6 +65,7 @@ export class DeviceLink implements Link {
     this.mtu = description.mtu;
     if (description.macAddress !== null) this.macAddress = description.macAddress;
     this.largeSendBytes = description.largeSendBytes;
+    this.largeDatagrams = description.datagrams;
     this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }

@@ -34,6 +34,8 @@ export interface DeviceDescription {
   readonly checksums: boolean;
   /** Whether the device cuts super-segments and hands over such. */
   readonly segments: boolean;
+  /** Whether it cuts UDP as well (USO). */
+  readonly datagrams: boolean;
   /** Whether, where the device does not, super-segments are cut ({@link Segmenter}) and segments joined (FrameReader) here. */
   readonly bulk: boolean;
   /** Number of the network interface; 0: it is none. */

@@ -5,6 +5,7 @@
  * packet(7), netdevice(7).
  */
 
+import { release } from 'node:os';
 import type { DeviceDescription } from './device.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
@@ -42,6 +43,12 @@ const SIOCGIFHWADDR = 0x8927;
 const BUFFER_DEFAULT = 8 << 20;
 const LARGE_SEND_BYTES = 65_535;
 
+/** Whether the kernel cuts UDP for a virtio-net header: it cannot be asked for a socket; Linux does so since 6.2. */
+function knowsDatagrams(): boolean {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  return major > 6 || (major === 6 && minor >= 2);
+}
+
 /** Opens the interface. Throws {@link DeviceError}. */
 export function openPacket(options: PacketOptions): DeviceDescription {
   const c = libc();
@@ -71,6 +78,7 @@ export function openPacket(options: PacketOptions): DeviceDescription {
       largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : 0,
       checksums: segments,
       segments,
+      datagrams: segments && knowsDatagrams(),
       bulk,
       index,
     };

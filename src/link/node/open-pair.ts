@@ -63,6 +63,7 @@ export function openPair(options: PairOptions = {}): [DeviceDescription, DeviceD
       largeSendBytes: hasHeader || bulk ? LARGE_SEND_BYTES : 0,
       checksums: hasHeader,
       segments: hasHeader,
+      datagrams: hasHeader,
       bulk,
       index: 0,
     };

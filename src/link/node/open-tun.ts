@@ -119,7 +119,7 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
       c.close(fd);
       return null;
     }
-    if (hasHeader) setOffloads(fd, offload);
+    const datagrams = hasHeader && setOffloads(fd, offload) === OFFLOAD_USO;
     return {
       kind,
       fd,
@@ -131,6 +131,7 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
       largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : hasHeader ? mtu : 0,
       checksums: hasHeader,
       segments,
+      datagrams,
       bulk,
       index,
     };
@@ -158,7 +159,8 @@ function attach(fd: number, name: string, kind: 'tun' | 'tap', flags: number): s
 }
 
 /** What we take in and what we hand out without its checksum; an older kernel may not know USO. */
-function setOffloads(fd: number, offload: 'all' | 'checksum' | 'none'): void {
+/** Answers what the kernel has agreed to. */
+function setOffloads(fd: number, offload: 'all' | 'checksum' | 'none'): number {
   const c = libc();
   const size = new Uint8Array(128);
   size[0] = VIRTIO_NET_HEADER_BYTES;
@@ -170,7 +172,7 @@ function setOffloads(fd: number, offload: 'all' | 'checksum' | 'none'): void {
     );
   }
   const tried = offload === 'all' ? [OFFLOAD_USO, OFFLOAD_TSO, OFFLOAD_CSUM] : [OFFLOAD_CSUM];
-  for (const flags of tried) if (c.ioctl(fd, TUNSETOFFLOAD, flags) >= 0) return;
+  for (const flags of tried) if (c.ioctl(fd, TUNSETOFFLOAD, flags) >= 0) return flags;
   throw new DeviceError(errnoName(c.errno()), 'ioctl', 'TUNSETOFFLOAD');
 }
 

@@ -34,5 +34,14 @@ export function attributesOf(source: AttributeSource): AdapterAttributes {
     }
   }
   const largeSendBytes = link.largeSendBytes ?? 0;
-  return { name: source.name ?? link.name, medium: link.medium, mtu: link.mtu, macAddress, largeSendBytes };
+  const largeDatagrams = link.largeDatagrams === true && largeSendBytes > 0;
+  const { medium, mtu } = link;
+  return {
+    name: source.name ?? link.name,
+    medium,
+    mtu,
+    macAddress,
+    largeSendBytes,
+    ...(largeDatagrams ? { largeDatagrams } : {}),
+  };
 }

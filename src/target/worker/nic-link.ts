@@ -29,6 +29,7 @@ export class NicLink implements Link {
   readonly mtu: number;
   readonly macAddress?: Uint8Array;
   readonly largeSendBytes: number;
+  readonly largeDatagrams: boolean;
   readonly takesGather = true;
   readonly #libc: Libc = libc();
   readonly #device: Device;
@@ -61,6 +62,7 @@ export class NicLink implements Link {
     this.mtu = description.mtu;
     if (description.macAddress !== null) this.macAddress = description.macAddress;
     this.largeSendBytes = description.largeSendBytes;
+    this.largeDatagrams = description.datagrams;
     this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
     this.#wakeFd = wakeFd;
     this.#reader = new FrameReader(this.#device, () => this.#isAsked());

@@ -118,6 +118,7 @@ class DescribedLink implements Link {
   readonly mtu: number;
   readonly macAddress?: Uint8Array;
   readonly largeSendBytes: number;
+  readonly largeDatagrams: boolean;
   readonly takesGather = true;
 
   constructor(device: DeviceDescription) {
@@ -126,6 +127,7 @@ class DescribedLink implements Link {
     this.mtu = device.mtu;
     if (device.macAddress !== null) this.macAddress = device.macAddress;
     this.largeSendBytes = device.largeSendBytes;
+    this.largeDatagrams = device.datagrams;
   }
 
   start(_receiver: LinkReceiver): void {
