@@ -3,7 +3,12 @@
  * ENETDOWN, the stack and the process live on. Root only.
  */
 import { execFileSync } from 'node:child_process';
+import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { findingText } from '../../src/contract/finding.ts';
+import { openTun } from '../../src/link/node/index.ts';
+import { createStack } from '../../src/stack.ts';
+import { workerTarget } from '../../src/target/worker/index.ts';
 import { describeIf, requires } from '../support/requires.ts';
 import { serveFiles } from './support/file-server.ts';
 import { KernelWorld, until } from './support/kernel-world.ts';
@@ -61,4 +66,35 @@ describeIf([requires.tun, requires.program('curl')], 'a device that vanishes', (
     },
     60_000,
   );
+
+  test('under a NIC thread, which tells', async () => {
+    const [device] = openTun({ addresses: [{ address: Uint8Array.of(10, 231, 77, 1), prefixLength: 24 }] });
+    const stack = createStack({ verify: true, links: [{ ...workerTarget(device!), addresses: ['10.231.77.2/24'] }] });
+    const errors: string[] = [];
+    let isOffloaded = false;
+    const server = stack.net.createServer((socket) => {
+      socket.on('error', (error: Error) => errors.push((error as NodeJS.ErrnoException).code!));
+      socket.resume();
+      socket.chimney!.offload().then(() => {
+        isOffloaded = true;
+      });
+    });
+    await new Promise<void>((resolve) => void server.listen(8080, '10.231.77.2', () => resolve()));
+    const client = connect(8080, '10.231.77.2');
+    client.on('error', () => undefined);
+    const pour = setInterval(() => client.write(Buffer.alloc(10_000)), 5);
+    try {
+      await until(() => isOffloaded, 'the connection is at the NIC thread');
+      execFileSync('ip', ['link', 'delete', device!.name]);
+      await until(() => errors.length > 0, 'the application hears of it');
+      expect(errors).toEqual(['ENETDOWN']);
+      await until(() => stack.ndis.adapterNames.length === 0, 'the adapter is halted');
+      expect(stack.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
+    } finally {
+      clearInterval(pour);
+      client.destroy();
+      await stack.close();
+    }
+    expect(stack.findings.map(findingText)).toEqual([]);
+  }, 60_000);
 });

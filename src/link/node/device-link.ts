@@ -5,11 +5,11 @@
  * comes up again is a link that came up. Closing closes the device, which removes it if it was made here.
  */
 
-import type { Gather, Link, LinkReceiver, Medium } from '../link.ts';
-import { Device, type DeviceDescription, Outcome } from './device.ts';
+import type { Gather, Link, LinkReceiver } from '../link.ts';
+import { type DeviceDescription, Outcome } from './device.ts';
+import { DevicePort } from './device-port.ts';
 import { FrameReader } from './frame-reader.ts';
 import { type Libc, libc } from './libc.ts';
-import { LinkChange, LinkMonitor } from './link-monitor.ts';
 import { ReadWatch } from './read-watch.ts';
 
 const POLLOUT = 4;
@@ -28,17 +28,8 @@ const ROOM_POLL_MS = 20;
 const RETRY_MS = 100;
 
 /** A link over a device. */
-export class DeviceLink implements Link {
-  readonly name: string;
-  readonly medium: Medium;
-  readonly mtu: number;
-  readonly macAddress?: Uint8Array;
-  readonly largeSendBytes: number;
-  readonly largeDatagrams: boolean;
-  readonly takesGather = true;
+export class DeviceLink extends DevicePort implements Link {
   readonly #libc: Libc = libc();
-  readonly #device: Device;
-  readonly #monitor: LinkMonitor | null;
   readonly #closesDevice: boolean;
   readonly #reader: FrameReader;
   #readView: Uint8Array = new Uint8Array(0);
@@ -46,51 +37,41 @@ export class DeviceLink implements Link {
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #pollView: DataView = new DataView(this.#poll.buffer);
   readonly #pollAddress: number;
-  #receiver: LinkReceiver | null = null;
   #watch: ReadWatch | null = null;
   #monitorWatch: ReadWatch | null = null;
   #retry: ReturnType<typeof setTimeout> | null = null;
   #isClosed = false;
-  #isUp = true;
-  #isGone = false;
   #waitsForRoom = false;
 
   /** `closesDevice`: whether the descriptor is closed with the link, or by whoever opened it, when no one uses it any more. */
   constructor(description: DeviceDescription, closesDevice = true) {
-    this.#device = new Device(description);
+    super(description);
     this.#closesDevice = closesDevice;
-    this.#reader = new FrameReader(this.#device);
-    this.name = description.name;
-    this.medium = description.medium;
-    this.mtu = description.mtu;
-    if (description.macAddress !== null) this.macAddress = description.macAddress;
-    this.largeSendBytes = description.largeSendBytes;
-    this.largeDatagrams = description.datagrams;
-    this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
+    this.#reader = new FrameReader(this.device);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
 
   /** Frames the kernel did not take. */
   get transmitErrors(): number {
-    return this.#device.writeErrors;
+    return this.device.writeErrors;
   }
 
   start(receiver: LinkReceiver): void {
-    this.#receiver = receiver;
+    this.receiver = receiver;
     this.#watchDevice();
     this.#watchMonitor();
   }
 
   transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, text: Gather | null = null): boolean {
-    if (this.#isClosed || this.#isGone) return true;
-    const outcome = this.#device.write(bytes, at, length, segmentBytes, text);
+    if (this.#isClosed || this.isGone) return true;
+    const outcome = this.device.write(bytes, at, length, segmentBytes, text);
     if (outcome === 0) return true;
     if (outcome === Outcome.AGAIN) {
       this.#waitForRoom();
       return false;
     }
     // Told by the next read, as nothing may be told from inside here.
-    this.#device.writeErrors++;
+    this.device.writeErrors++;
     return true;
   }
 
@@ -98,19 +79,19 @@ export class DeviceLink implements Link {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#receiver = null;
+    this.receiver = null;
     this.#reader.stop();
     if (this.#retry !== null) clearTimeout(this.#retry);
     await this.#watch?.close();
     await this.#monitorWatch?.close();
     while (this.#waitsForRoom) await new Promise((resolve) => setImmediate(resolve));
-    if (this.#closesDevice) this.#device.close();
-    this.#monitor?.close();
+    if (this.#closesDevice) this.device.close();
+    this.monitor?.close();
   }
 
   #watchDevice(): void {
-    this.#watch = new ReadWatch(this.#device.fd, () => this.#firstRead(), {
-      readable: (bytes) => this.#drain(this.#device.took(bytes, this.#reader.buffer, 0)),
+    this.#watch = new ReadWatch(this.device.fd, () => this.#firstRead(), {
+      readable: (bytes) => this.#drain(this.device.took(bytes, this.#reader.buffer, 0)),
       failed: () => this.#readFailed(),
     });
   }
@@ -118,16 +99,16 @@ export class DeviceLink implements Link {
   /** Where the next batch begins: the same view as long as the reader has the same memory. */
   #firstRead(): Uint8Array {
     const { buffer } = this.#reader;
-    if (this.#readView.buffer !== buffer.buffer) this.#readView = buffer.subarray(this.#device.skipped);
+    if (this.#readView.buffer !== buffer.buffer) this.#readView = buffer.subarray(this.device.skipped);
     return this.#readView;
   }
 
   /** Notifications of the interface. They end when too many were lost, and are asked for anew. */
   #watchMonitor(): void {
-    const monitor = this.#monitor;
+    const monitor = this.monitor;
     if (monitor === null || this.#isClosed) return;
     this.#monitorWatch = new ReadWatch(monitor.fd, monitor.buffer, {
-      readable: (bytes) => this.#changed(monitor.took(bytes)),
+      readable: (bytes) => this.changed(monitor.took(bytes)),
       failed: () => this.#watchMonitor(),
     });
   }
@@ -135,7 +116,7 @@ export class DeviceLink implements Link {
   /** The device is gone, or it is down and reads fail for now. */
   #readFailed(): void {
     this.#drain(0);
-    if (this.#isClosed || this.#isGone) return;
+    if (this.#isClosed || this.isGone) return;
     this.#retry = setTimeout(() => this.#watchDevice(), RETRY_MS);
   }
 
@@ -146,42 +127,23 @@ export class DeviceLink implements Link {
   }
 
   #pollForRoom(): void {
-    this.#pollView.setInt32(0, this.#device.fd, true);
+    this.#pollView.setInt32(0, this.device.fd, true);
     this.#pollView.setInt16(4, POLLOUT, true);
     this.#libc.pollAsync(this.#pollAddress, 1, ROOM_POLL_MS, () => {
       const hasRoom = (this.#pollView.getInt16(6, true) & (POLLOUT | POLLERR | POLLHUP)) !== 0;
-      if (!hasRoom && !this.#isClosed && !this.#isGone) {
+      if (!hasRoom && !this.#isClosed && !this.isGone) {
         this.#pollForRoom();
         return;
       }
       this.#waitsForRoom = false;
-      if (!this.#isClosed) this.#receiver?.writable();
+      if (!this.#isClosed) this.receiver?.writable();
     });
-  }
-
-  #changed(change: LinkChange): void {
-    if (change === LinkChange.UP) this.#setUp(true);
-    else if (change === LinkChange.DOWN) this.#setUp(false);
-    // REMOVED from this namespace: a read tells whether it is gone.
-  }
-
-  #setUp(isUp: boolean): void {
-    if (isUp === this.#isUp || this.#isGone) return;
-    this.#isUp = isUp;
-    this.#receiver?.linkState(isUp);
   }
 
   /** A frame of `first` bytes has been read (or an outcome; 0: nothing yet); reads what else is there, at most a batch: the poll tells again. */
   #drain(first: number): void {
-    if (this.#receiver === null) return;
-    const outcome = this.#reader.drain(this.#receiver, first, BATCH_FRAMES, BATCH_BYTES);
-    if (outcome === Outcome.GONE) this.#vanished();
-  }
-
-  /** The device was removed under us. */
-  #vanished(): void {
-    this.#setUp(false);
-    this.#isGone = true;
-    this.#receiver?.removed?.();
+    if (this.receiver === null) return;
+    const outcome = this.#reader.drain(this.receiver, first, BATCH_FRAMES, BATCH_BYTES);
+    if (outcome === Outcome.GONE) this.vanished();
   }
 }

@@ -5,11 +5,11 @@
  * vanishes is gone for good, which is told.
  */
 
-import type { Gather, Link, LinkReceiver, Medium } from '../../link/link.ts';
-import { Device, type DeviceDescription, Outcome } from '../../link/node/device.ts';
+import type { Gather, Link, LinkReceiver } from '../../link/link.ts';
+import { type DeviceDescription, Outcome } from '../../link/node/device.ts';
+import { DevicePort } from '../../link/node/device-port.ts';
 import { FrameReader } from '../../link/node/frame-reader.ts';
 import { type Libc, libc } from '../../link/node/libc.ts';
-import { LinkChange, LinkMonitor } from '../../link/node/link-monitor.ts';
 import { ControlWord } from './arena.ts';
 
 /** Bytes read before they are acknowledged: a sender that hears of a whole window at once stands still until then. */
@@ -23,17 +23,8 @@ const WAKE = 1;
 const MONITOR = 2;
 
 /** The link of one NIC thread. */
-export class NicLink implements Link {
-  readonly name: string;
-  readonly medium: Medium;
-  readonly mtu: number;
-  readonly macAddress?: Uint8Array;
-  readonly largeSendBytes: number;
-  readonly largeDatagrams: boolean;
-  readonly takesGather = true;
+export class NicLink extends DevicePort implements Link {
   readonly #libc: Libc = libc();
-  readonly #device: Device;
-  readonly #monitor: LinkMonitor | null;
   readonly #control: Int32Array;
   #asked = 0;
   readonly #wakeFd: number;
@@ -45,27 +36,17 @@ export class NicLink implements Link {
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #view: DataView = new DataView(this.#poll.buffer);
   readonly #pollAddress: number;
-  #receiver: LinkReceiver | null = null;
-  #isUp = true;
-  #isGone = false;
   #wantsRoom = false;
 
   /**
    * `shared`: memory from which much is written. `wakeFd`: an eventfd, the driver half's bell. `control`: the arena's words.
    */
   constructor(description: DeviceDescription, wakeFd: number, shared: ArrayBufferLike, control: Int32Array) {
+    super(description);
     this.#control = control;
-    this.#device = new Device(description);
-    this.#device.pin(shared);
-    this.name = description.name;
-    this.medium = description.medium;
-    this.mtu = description.mtu;
-    if (description.macAddress !== null) this.macAddress = description.macAddress;
-    this.largeSendBytes = description.largeSendBytes;
-    this.largeDatagrams = description.datagrams;
-    this.#monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
+    this.device.pin(shared);
     this.#wakeFd = wakeFd;
-    this.#reader = new FrameReader(this.#device, () => this.#isAsked());
+    this.#reader = new FrameReader(this.device, () => this.#isAsked());
     this.#bellAddress = this.#libc.addressOf(this.#bell);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
@@ -79,9 +60,9 @@ export class NicLink implements Link {
   }
 
   start(receiver: LinkReceiver): void {
-    this.#receiver = receiver;
+    this.receiver = receiver;
     this.#want(WAKE, this.#wakeFd, POLLIN);
-    this.#want(MONITOR, this.#monitor?.fd ?? -1, POLLIN);
+    this.#want(MONITOR, this.monitor?.fd ?? -1, POLLIN);
   }
 
   #want(which: number, fd: number, events: number): void {
@@ -90,8 +71,8 @@ export class NicLink implements Link {
   }
 
   transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0, text: Gather | null = null): boolean {
-    if (this.#isGone) return true;
-    const outcome = this.#device.write(bytes, at, length, segmentBytes, text);
+    if (this.isGone) return true;
+    const outcome = this.device.write(bytes, at, length, segmentBytes, text);
     if (outcome !== Outcome.AGAIN) return true;
     this.#wantsRoom = true;
     return false;
@@ -102,9 +83,9 @@ export class NicLink implements Link {
    * for no more frames. Answers how many there were; then the batch is over.
    */
   drain(most: number): number {
-    if (this.#isGone) return 0;
-    const outcome = this.#reader.drain(this.#receiver!, 0, most, BATCH_BYTES);
-    if (outcome === Outcome.GONE) this.#vanished();
+    if (this.isGone) return 0;
+    const outcome = this.#reader.drain(this.receiver!, 0, most, BATCH_BYTES);
+    if (outcome === Outcome.GONE) this.vanished();
     return this.#reader.frames;
   }
 
@@ -115,13 +96,13 @@ export class NicLink implements Link {
 
   /** Waits for the device, the bell or a change of the link, `timeoutMs` at most. */
   wait(timeoutMs: number): void {
-    this.#want(DEVICE, this.#isGone ? -1 : this.#device.fd, POLLIN | (this.#wantsRoom ? POLLOUT : 0));
+    this.#want(DEVICE, this.isGone ? -1 : this.device.fd, POLLIN | (this.#wantsRoom ? POLLOUT : 0));
     if (this.#libc.poll(this.#pollAddress, 3, timeoutMs) <= 0) return;
     if (this.#revents(WAKE) !== 0) this.#libc.read(this.#wakeFd, this.#bellAddress, 8);
-    if (this.#revents(MONITOR) !== 0 && this.#monitor !== null) this.#changed(this.#monitor.read());
+    if (this.#revents(MONITOR) !== 0 && this.monitor !== null) this.changed(this.monitor.read());
     if (this.#wantsRoom && (this.#revents(DEVICE) & (POLLOUT | POLLERR | POLLHUP)) !== 0) {
       this.#wantsRoom = false;
-      this.#receiver!.writable();
+      this.receiver!.writable();
     }
   }
 
@@ -129,26 +110,8 @@ export class NicLink implements Link {
     return this.#view.getInt16(8 * which + 6, true);
   }
 
-  #changed(change: LinkChange): void {
-    if (change === LinkChange.UP) this.#setUp(true);
-    else if (change === LinkChange.DOWN) this.#setUp(false);
-  }
-
-  #setUp(isUp: boolean): void {
-    if (isUp === this.#isUp || this.#isGone) return;
-    this.#isUp = isUp;
-    this.#receiver!.linkState(isUp);
-  }
-
-  /** The device was removed under us. */
-  #vanished(): void {
-    this.#setUp(false);
-    this.#isGone = true;
-    this.#receiver?.removed?.();
-  }
-
   /** The device itself is closed by whoever opened it, when the thread is over. */
   close(): void {
-    this.#monitor?.close();
+    this.monitor?.close();
   }
 }

@@ -1,0 +1,57 @@
+/**
+ * What every link over a device is, whatever reads it: the properties that the device gives it, and what becomes of it.
+ *
+ * Promises: the receiver is told of each change of the link once; a device that was removed is told as gone for good, and nothing after that.
+ * Leaves to others: reading, writing and waiting (device-link.ts; the loop of a NIC thread).
+ */
+
+import type { LinkReceiver, Medium } from '../link.ts';
+import { Device, type DeviceDescription } from './device.ts';
+import { LinkChange, LinkMonitor } from './link-monitor.ts';
+
+/** The part that links over a device share. */
+export abstract class DevicePort {
+  readonly name: string;
+  readonly medium: Medium;
+  readonly mtu: number;
+  readonly macAddress?: Uint8Array;
+  readonly largeSendBytes: number;
+  readonly largeDatagrams: boolean;
+  readonly takesGather = true;
+  protected readonly device: Device;
+  /** Null: nobody tells of changes of this device. */
+  protected readonly monitor: LinkMonitor | null;
+  protected receiver: LinkReceiver | null = null;
+  protected isGone = false;
+  #isUp = true;
+
+  constructor(description: DeviceDescription) {
+    this.device = new Device(description);
+    this.name = description.name;
+    this.medium = description.medium;
+    this.mtu = description.mtu;
+    if (description.macAddress !== null) this.macAddress = description.macAddress;
+    this.largeSendBytes = description.largeSendBytes;
+    this.largeDatagrams = description.datagrams;
+    this.monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
+  }
+
+  /** The monitor has spoken. Of REMOVED (from this namespace) a read tells whether it is gone. */
+  protected changed(change: LinkChange): void {
+    if (change === LinkChange.UP) this.#setUp(true);
+    else if (change === LinkChange.DOWN) this.#setUp(false);
+  }
+
+  #setUp(isUp: boolean): void {
+    if (isUp === this.#isUp || this.isGone) return;
+    this.#isUp = isUp;
+    this.receiver?.linkState(isUp);
+  }
+
+  /** The device was removed under us. */
+  protected vanished(): void {
+    this.#setUp(false);
+    this.isGone = true;
+    this.receiver?.removed?.();
+  }
+}
