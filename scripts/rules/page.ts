@@ -9,7 +9,7 @@ Made by \`npm run rules -- --write\` from the rule book (\`src/contract/rules/\`
 verifier's checkers; not by hand.
 
 A rule is **tested** when the name of a test cites its id, **checked** when a checker of the verifier watches it wherever the
-verifier is seated (\`verify: true\`), and **n/a** when nothing in this system corresponds to it; then the reason stands there.
+verifier is seated (\`verify: true\`; what shows in frames on the wire, in \`chimney verify\` only), and **n/a** when nothing in this system corresponds to it; then the reason stands there.
 \`npm run rules\` fails when a rule has none of the three.
 
 Not every rule can be watched at a door. One that applies and has no checker is **unwatched**, and says why in one word

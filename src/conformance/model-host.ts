@@ -33,6 +33,7 @@ import { decodeTcp, isTcpChecksumGood } from '../wire/tcp.ts';
 import { TcpSegment } from '../wire/tcp-segment.ts';
 import { ModelConnection, ModelObject } from './objects.ts';
 import { patternByte } from './pattern.ts';
+import type { RuleComplaint } from './wire-watch.ts';
 
 /** Told of bytes that are not as they must be. */
 export type BytesComplaint = (c: ModelConnection, expected: string, seen: string) => void;
@@ -53,6 +54,11 @@ export class ModelHost implements ProtocolDriver {
   readonly objects: ModelObject[] = [];
   /** Accepted lists that are to be returned, oldest first. */
   readonly held: NetBufferList[] = [];
+  /** Lists of abortive disconnects. */
+  readonly aborts: Set<NetBufferList> = new Set();
+  /** Told of broken rules that show on the wire, and of every frame that comes up. */
+  complainOf: RuleComplaint = () => {};
+  cameUp: (frame: Uint8Array) => void = () => {};
   /** Lists that are below. */
   out = 0;
   isPaused = false;
@@ -107,6 +113,7 @@ export class ModelHost implements ProtocolDriver {
     if (nb === null) return;
     const bytes = new Uint8Array(nb.dataLength);
     copyFromNetBuffer(nb, 0, nb.dataLength, bytes, 0);
+    this.cameUp(bytes);
     const segment = segmentOf(bytes);
     if (segment === null) return;
     const c = this.connections.find(({ tuple }) => tuple.localPort === segment.localPort);
@@ -168,15 +175,16 @@ export class ModelHost implements ProtocolDriver {
         if (object instanceof ModelConnection) object.isCorrupt = true;
         return;
       }
+      const { isInvalid } = object;
       object.isInvalid = false;
       const above = parent === null ? parentOf(object) : objectOf(parent);
       if (above !== null) above.dependents--;
-      if (object instanceof ModelConnection) this.#connectionBack(object, block as OffloadBlock);
+      if (object instanceof ModelConnection) this.#connectionBack(object, block as OffloadBlock, isInvalid);
     });
   }
 
   /** A connection came back: what it brings must continue both streams. TERM-035, TERM-047 to TERM-056. */
-  #connectionBack(c: ModelConnection, block: OffloadBlock): void {
+  #connectionBack(c: ModelConnection, block: OffloadBlock, wasInvalid: boolean): void {
     const delegated = block.delegatedState;
     let unsent = 0;
     for (let list = block.netBufferListChain; list !== null; list = list.next) {
@@ -188,6 +196,13 @@ export class ModelHost implements ProtocolDriver {
     c.delegated = delegated;
     this.#takeBuffered(c, delegated);
     if (c.isCorrupt || c.hasAborted || c.peer.hasReset) return;
+    const unacknowledged = c.acknowledgedTo === null ? 0 : seqDiff(delegated.rcvNxt, c.acknowledgedTo);
+    // By what is invalid nothing is sent, not even that.
+    const isSilent = wasInvalid || c.path.isInvalid || c.path.neighbor.isInvalid;
+    if (unacknowledged > 0 && !isSilent) {
+      const expected = 'delayed acknowledgments sent before the terminate is complete';
+      this.complainOf(['TERM-042'], c.name, expected, `${unacknowledged} bytes not acknowledged`);
+    }
     const received = seqDiff(delegated.rcvNxt, c.peer.sendBase);
     const fin = c.peer.hasSentFin ? 1 : 0;
     if (received < c.received || received > c.received + fin) {
@@ -260,8 +275,18 @@ export class ModelHost implements ProtocolDriver {
     });
   }
   tcpOffloadDisconnectComplete(_context: unknown, list: NetBufferList): void {
-    if (list !== null) this.#eachBack(list, () => {});
+    if (list !== null) this.#eachBack(list, (c) => this.#checkEnded(c, list));
   }
+  /** A disconnect that has succeeded was seen on the wire. */
+  #checkEnded(c: ModelConnection, list: NetBufferList): void {
+    if (list.status !== NdisStatus.SUCCESS) return;
+    if (this.aborts.has(list)) {
+      if (!c.peer.wasReset) this.complainOf(['DISC-014', 'DISC-006'], c.name, 'an RST before SUCCESS', 'none');
+    } else if (!c.peer.hasReceivedFin) {
+      this.complainOf(['DISC-015', 'DISC-005'], c.name, 'a FIN before SUCCESS', 'none');
+    }
+  }
+
   tcpOffloadForwardComplete(_context: unknown, lists: NetBufferList): void {
     this.#eachBack(lists, () => {});
   }

@@ -16,6 +16,10 @@ import {
 } from '../state/tcp.ts';
 import { baseSeq, type FourTuple, type ModelWire, PEER_MAC, Peer } from './peer.ts';
 
+/** What every connection of the model host is offloaded with. */
+export const MODEL_TTL = 64;
+export const MODEL_MSS = 1400;
+
 /** Where an object is. */
 export type Where = 'host' | 'initiating' | 'target' | 'terminating';
 
@@ -62,6 +66,7 @@ export class ModelPath extends ModelObject {
   readonly local: Uint8Array;
   readonly remote: Uint8Array;
   mtu = 1500;
+  wasRelinked = false;
 
   constructor(name: string, neighbor: ModelNeighbor, family: 4 | 6, remote: number) {
     super(1, name);
@@ -106,7 +111,11 @@ export class ModelConnection extends ModelObject {
   readonly beginsAt: Map<NetBufferList, number> = new Map();
   /** Segments that arrived while it was going down. */
   readonly late: Uint8Array[] = [];
+  /** The highest number that the target has acknowledged since it has the connection; null: none. */
+  acknowledgedTo: Seq | null = null;
   hasClosed = false;
+  /** The host has aborted it. */
+  wasAborted = false;
   hasAborted = false;
   isPeerFinished = false;
   isCorrupt = false;
@@ -152,7 +161,7 @@ export function pathBlock(path: ModelPath): OffloadBlock {
 export function tcpCached(c: ModelConnection): TcpCachedState {
   const cached = new TcpCachedState();
   cached.initialRcvWnd = 65_535;
-  cached.ttlOrHopLimit = 64;
+  cached.ttlOrHopLimit = MODEL_TTL;
   cached.tosOrTrafficClass = c.tos;
   cached.kaTimeout = 7_200_000;
   cached.kaInterval = 1000;
@@ -166,10 +175,11 @@ export function tcpBlock(c: ModelConnection): OffloadBlock {
   const constant = new TcpConstState();
   constant.localPort = c.tuple.localPort;
   constant.remotePort = c.tuple.remotePort;
-  constant.remoteMss = 1400;
+  constant.remoteMss = MODEL_MSS;
   block.constState = constant;
   block.cachedState = tcpCached(c);
   const delegated = c.delegated ?? freshState(c);
+  c.acknowledgedTo = delegated.rcvNxt;
   let last: NetBufferList | null = null;
   for (let list = c.chain; list !== null; list = list.next) last = list;
   delegated.sendDataHead = c.chain;

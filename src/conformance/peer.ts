@@ -50,6 +50,8 @@ export class Peer {
   hasReceivedFin = false;
   hasReset = false;
   wasReset = false;
+  /** Bytes of the stream before the first urgent one; -1: none was sent. */
+  urgentAt = -1;
   /** Acknowledgments are held back. */
   holdsAcks = false;
   readonly key: number;
@@ -67,6 +69,7 @@ export class Peer {
   send(length: number, flags: number = TcpFlag.ACK | TcpFlag.PSH, urgentPointer = 0): void {
     if (this.hasSentFin || this.hasReset) return;
     const text = pattern(this.sent, length, this.key);
+    if ((flags & TcpFlag.URG) !== 0 && this.urgentAt < 0) this.urgentAt = this.sent;
     this.#emit(seqAdd(this.sendBase, this.sent), flags, text, urgentPointer);
     this.sent += length;
   }
@@ -213,6 +216,11 @@ export class ModelWire implements Link {
       return;
     }
     peer.onSegment(seg, bytes);
+  }
+
+  /** An acknowledgment of the peer, of which something else is made. */
+  bareFrame(peer: Peer): Uint8Array {
+    return this.frame(peer, seqAdd(peer.sendBase, peer.sent), TcpFlag.ACK, new Uint8Array(0), 0);
   }
 
   /** A frame of the peer. */

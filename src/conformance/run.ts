@@ -22,6 +22,7 @@ import { ModelWire } from './peer.ts';
 import { type Actors, type Scenario, Stage, type Step } from './stage.ts';
 import { SteppedRuntime } from './stepped-runtime.ts';
 import { TraceDigest } from './trace-digest.ts';
+import { levelOfFrames, type RuleComplaint, WireWatch } from './wire-watch.ts';
 
 /** What a target is made from; the same as for `createStack`. */
 export interface TargetEnvironment {
@@ -94,6 +95,7 @@ class Run {
   readonly #wire: ModelWire;
   readonly #host: ModelHost;
   readonly #stage: Stage;
+  readonly #watch: WireWatch;
   readonly #verifiers: Verifier[] = [];
   readonly #digest = new TraceDigest();
   readonly #findings: Finding[] = [];
@@ -113,9 +115,17 @@ class Run {
     this.#wire = new ModelWire('nic', (peer, expected, seen) =>
       this.#report('WIRE', `the peer at port ${peer.tuple.remotePort}`, expected, seen),
     );
-    this.#wire.onFrame = (isToTarget, bytes) => this.#digest.frame(isToTarget, bytes);
+    this.#wire.onFrame = (isToTarget, bytes) => {
+      this.#digest.frame(isToTarget, bytes);
+      if (!isToTarget) this.#watch.sent(bytes);
+    };
     this.#host = new ModelHost(this.#ndis, (c, expected, seen) => this.#report('BYTES', c.name, expected, seen));
-    this.#stage = new Stage({ host: this.#host, wire: this.#wire, findings: this.#findings });
+    const complain: RuleComplaint = (rules, object, expected, seen) => this.#reportRules(rules, object, expected, seen);
+    this.#host.complainOf = complain;
+    this.#watch = new WireWatch(this.#host.connections, this.#wire.macAddress, complain);
+    this.#host.cameUp = (frame) => this.#watch.cameUp(frame);
+    const awaits = this.#watch.awaits.bind(this.#watch);
+    this.#stage = new Stage({ host: this.#host, wire: this.#wire, findings: this.#findings, awaits });
     this.#guard(() => this.#seat(subject, trace));
   }
 
@@ -177,6 +187,16 @@ class Run {
       seen,
       lastCalls: [],
     });
+  }
+
+  /** A rule that shows on the wire is broken. */
+  #reportRules(rules: readonly string[], object: string, expected: string, seen: string): void {
+    const level = levelOfFrames(rules);
+    const [rule, ...also] = rules;
+    if (this.#isOver || rule === undefined || (level === 'should' && this.#options.shoulds === false)) return;
+    const call = this.#names.at(-1) ?? this.#scenario.name;
+    const who = { actor: 'target' as const, adapter: this.#top, call, object };
+    this.#add({ rule, also, level, ...who, expected, seen, lastCalls: [] });
   }
 
   /** Runs something of which anything may be thrown. What follows from a finding is not a second one. */
@@ -309,6 +329,8 @@ class Run {
     if (this.#isOver) return;
     this.#host.returnAll();
     this.#settle();
+    // A driver between may keep ordinary frames to itself.
+    if (this.#verifiers.length === 1) this.#watch.finish();
     for (const verifier of this.#verifiers) verifier.finish();
     if (this.#isOver) return;
     const left = objects.filter(({ where }) => where !== 'host').map(({ name }) => name);

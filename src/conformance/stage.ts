@@ -62,6 +62,8 @@ export interface StageParts {
   readonly host: ModelHost;
   readonly wire: ModelWire;
   readonly findings: readonly Finding[];
+  /** Told of frames that have to come up, and of the rules that say so. */
+  readonly awaits: (frame: Uint8Array, rules: readonly string[]) => void;
 }
 
 /** How a chain of posted receives is made. */
@@ -82,12 +84,14 @@ export class Stage {
   readonly host: ModelHost;
   readonly wire: ModelWire;
   readonly findings: readonly Finding[];
+  readonly awaits: StageParts['awaits'];
   #others = 0;
 
   constructor(parts: StageParts) {
     this.host = parts.host;
     this.wire = parts.wire;
     this.findings = parts.findings;
+    this.awaits = parts.awaits;
   }
 
   // Objects.
@@ -289,6 +293,7 @@ export class Stage {
       for (const object of [path, to]) object.updates++;
       path.neighbor.dependents--;
       path.neighbor = to;
+      path.wasRelinked = true;
       to.dependents++;
       this.host.ndis.updateOffload(this.host.binding, hang(reference(to, 'cached'), [updating(path)]));
     });
@@ -363,7 +368,9 @@ export class Stage {
     return this.on(c, 'abort', () => {
       if (c.hasAborted) return;
       c.hasAborted = true;
+      c.wasAborted = true;
       const list = this.host.lend(c, emptyNetBufferList());
+      this.host.aborts.add(list);
       this.host.ndis.offloadTcpDisconnect(c.handle, list, TcpDisconnectFlag.ABORTIVE_CLOSE);
     });
   }
@@ -412,6 +419,14 @@ export class Stage {
   }
   text(c: ModelConnection, bytes: number): Step {
     return this.peer(c, `${bytes} bytes`, () => c.peer.send(bytes));
+  }
+  /** A frame that is not the chimney's: it has to come up. */
+  strange(c: ModelConnection, name: string, rules: readonly string[], make: (frame: Uint8Array) => Uint8Array): Step {
+    return this.peer(c, name, () => {
+      const frame = make(this.wire.bareFrame(c.peer));
+      this.awaits(frame, rules);
+      this.wire.toTarget.push(frame);
+    });
   }
   fin(c: ModelConnection): Step {
     return this.peer(c, 'FIN', () => c.peer.finish());

@@ -9,6 +9,7 @@ import { COMPLETION_CHECKERS } from './checkers/completions.ts';
 import { CORRUPTION_CHECKERS } from './checkers/corruption.ts';
 import { DUTY_CHECKERS } from './checkers/duties.ts';
 import { EVENT_CHECKERS } from './checkers/events.ts';
+import { FRAMES } from './checkers/frames.ts';
 import { IDENTITY_CHECKERS } from './checkers/identity.ts';
 import { INITIATE_CHECKERS } from './checkers/initiate.ts';
 import { OPERATION_CHECKERS } from './checkers/operations.ts';
@@ -21,7 +22,7 @@ import { TERMINATE_CHECKERS } from './checkers/terminate.ts';
 import { TREE_CHECKERS } from './checkers/trees.ts';
 import { VALUE_CHECKERS } from './checkers/values.ts';
 
-/** All checkers, in the order in which they look; the last looks at two doors at once, and is called otherwise. */
+/** All checkers, in the order in which they look; the last two look elsewhere (at two doors at once, at the wire). */
 export const CHECKERS: readonly Checker[] = [
   ...TREE_CHECKERS,
   ...OPERATION_CHECKERS,
@@ -40,6 +41,7 @@ export const CHECKERS: readonly Checker[] = [
   ...VALUE_CHECKERS,
   ...CLOCK_CHECKERS,
   PROPAGATION,
+  FRAMES,
 ];
 
 /** Ids of all rules that some checker watches, sorted. */

@@ -125,7 +125,7 @@ export const UNWATCHED_CLASSES = {
   eventually:
     'asks for something without a bound of time: at no moment is it broken (the suite calls a stand-still STUCK)',
   stream: 'shows in the bytes of the streams, which no door can judge: the model host and its peers do (BYTES)',
-  wire: 'shows in frames between a target and its peer, below the lowest door: tests with real segments watch it',
+  wire: 'shows in frames below the lowest door, and takes an exchange with a peer that the suite does not play: tests with real segments watch it',
   interface:
     'is fixed by the types and the registration of this interface: a driver that breaks it cannot be built or seated',
   ndis: 'binds NDIS itself, on which the verifier sits: no driver can break it',

@@ -1,6 +1,7 @@
 /** Data: sends and their completions, posted receives, indications and returns, forwards. */
 
 import type { Scenario } from '../stage.ts';
+import { asArp, asFragment, asIcmp, withOptions } from '../strange-frames.ts';
 
 export const DATA_SCENARIOS: readonly Scenario[] = [
   {
@@ -149,6 +150,31 @@ export const DATA_SCENARIOS: readonly Scenario[] = [
       return [
         [s.initiate([c]), s.send(c, 10), s.post(c, [20]), s.send(c, 10)],
         [s.text(c, 10), s.peer(c, 'urgent', () => c.peer.send(5, 16 | 8 | 32, 5))],
+      ];
+    },
+  },
+  {
+    name: 'long-sends',
+    about: 'more than a segment in one list, over a path of small datagrams beside one of large ones',
+    build: (s) => {
+      const [a, b] = [s.connection(), s.connection()];
+      b.path.mtu = 600;
+      return [[s.initiate([a]), s.send(a, 4000), s.initiate([b]), s.send(b, 4000), s.terminate([a])]];
+    },
+  },
+  {
+    name: 'strange-frames',
+    about: 'a fragment, a datagram with options, ICMP and ARP arrive while a connection works',
+    build: (s) => {
+      const c = s.connection();
+      return [
+        [s.initiate([c]), s.send(c, 10), s.send(c, 10)],
+        [
+          s.strange(c, 'a fragment', ['TCP-072', 'TCP-073', 'TCP-074'], asFragment),
+          s.strange(c, 'a datagram with options', ['TCP-075'], withOptions),
+          s.strange(c, 'ICMP', ['TCP-076'], asIcmp),
+          s.strange(c, 'ARP', ['TCP-076'], asArp),
+        ],
       ];
     },
   },

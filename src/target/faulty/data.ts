@@ -61,16 +61,25 @@ const more = (whole: number): number => whole + 1;
 
 /** Completes a disconnect of a kind at once, without looking at the sends before it. */
 function hasty(rule: string, flags: number, how: string): Fault {
-  return fault(rule, how, (shim) =>
+  return fault(rule, how, (shim) => {
+    let outstanding = 0;
+    onDataEntry(shim, SEND, (lists, former) => {
+      for (let list: NetBufferList | null = lists; list !== null; list = list.next) outstanding++;
+      return former();
+    });
+    onDataComplete(shim, SEND, (lists, former) => {
+      for (let list: NetBufferList | null = lists; list !== null; list = list.next) outstanding--;
+      former(lists);
+    });
     onDataEntry(shim, DISCONNECT, (list, former, its) => {
-      if (its !== flags) return former();
+      if (its !== flags || outstanding === 0) return former();
       shim.runtime.urgent(() => {
         account(list, SUCCESS, dataLengthOf(list), dataLengthOf(list));
         shim.above.tcpOffloadDisconnectComplete(shim.handle, list);
       });
       return PENDING;
-    }),
-  );
+    });
+  });
 }
 
 const reversed = fault('NBL-021', 'completes sends in the reverse order', (shim) =>

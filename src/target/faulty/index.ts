@@ -5,6 +5,7 @@
  * drivers in `im/faulty`.
  */
 
+import type { Link } from '../../link/link.ts';
 import type { MiniportDriver } from '../../ndis/miniport.ts';
 import type { EngineAdapterOptions } from '../engine/engine.ts';
 import { EngineAdapter } from '../engine/engine-adapter.ts';
@@ -20,6 +21,7 @@ import { SETTING_FAULTS } from './settings.ts';
 import { alias, type Fault, Shim } from './shim.ts';
 import { TERMINATE_FAULTS } from './terminate.ts';
 import { VALUE_FAULTS } from './values.ts';
+import { WIRE_FAULTS } from './wire.ts';
 
 /** All faults of targets. */
 export const TARGET_FAULTS: readonly Fault[] = withAliases([
@@ -34,6 +36,7 @@ export const TARGET_FAULTS: readonly Fault[] = withAliases([
   ...OUTCOME_FAULTS,
   ...SETTING_FAULTS,
   ...NUMBER_FAULTS,
+  ...WIRE_FAULTS,
 ]);
 
 /** Rules that say the same as another one of the same breach: findings name both. */
@@ -63,7 +66,30 @@ export interface FaultyOptions extends EngineAdapterOptions {
 /** A target with a fault. */
 export function withFault(fault: Fault, options: FaultyOptions): MiniportDriver {
   const { good = (its) => new EngineAdapter(its), ...rest } = options;
-  const shim = new Shim(good(rest), options.runtime);
-  shim.seat = () => fault.seat(shim);
+  let shim: Shim | null = null;
+  const link = tapped(options.link, () => shim);
+  shim = new Shim(good({ ...rest, link }), options.runtime);
+  const faulty = shim;
+  shim.transmit = (frame) => void options.link.transmit(frame, 0, frame.length);
+  shim.seat = () => fault.seat(faulty);
   return shim;
+}
+
+/** The same link, past which the shim sees what goes out. */
+function tapped(link: Link, shimOf: () => Shim | null): Link {
+  const transmit: Link['transmit'] = (bytes, at, length, ...rest) => {
+    const shim = shimOf();
+    if (shim === null || shim.wire === null) return link.transmit(bytes, at, length, ...rest);
+    const frame = bytes.slice(at, at + length);
+    for (const one of shim.wire(frame)) link.transmit(one, 0, one.length);
+    shim.lastFrame = frame;
+    return true;
+  };
+  return new Proxy(link, {
+    get: (target, name) => {
+      if (name === 'transmit') return transmit;
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }

@@ -88,6 +88,11 @@ export class Shim implements MiniportDriver {
   readonly below: Below;
   readonly above: Above = {} as Above;
   handle!: NdisMiniportHandle;
+  /** What becomes of a frame on its way to the wire; null: nothing. */
+  wire: ((frame: Uint8Array) => readonly Uint8Array[]) | null = null;
+  /** Puts a frame on the wire as it is; the last frame that went out. */
+  transmit: (frame: Uint8Array) => void = () => {};
+  lastFrame: Uint8Array | null = null;
   /** What is offloaded now, by layer, oldest first. */
   readonly neighbors: NdisOffloadHandle[] = [];
   readonly paths: NdisOffloadHandle[] = [];
