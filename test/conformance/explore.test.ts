@@ -22,7 +22,7 @@ function texts(subject: Subject, interleavings: number): string[] {
 describe('the own drivers pass', () => {
   test('the engine target', () => {
     expect(texts({ target: engine }, 2000), seedNote).toEqual([]);
-  });
+  }, 120_000);
 
   test('the pass-through driver, alone and three times over itself', () => {
     expect(texts({ target: engine, drivers: [passThrough] }, 500), seedNote).toEqual([]);
@@ -34,6 +34,7 @@ describe('the own drivers pass', () => {
     async (name) => {
       expect(texts((await findSubject(name)).subject, 300), seedNote).toEqual([]);
     },
+    120_000,
   );
 
   test('a target without a chimney is told to have none', () => {

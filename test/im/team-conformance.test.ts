@@ -164,7 +164,7 @@ const SCENARIOS: readonly Scenario[] = [
 describe('a team of two members (EVT-036, EVT-043, EVT-044, IM-065)', () => {
   test('whenever its link is cut, everything comes back whole and the contract is kept', () => {
     expect(texts(twoMembers, 1500, SCENARIOS), seedNote).toEqual([]);
-  });
+  }, 120_000);
 
   test('and it passes the suite while nothing is cut', () => {
     expect(texts(twoMembers, 300), seedNote).toEqual([]);
