@@ -16,13 +16,13 @@ export const SERVER_PORT = 80;
 
 const READ_BUFFER_BYTES = 8 * 1024;
 const SLICE_BYTES = 32 * 1024;
-/** An upload's reader dozes off now and then while the target has the connection, so that its receives are refused, then posted. */
+/** An upload's reader dozes off now and then while the target has the connection: what comes is refused, and asked for later by a receive. */
 const NAPS = 8;
 const NAP_MS = 50;
 
 /** Starts it; resolves when it listens. */
 export async function startServer(stack: Stack, streams: Streams, mover: Mover): Promise<Server> {
-  // Small buffers: an upload whose reader dozes is refused at the target, and its rest is posted for later.
+  // Small buffers, so that an upload whose reader dozes is refused at the target.
   const server = stack.net.http.createServer(
     { highWaterMark: READ_BUFFER_BYTES },
     (request: IncomingMessage, response: ServerResponse) => {
@@ -105,6 +105,8 @@ async function takeUpload(request: IncomingMessage, stream: Stream, mover: Mover
       untilNap = napEvery;
       await mover.isAtTarget(request.socket);
       await sleep(NAP_MS);
+      // It may have moved meanwhile; what it holds is asked for where it waits now.
+      await mover.isAtTarget(request.socket);
     }
     await mover.hasKeptUp(request.socket, stream.bytesReceived / stream.content.length);
   }
