@@ -12,6 +12,9 @@ import { SLAB_BYTES, Slab, type SlabOwner, type SlabPool } from './slabs.ts';
 /** Bytes a send buffer takes at first, and at most when the path asks for more. */
 const LIMIT_FIRST = 256 << 10;
 const LIMIT_MAX = 4 << 20;
+/** The same for a peer that is so near, microseconds, that more would wait in queues only, and leave the caches. */
+const LIMIT_NEAR = 1 << 20;
+const NEAR_RTT_US = 1_000;
 
 /** A write of at most so many bytes gets memory of its own size: a slab would be too much for it. */
 const SMALL_BYTES = 4096;
@@ -73,8 +76,9 @@ export class SendBuffer implements SlabOwner {
 
   /** Twice the congestion window: one on its way, one to follow it. Asked for only when the buffer is full. */
   #grow(): void {
-    const wanted = 2 * this.#endpoint.info().cWnd;
-    if (wanted > this.#limit) this.#limit = Math.min(LIMIT_MAX, wanted);
+    const { cWnd, minRttUs } = this.#endpoint.info();
+    const most = minRttUs > 0 && minRttUs < NEAR_RTT_US ? LIMIT_NEAR : LIMIT_MAX;
+    if (2 * cWnd > this.#limit) this.#limit = Math.max(this.#limit, Math.min(most, 2 * cWnd));
   }
 
   /** Whether so much is acknowledged that it is worth while to write again. */
