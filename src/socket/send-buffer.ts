@@ -24,7 +24,7 @@ const SMALL_BYTES = 4096;
  * time that the others have had their turn, and copies of all of them are more than the caches hold. What is for a far peer, or
  * for one alone, is copied, so that more than one write is on its way.
  */
-const LENDS_FROM_SENDERS = 8;
+const LENDS_FROM_SENDERS = 4;
 const LENDS_BELOW_RTT_US = 5_000;
 /** Memory of the pool that connections share: with more of it out each may fill less, one slab at least. */
 const SHARED_BYTES = 512 << 20;
