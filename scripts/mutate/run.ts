@@ -4,7 +4,7 @@
  *   --json            the report as one JSON object
  *   --area AREA       only rules of that area
  *   --rule ID         only that rule
- *   --faults          only the faulty drivers (seconds)
+ *   --faults          only the faulty drivers (seconds); of the source it goes on saying what docs/mutation.md says
  *   --quick           of the source one mutant an area
  *   --left            of the source only those that docs/mutation.md does not say are killed; the others are taken from there
  *   --write           write docs/mutation.md; of areas that were not run it goes on saying what it says
@@ -70,6 +70,14 @@ function killedBefore(page: string): ReadonlyMap<string, Outcome> {
   return new Map(killed.map((outcome) => [keyOf(outcome.rule, outcome.what), outcome]));
 }
 
+/** What the page says of source mutants. */
+function ofSource(page: string, area: string | null, rule: string | null): readonly Outcome[] {
+  return outcomesIn(page).filter(
+    (one) =>
+      one.kind === 'source' && (area === null || areaOf(one.rule) === area) && (rule === null || one.rule === rule),
+  );
+}
+
 /** The command. Answers the exit status. */
 export async function mutate(root: string, args: readonly string[]): Promise<number> {
   const startedMs = performance.now();
@@ -83,7 +91,9 @@ export async function mutate(root: string, args: readonly string[]): Promise<num
   const wanted = chosen(args);
   const known = args.includes('--left') ? killedBefore(former) : new Map<string, Outcome>();
   const mutants = wanted.filter((mutant) => !known.has(keyOf(mutant.rule, whatOf(mutant))));
-  const carried = wanted.flatMap((mutant) => known.get(keyOf(mutant.rule, whatOf(mutant))) ?? []);
+  const carried = args.includes('--faults')
+    ? ofSource(former, valueGiven(args, '--area'), rule)
+    : wanted.flatMap((mutant) => known.get(keyOf(mutant.rule, whatOf(mutant))) ?? []);
   let done = 0;
   const outcomes = await runMutants(root, mutants, (outcome) => {
     const verdict = outcome.isKilled ? 'killed' : `SURVIVED: ${outcome.what}: ${outcome.reason}`;
