@@ -74,7 +74,7 @@ async function end(hosts: TwoHosts, ...peers: { endpoint: { abort(): void } }[])
 }
 
 describe('what the host hands down', () => {
-  test('each layer has its own state behind its own handle, on port 0 (STATE-007, TREE-042, CTX-012, CTX-013)', async () => {
+  test('each layer has its own state behind its own handle, on port 0 (STATE-007, STATE-018, TREE-042, CTX-012, CTX-013)', async () => {
     const { hosts, server, watcher, chimney } = stage();
     const seen: OffloadBlock[] = [];
     watcher.onStateCall = (operation, root) => {
@@ -104,7 +104,11 @@ describe('what the host hands down', () => {
     expect(new Set(seen.map((block) => block.offloadHandle)).size).toBe(3);
     const neighbor = seen[0]!.cachedState as NeighborCachedState;
     expect(neighbor.dlDestinationAddress.slice(0, 6).some((byte) => byte !== 0)).toBe(true);
-    expect([...(seen[1]!.constState as PathConstState).sourceAddress]).toEqual([10, 0, 0, 1]);
+    const path = seen[1]!.constState as PathConstState;
+    expect([[...path.sourceAddress], [...path.destinationAddress]]).toEqual([
+      [10, 0, 0, 1],
+      [10, 0, 0, 2],
+    ]);
     expect((seen[2]!.constState as TcpConstState).localPort).toBe(80);
     await end(hosts, server);
   });
