@@ -67,6 +67,8 @@ const aborted: Checker = {
     if (record === undefined || record.kind !== as || (as !== SEND && as !== RECEIVE)) return;
     const { object } = record;
     if (object.abortedAt === 0 || record.call > object.abortedAt || object.isCorrupt || record.bytes === 0) return;
+    // What is asked back besides is right to say so.
+    if (object.isWantedByAll || object.hasMandatoryRetrieve) return;
     const isEmpty = list.tcpOffloadBytesTransferred === record.bytesBefore;
     const isWrong = list.status === UPLOAD_IN_PROGRESS || (as === RECEIVE && list.status === SUCCESS && isEmpty);
     if (!isWrong) return;
