@@ -50,13 +50,16 @@ export class Frames {
   ): TargetConnection | null {
     let ipAt = at;
     let ipLength = length;
+    let family: 4 | 6 = length > 0 && bytes[at]! >> 4 === 4 ? 4 : 6;
     if (this.#medium === 'ethernet') {
       const frame = this.#ethernet;
       if (decodeEthernet(bytes, at, length, frame) !== WIRE_OK || frame.tagged) return null;
+      // TCP-076: whatever else it is goes up.
+      if (frame.etherType !== EtherType.IPV4 && frame.etherType !== EtherType.IPV6) return null;
+      family = frame.etherType === EtherType.IPV4 ? 4 : 6;
       ipAt = frame.payloadAt;
       ipLength = frame.payloadLength;
     }
-    const family = ipLength > 0 && bytes[ipAt]! >> 4 === 4 ? 4 : 6;
     const ip = family === 4 ? this.#ipv4 : this.#ipv6;
     if (!(family === 4 ? this.#isPlain4(bytes, ipAt, ipLength) : this.#isPlain6(bytes, ipAt, ipLength))) return null;
     const { segment } = this;
