@@ -11,12 +11,23 @@ const { SEND, RECEIVE, DISCONNECT, FORWARD } = DataOperation;
 
 /** By DataOperation: not while the connection is being offloaded; not while, nor after, it is terminated. */
 const DURING_INITIATE = [['INIT-042'], ['INIT-043'], [], ['INIT-048', 'FWD-008']];
-const DURING_TERMINATE = ['TERM-030', 'TERM-030', 'TERM-029', 'FWD-010'];
+const DURING_TERMINATE = [['TERM-030'], ['TERM-030'], ['TERM-029'], ['FWD-010', 'FWD-022', 'TERM-040']];
 
 /** Data calls only on connections that are offloaded. */
 const phase: Checker = {
   about: 'when data calls are allowed',
-  must: ['INIT-042', 'INIT-043', 'INIT-048', 'FWD-008', 'FWD-010', 'TERM-029', 'CTX-015', 'DISC-032'],
+  must: [
+    'INIT-042',
+    'INIT-043',
+    'INIT-048',
+    'FWD-008',
+    'FWD-010',
+    'FWD-022',
+    'TERM-029',
+    'TERM-040',
+    'CTX-015',
+    'DISC-032',
+  ],
   should: ['TERM-030'],
   dataCall(watch, call) {
     const { object, operation } = call;

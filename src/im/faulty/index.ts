@@ -31,6 +31,8 @@ function withAliases(faults: readonly DriverFault[]): DriverFault[] {
   const same: readonly (readonly [rule: string, as: string])[] = [
     ['SEND-009', 'NBL-001'],
     ['FWD-016', 'NBL-003'],
+    ['FWD-022', 'FWD-010'],
+    ['TERM-040', 'FWD-010'],
     ['STATE-018', 'TREE-028'],
     ['TCP-019', 'STATE-068'],
     ['NBL-006', 'RECV-076'],
