@@ -19,7 +19,8 @@ export async function settled<T>(hosts: TwoHosts, promise: Promise<T>): Promise<
     isOver = true;
   };
   promise.then(over, over);
-  for (let i = 0; i < 400 && !isOver; i++) {
+  // An offload waits a tenth of a second for a gap in what was received to close.
+  for (let i = 0; i < 4000 && !isOver; i++) {
     hosts.runtime.advance(100);
     await Promise.resolve();
     await new Promise((resolve) => setImmediate(resolve));
