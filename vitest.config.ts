@@ -21,6 +21,7 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
     hookTimeout: 20_000,
     setupFiles: ['./test/support/setup.ts'],
     projects: [

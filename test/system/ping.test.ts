@@ -33,7 +33,8 @@ for (const kind of ['tun', 'tap'] as const) {
       const line = `ping -${family} -n -c 10 -i 0.05 -w 10 -s ${bytes} -p c0ffee01 ${world.stackAddress(family)}`;
       const { stdout } = await world.shell(line);
       // Asked for ten, ping waits for ten: one that is slow for the machine's sake is asked again, one that is lost is missed.
-      expect(stdout).toContain(' 10 received');
+      const received = Number(/ (\d+) received/.exec(stdout)?.[1]);
+      expect(received, stdout).toBeGreaterThanOrEqual(10);
       expect(stdout).not.toMatch(/wrong data|truncated|DUP/);
       const ofFragment = family === 4 ? 'ip.flags.mf==1' : 'ipv6.fraghdr.more==1';
       const echo = family === 4 ? ['icmp.type==8', 'icmp.type==0'] : ['icmpv6.type==128', 'icmpv6.type==129'];
