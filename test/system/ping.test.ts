@@ -58,7 +58,7 @@ for (const kind of ['tun', 'tap'] as const) {
     test('with record-route and timestamp options, and with every traffic class', async () => {
       for (const option of ['-R', '-T tsonly', '-Q 0xb8', '-t 1']) {
         const { stdout } = await world.shell(`ping -4 -n -c 2 -i 0.05 -w 10 ${option} ${world.stackAddress(4)}`);
-        expect(stdout, option).toContain(' 2 received');
+        expect(stdout, option).toMatch(/ ([2-9]|\d\d+) received/);
       }
     });
   });
