@@ -87,7 +87,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     ['TERM-032', 'else returnRequests(ctx);', 'else break;'],
     ['TERM-034', '  giveBackForwards(engine, ctx);\n', ''],
     ['TERM-038', 'if (context instanceof TcpContext) context.isTerminating = true;', ''],
-    ['TERM-042', 'sendDue(engine, ctx, nowUs, 1)', 'void 0'],
+    ['TERM-042', 'sendOwed(engine, ctx, nowUs)', 'void 0'],
     ['TERM-045', 'if (ctx.standing === Standing.NORMAL) deliver(engine, ctx, nowUs);', ''],
     [
       'TERM-046',

@@ -27,7 +27,7 @@ function engine(rule: string, file: string, from: string, to: string, ...tests: 
 const STATE_MUTANTS: readonly Mutant[] = [
   engine('INIT-072', 'take-connection', ' && state <= TcpConnectionState.LAST_ACK;', ';'),
   mutant('INIT-083', 'src/ndis/initiate-status.ts', 'kind === BlockKind.LINKER && taken === 0', 'false'),
-  engine('INIT-029', 'initiate', 'if (block === root || (walk', 'if ((walk'),
+  engine('INIT-029', 'take-tree', 'if (block === root || (walk', 'if ((walk'),
   engine('INIT-016', 'take-object', 'engine.paths.size >= engine.capacity.pathEntries', 'false'),
   engine('TERM-033', 'terminate', '  completeDisconnect(engine, ctx, NdisStatus.UPLOAD_IN_PROGRESS);\n', ''),
   engine('TERM-019', 'terminate', 'if (!ctx.isCorruptionTold) return NdisStatus.FAILURE;', ''),
@@ -247,7 +247,6 @@ const REST_MUTANTS: readonly Mutant[] = [
     'resetEstablished: 0,',
   ),
   engine('CAP-024', 'tunables', '    header.revision === TCP_CONNECTION_OFFLOAD_PARAMETERS_REVISION_1 &&\n', ''),
-  engine('CAP-022', 'initiate', 'if (engine.isEnabled && engine.powerState', 'if (engine.powerState'),
   engine('CAP-019', 'capacity', 'maxPathMtu: capacity.maxPathMtu,', 'maxPathMtu: 65_535,'),
   engine(
     'PWR-002',
@@ -256,7 +255,6 @@ const REST_MUTANTS: readonly Mutant[] = [
     '  return NdisStatus.SUCCESS;',
   ),
   engine('PWR-004', 'oids', '  engine.ndisM.oidRequestComplete(engine.handle, request, NdisStatus.SUCCESS);\n', ''),
-  engine('PWR-005', 'initiate', ' && engine.powerState === NdisDevicePowerState.D0) takeTree', ') takeTree'),
   engine('VLAN-018', 'receive-path', '(!frame.tagged || frame.vlanId !== neighbor.vlanId)', '!frame.tagged'),
   engine('VLAN-003', 'transmit', 'engine.supports8021p && allowsTags(engine) ? ', 'allowsTags(engine) ? '),
   engine(
