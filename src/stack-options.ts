@@ -5,6 +5,7 @@
  * says what was expected and what was given.
  */
 
+import type { CopyBytes } from './base/copy-bytes.ts';
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
 import type { OffloadPolicy, TakeBackPolicy } from './host/api.ts';
@@ -16,7 +17,6 @@ import type { MiniportDriver } from './ndis/miniport.ts';
 import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
 import type { LookupFunction } from './socket/arguments.ts';
 import { type IntermediateChoice, whyNoIntermediate } from './stack-drivers.ts';
-import type { CopyBytes } from './state/net-buffer-list.ts';
 import type { EngineAdapterOptions } from './target/engine/engine.ts';
 import type { PacketTap, Trace } from './trace/trace.ts';
 import { parseIp } from './wire/ip-address.ts';

@@ -29,6 +29,19 @@ export interface RuleState {
   readonly reason: string | undefined;
 }
 
+/** What is counted, in the order in which it is shown. */
+export const COLUMNS = [
+  'total',
+  'must',
+  'should',
+  'may',
+  'tested',
+  'checked',
+  'unwatched',
+  'notApplicable',
+  'missing',
+] as const;
+
 export interface Tally {
   total: number;
   must: number;

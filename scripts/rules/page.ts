@@ -1,7 +1,7 @@
 /** docs/rules.md: the matrix by area, and each rule with its text and what has become of it. */
 import { UNWATCHED_CLASSES } from '../../src/contract/rule-book.ts';
 import type { Citation } from './citations.ts';
-import { byArea, isMissing, type Matrix, type RuleState, type Tally, tallyOf } from './matrix.ts';
+import { byArea, COLUMNS, isMissing, type Matrix, type RuleState, type Tally, tallyOf } from './matrix.ts';
 
 const HEAD = `# The rules of the contract
 
@@ -26,18 +26,6 @@ function classesTable(matrix: Matrix): string[] {
     '',
   ];
 }
-
-const COLUMNS = [
-  'total',
-  'must',
-  'should',
-  'may',
-  'tested',
-  'checked',
-  'unwatched',
-  'notApplicable',
-  'missing',
-] as const;
 
 /** The whole page. */
 export function rulesPage(matrix: Matrix): string {

@@ -1,18 +1,7 @@
 /** The matrix on the terminal: a table by area, one JSON object, or the rules that nothing has become of. */
 import { UNWATCHED_CLASSES } from '../../src/contract/rule-book.ts';
-import { byArea, isMissing, type Matrix, type RuleState, type Tally, tallyOf } from './matrix.ts';
+import { byArea, COLUMNS, isMissing, type Matrix, type RuleState, type Tally, tallyOf } from './matrix.ts';
 
-const COLUMNS = [
-  'total',
-  'must',
-  'should',
-  'may',
-  'tested',
-  'checked',
-  'unwatched',
-  'notApplicable',
-  'missing',
-] as const;
 const HEADS = ['total', 'must', 'should', 'may', 'tested', 'checked', 'unwatched', 'n/a', 'missing'];
 
 /** The table, a line an area and one for all. */

@@ -2,8 +2,9 @@
  * What a handle of a socket's is told with, and what it tells: the two sides of {@link TcpHandle}.
  */
 
+import type { CopyBytes } from '../base/copy-bytes.ts';
 import type { TransportErrorCode, Transports } from '../host/api.ts';
-import type { CopyBytes, SlabPool } from './slabs.ts';
+import type { SlabPool } from './slabs.ts';
 import type { TcpHandle } from './tcp-handle.ts';
 
 /** Keeps the process alive while something is open. */
@@ -35,8 +36,6 @@ export interface HandleEvents<O> {
   connectFailed(owner: O, code: TransportErrorCode): void;
   /** The handle into which all bytes would be written at once, and unseen by anybody; null: there is none. */
   onward(owner: O): TcpHandle | null;
-  /** Bytes went there. */
-  passed(owner: O): void;
   /** Bytes, now the owner's. Answers whether it wants more. */
   chunk(owner: O, chunk: Uint8Array): boolean;
   /** Whether it wants to be shown bytes where they lie. */
@@ -51,7 +50,7 @@ export interface HandleEvents<O> {
   ended(owner: O): void;
   /** The connection broke while it was read. */
   readFailed(owner: O, code: TransportErrorCode): void;
-  /** A write that waits for room made progress. */
+  /** A write that waits for room made progress, or bytes passed through it unseen. */
   progress(owner: O): void;
 }
 

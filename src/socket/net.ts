@@ -6,6 +6,7 @@
  */
 
 import type { ListenOptions, NetConnectOpts } from 'node:net';
+import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
 import type { Transports } from '../host/api.ts';
 import { isIP, isIPv4, isIPv6 } from './addresses.ts';
 import { type LookupFunction, lookupLocal, normalizedList } from './arguments.ts';
@@ -17,7 +18,7 @@ import type { NetContext, SocketOptions } from './net-context.ts';
 import { required } from './node.ts';
 import { type ServerOptions, StackServer } from './server.ts';
 import { freshSettings, type SettingsFunctions, settingsFunctions } from './settings.ts';
-import { type CopyBytes, copyBytes, SlabPool } from './slabs.ts';
+import { SlabPool } from './slabs.ts';
 import { StackSocket } from './socket.ts';
 import { StackUdpSocket, type UdpSocketOptions, type UdpType } from './udp-socket.ts';
 

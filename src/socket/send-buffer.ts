@@ -48,7 +48,8 @@ export class SendBuffer implements SlabOwner {
   #from = 0;
   /** Writes that the endpoint has not finished. */
   #writes = 0;
-  readonly #loans: Set<Loan> = new Set();
+  /** Null until something is borrowed: most sockets never lend. */
+  #loans: Set<Loan> | null = null;
 
   /** `onRoom` is called, on the stack's turn, whenever something was acknowledged. */
   constructor(endpoint: TcpEndpoint, pool: SlabPool, onRoom: () => void) {
@@ -70,8 +71,13 @@ export class SendBuffer implements SlabOwner {
   room(): number {
     const queued = this.#endpoint.unacknowledgedBytes + this.#pending;
     if (queued >= this.#limit && this.#limit < LIMIT_MAX) this.#grow();
+    return Math.max(0, this.#bound - queued);
+  }
+
+  /** What it takes in all as things are: its own limit, or its share of what all of them together may hold. */
+  get #bound(): number {
     const share = Math.max(SLAB_BYTES, (SHARED_BYTES - this.#pool.out * SLAB_BYTES) >> 3);
-    return Math.max(0, Math.min(this.#limit, share) - queued);
+    return Math.min(this.#limit, share);
   }
 
   /** Twice the congestion window: one on its way, one to follow it. Asked for only when the buffer is full. */
@@ -83,7 +89,7 @@ export class SendBuffer implements SlabOwner {
 
   /** Whether so much is acknowledged that it is worth while to write again. */
   get isHalfEmpty(): boolean {
-    return 2 * this.room() >= this.#limit;
+    return 2 * this.room() >= this.#bound;
   }
 
   /** Says how many bytes will be appended before {@link flush}, so that they get memory that fits. */
@@ -136,6 +142,7 @@ export class SendBuffer implements SlabOwner {
   borrow(bytes: Uint8Array): void {
     this.flush();
     const loan: Loan = { bytes, name: null };
+    this.#loans ??= new Set();
     this.#loans.add(loan);
     this.lentBytes += bytes.length;
     this.#begun();
@@ -144,13 +151,14 @@ export class SendBuffer implements SlabOwner {
     loan.name = this.#endpoint.write(bytes, (error) => {
       this.#ended();
       this.#pool.out -= slabs;
-      if (this.#loans.delete(loan)) this.lentBytes -= bytes.length;
+      if (this.#loans!.delete(loan)) this.lentBytes -= bytes.length;
       if (error === null) this.#onRoom();
     });
   }
 
   /** The application wants its memory back: what is borrowed goes on in a copy. */
   endLoans(): void {
+    if (this.#loans === null) return;
     for (const { bytes, name } of this.#loans) this.#endpoint.moveWrite(name, new Uint8Array(bytes));
     this.#loans.clear();
     this.lentBytes = 0;

@@ -8,14 +8,6 @@
 import { assert } from '../base/assert.ts';
 import type { TransportErrorCode } from '../host/api.ts';
 
-/** Copies `length` bytes. */
-export type CopyBytes = (from: Uint8Array, fromAt: number, length: number, to: Uint8Array, toAt: number) => void;
-
-/** V8's way. */
-export function copyBytes(from: Uint8Array, fromAt: number, length: number, to: Uint8Array, toAt: number): void {
-  to.set(from.subarray(fromAt, fromAt + length), toAt);
-}
-
 /** Bytes in a slab: what one read or write moves at most. */
 export const SLAB_BYTES = 65536;
 

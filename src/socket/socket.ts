@@ -87,7 +87,6 @@ export class StackSocket extends Duplex {
       const sink = onwardOf(socket, StackSocket);
       return sink === null ? null : sink.#handle;
     },
-    passed: (socket) => socket.#idle.refresh(),
     borrows: (socket) => socket.#onRead?.borrows ?? false,
     lent: (socket, bytes, lender) => {
       socket.#idle.refresh();

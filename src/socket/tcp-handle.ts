@@ -284,8 +284,8 @@ export class TcpHandle implements TcpHandler, Lender {
     else send.lend(bytes.subarray(at, at + length), release);
     this.bytesRead += length;
     to.bytesWritten += length;
-    this.#events!.passed(this.#owner);
-    to.#events!.passed(to.#owner);
+    this.#events!.progress(this.#owner);
+    to.#events!.progress(to.#owner);
     return length;
   }
 

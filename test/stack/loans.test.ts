@@ -110,6 +110,19 @@ test('chunks are lent where many connections send to near peers at once, and els
   expect([pool.out, progress, send.isDrained]).toEqual([100, 1, true]);
 });
 
+test('a send buffer of which all is acknowledged is half empty, however little each may hold', () => {
+  const pool = new SlabPool();
+  const endpoint = { unacknowledgedBytes: 0, info: () => ({ cWnd: 0, minRttUs: 0 }) };
+  const send = new SendBuffer(endpoint as never, pool, () => {});
+  for (const out of [0, 4000, 8100, 8190, 20_000]) {
+    pool.out = out;
+    expect([out, send.isHalfEmpty]).toEqual([out, true]);
+    endpoint.unacknowledgedBytes = send.room();
+    expect([out, send.room(), send.isHalfEmpty]).toEqual([out, 0, false]);
+    endpoint.unacknowledgedBytes = 0;
+  }
+});
+
 test('a crowd of senders is forgotten when few go on', () => {
   const pool = new SlabPool();
   for (let i = 0; i < 10; i++) pool.senderBegun();

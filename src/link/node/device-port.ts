@@ -5,19 +5,13 @@
  * Leaves to others: reading, writing and waiting (device-link.ts; the loop of a NIC thread).
  */
 
-import type { LinkReceiver, Medium } from '../link.ts';
+import type { LinkReceiver } from '../link.ts';
+import { DescribedDevice } from './described-device.ts';
 import { Device, type DeviceDescription } from './device.ts';
 import { LinkChange, LinkMonitor } from './link-monitor.ts';
 
 /** The part that links over a device share. */
-export abstract class DevicePort {
-  readonly name: string;
-  readonly medium: Medium;
-  readonly mtu: number;
-  readonly macAddress?: Uint8Array;
-  readonly largeSendBytes: number;
-  readonly largeDatagrams: boolean;
-  readonly takesGather = true;
+export abstract class DevicePort extends DescribedDevice {
   protected readonly device: Device;
   /** Null: nobody tells of changes of this device. */
   protected readonly monitor: LinkMonitor | null;
@@ -26,13 +20,8 @@ export abstract class DevicePort {
   #isUp = true;
 
   constructor(description: DeviceDescription) {
+    super(description);
     this.device = new Device(description);
-    this.name = description.name;
-    this.medium = description.medium;
-    this.mtu = description.mtu;
-    if (description.macAddress !== null) this.macAddress = description.macAddress;
-    this.largeSendBytes = description.largeSendBytes;
-    this.largeDatagrams = description.datagrams;
     this.monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
   }
 

@@ -2,7 +2,8 @@
  * A device whose NIC is a thread of its own: what a stack is told of it, and the target that drives it.
  */
 
-import type { Link, LinkReceiver, Medium } from '../../link/link.ts';
+import type { Link, LinkReceiver } from '../../link/link.ts';
+import { DescribedDevice } from '../../link/node/described-device.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import type { CopyBytes } from '../../state/net-buffer-list.ts';
 import { attributesOf } from '../plain/attributes.ts';
@@ -112,24 +113,7 @@ export class ThreadAdapter extends WorkerAdapter {
 }
 
 /** A device that is told of and used by somebody else. */
-class DescribedLink implements Link {
-  readonly name: string;
-  readonly medium: Medium;
-  readonly mtu: number;
-  readonly macAddress?: Uint8Array;
-  readonly largeSendBytes: number;
-  readonly largeDatagrams: boolean;
-  readonly takesGather = true;
-
-  constructor(device: DeviceDescription) {
-    this.name = device.name;
-    this.medium = device.medium;
-    this.mtu = device.mtu;
-    if (device.macAddress !== null) this.macAddress = device.macAddress;
-    this.largeSendBytes = device.largeSendBytes;
-    this.largeDatagrams = device.datagrams;
-  }
-
+class DescribedLink extends DescribedDevice implements Link {
   start(_receiver: LinkReceiver): void {
     throw new Error(`the device ${this.name} belongs to a NIC thread: give the link its target, too`);
   }
