@@ -141,6 +141,7 @@ export const EVENT_TABLE = {
     room: 'target',
     text: 'a NIC thread has died or hangs (1: ended, 2: uncaught error, 3: no sign of life; connections that were lost)',
   },
+  TARGET_NIC_RESTARTED: { room: 'target', text: 'a new NIC thread has taken the place of one that had died' },
   TARGET_ASLEEP: { room: 'target', text: 'a frame that came or was to be sent while the adapter had no power' },
   TARGET_QUEUE_FULL: { room: 'target', text: 'a frame was lost because its receive queue was full' },
   TARGET_NO_ROOM: { room: 'target', text: 'a segment dropped because the receive pool had no room for its text' },

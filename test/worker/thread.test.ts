@@ -20,12 +20,14 @@ interface Pair {
 }
 
 /** A server whose NIC is a thread, and a client that is an ordinary stack. */
-function pair(offload: 'all' | 'none' = 'all', medium: 'ethernet' | 'ip' = 'ethernet'): Pair {
+function pair(offload: 'all' | 'none' = 'all', medium: 'ethernet' | 'ip' = 'ethernet', restart = 0): Pair {
   const [a, b] = openPair({ offload, medium, bufferBytes: 256 << 10 });
   const deaths: NicDeath[] = [];
+  const onDeath = (death: NicDeath): void => void deaths.push(death);
   const server = createStack({
     verify: true,
-    links: [{ ...workerTarget(a, { onDeath: (death) => deaths.push(death) }), addresses: ['10.0.0.1/24'] }],
+    offloadsAgain: true,
+    links: [{ ...workerTarget(a, { onDeath, restart }), addresses: ['10.0.0.1/24'] }],
   });
   const client = createStack({ links: [{ link: new DeviceLink(b), addresses: ['10.0.0.2/24'] }] });
   return { server, client, adapter: [...server.targets.values()][0] as ThreadAdapter, deaths };
@@ -64,6 +66,17 @@ async function over({ server, client }: Pair): Promise<void> {
   expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
 }
 
+/** Until there is room again, or never will be. */
+function room(socket: StackSocket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
+}
+
 /** The hash of what comes, also of a connection that does not end well. */
 function hashUntilClose(socket: StackSocket): Promise<string> {
   const hash = createHash('sha256');
@@ -75,6 +88,11 @@ function hashOf(socket: StackSocket): Promise<string> {
   const hash = createHash('sha256');
   socket.on('data', (data: Buffer) => hash.update(data));
   return once(socket, 'end').then(() => hash.digest('hex'));
+}
+
+/** Until a new thread works in place of one that has died, for the `count`-th time. */
+async function restarted({ adapter }: Pair, count = 1): Promise<void> {
+  await vi.waitFor(() => expect(adapter.control.restarts).toBe(count), TIMEOUT_MS);
 }
 
 /** For a machine that is busy with other things. */
@@ -257,6 +275,90 @@ describeIf([requires.linux, requires.package('koffi')], 'a NIC in a thread of it
       idle!.socket.end();
       await over(both);
       expect(server.held().connections).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each(ENDS)(
+    'that %s is replaced by another, to which idle connections go down again, and new ones too',
+    async (_how, cause, kill) => {
+      const both = pair('all', 'ethernet', 3);
+      await using server = both.server;
+      await using _client = both.client;
+      const all = await connections(both, 4);
+      for (const { accepted } of all.slice(0, 3)) await accepted.chimney!.offload();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      kill(both.adapter);
+      await restarted(both);
+      expect(both.deaths).toMatchObject([{ cause, takenBack: 3, lost: 0, isReplaced: true }]);
+      expect(both.adapter.control.death).toBe('');
+      expect(server.counters()).toMatchObject({ TARGET_NIC_DEAD: 1, TARGET_NIC_RESTARTED: 1 });
+      // Those that were down go down again; the fourth was not, and is asked for.
+      await vi.waitFor(() =>
+        expect(all.map(({ accepted }) => accepted.chimney!.location)).toEqual(['target', 'target', 'target', 'host']),
+      );
+      await all[3]!.accepted.chimney!.offload();
+      const late = await connection(both, 81);
+      await late.accepted.chimney!.offload();
+      const sent = [...all, late].map(async ({ accepted, socket }) => {
+        const hashes = [hashOf(accepted), hashOf(socket)];
+        accepted.end(BYTES);
+        socket.end(BYTES);
+        expect(await Promise.all(hashes)).toEqual([HASH, HASH]);
+      });
+      await Promise.all(sent);
+      await over(both);
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
+    'that dies again and again under flow is replaced as often as is allowed, and what is not lost arrives whole',
+    async () => {
+      const both = pair('all', 'ethernet', 3);
+      await using server = both.server;
+      await using _client = both.client;
+      const all = await connections(both, 8);
+      for (const { accepted } of all) await accepted.chimney!.offload();
+      let lost = 0;
+      let isOver = false;
+      // Each stream as it is sent and as it comes, compared as far as it came.
+      const streams = all.map(async ({ accepted, socket }) => {
+        let error = '';
+        accepted.on('error', (why: NodeJS.ErrnoException) => {
+          error = why.code ?? '';
+          lost++;
+          socket.destroy();
+        });
+        socket.on('error', () => {});
+        const hashes = [hashUntilClose(accepted), hashUntilClose(socket)];
+        const sent = [createHash('sha256'), createHash('sha256')];
+        const pumps = [accepted, socket].map(async (from, i) => {
+          while (!isOver && error === '' && !from.destroyed) {
+            sent[i]!.update(BYTES.subarray(0, 256 << 10));
+            if (!from.write(BYTES.subarray(0, 256 << 10))) await room(from);
+          }
+          from.end();
+        });
+        await Promise.all(pumps);
+        const received = await Promise.all(hashes);
+        if (error === '') expect(received).toEqual([sent[1]!.digest('hex'), sent[0]!.digest('hex')]);
+        else expect(error).toBe('ECONNRESET');
+      });
+      const kills = [ENDS[0]![2], ENDS[1]![2], ENDS[0]![2], ENDS[1]![2]];
+      for (const [i, kill] of kills.entries()) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        kill(both.adapter);
+        await vi.waitFor(() => expect(both.deaths).toHaveLength(i + 1), TIMEOUT_MS);
+        if (i < 3) await restarted(both, i + 1);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      isOver = true;
+      await Promise.all(streams);
+      expect(both.deaths.map(({ isReplaced }) => isReplaced)).toEqual([true, true, true, false]);
+      expect(both.deaths.reduce((sum, death) => sum + death.lost, 0)).toBe(lost);
+      expect(server.counters()).toMatchObject({ TARGET_NIC_DEAD: 4, TARGET_NIC_RESTARTED: 3 });
+      await over(both);
     },
     TIMEOUT_MS,
   );

@@ -43,9 +43,12 @@ export class DeviceLink extends DevicePort implements Link {
   #isClosed = false;
   #waitsForRoom = false;
 
-  /** `closesDevice`: whether the descriptor is closed with the link, or by whoever opened it, when no one uses it any more. */
-  constructor(description: DeviceDescription, closesDevice = true) {
-    super(description);
+  /**
+   * `closesDevice`: whether the descriptor is closed with the link, or by whoever opened it, when no one uses it any more. `isUp`: see
+   * {@link DevicePort}.
+   */
+  constructor(description: DeviceDescription, closesDevice = true, isUp: boolean | null = true) {
+    super(description, isUp);
     this.#closesDevice = closesDevice;
     this.#reader = new FrameReader(this.device);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
@@ -76,7 +79,16 @@ export class DeviceLink extends DevicePort implements Link {
   }
 
   /** Closes the device, which removes it if it was made here. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#end(this.#closesDevice);
+  }
+
+  /** The same, but the descriptor stays open: somebody else has the device. */
+  release(): Promise<void> {
+    return this.#end(false);
+  }
+
+  async #end(closesDevice: boolean): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.receiver = null;
@@ -85,7 +97,7 @@ export class DeviceLink extends DevicePort implements Link {
     await this.#watch?.close();
     await this.#monitorWatch?.close();
     while (this.#waitsForRoom) await new Promise((resolve) => setImmediate(resolve));
-    if (this.#closesDevice) this.device.close();
+    if (closesDevice) this.device.close();
     this.monitor?.close();
   }
 

@@ -17,10 +17,12 @@ export abstract class DevicePort extends DescribedDevice {
   protected readonly monitor: LinkMonitor | null;
   protected receiver: LinkReceiver | null = null;
   protected isGone = false;
-  #isUp = true;
+  #isUp: boolean | null;
 
-  constructor(description: DeviceDescription) {
+  /** `isUp`: what the receiver believes already; null: that is not known, and the first change is told in any case. */
+  constructor(description: DeviceDescription, isUp: boolean | null = true) {
     super(description);
+    this.#isUp = isUp;
     this.device = new Device(description);
     this.monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
   }

@@ -4,7 +4,8 @@
  *
  * Those left whole as by a NIC that wants to be rid of them: TcpIndicateRetrieve with UPLOAD_REQUESTED. The others as by one with a
  * hardware failure: TcpIndicateRetrieve with HARDWARE_FAILURE, then TcpIndicateAbort; the terminate that follows succeeds and says
- * CLOSED (TERM-019 to TERM-025). Nothing new is taken. Source: chimney-sequences 6, 7.
+ * CLOSED (TERM-019 to TERM-025). Nothing new is taken; where another NIC half follows, everything is asked for (UPLOAD_ALL), paths and
+ * neighbors too. Source: chimney-sequences 6, 7, 18.
  */
 
 import {
@@ -30,17 +31,28 @@ import { type DriverOperation, onDone } from './driver-operations.ts';
 import { isLeftWhole, writeRemains } from './driver-remains.ts';
 import { abortAll, releaseParts } from './driver-sends.ts';
 import { done, flush, indicateStatus } from './driver-turn.ts';
+import { isEmpty } from './restart.ts';
 import { StateTable } from './state-table.ts';
 import type { NicDeath } from './thread-port.ts';
 
+/** What follows from a death. */
+export interface Consequences {
+  /** The frames of the host have another way. */
+  readonly hasLink: boolean;
+  /** Another NIC half comes, once nothing of this one is left: everything is to come back. */
+  readonly isReplaced: boolean;
+  /** Who is told so instead of the host; null: the host is. */
+  readonly tell: (() => void) | null;
+}
+
 /**
- * The NIC half is dead and gone; what it has said before has been done. `hasLink`: the frames of the host have another way. Answers how
- * many connections are taken back, and how many are lost.
+ * The NIC half is dead and gone; what it has said before has been done. Answers how many connections are taken back, and how many are
+ * lost.
  */
 export function die(
   driver: Driver,
   death: Pick<NicDeath, 'cause' | 'message'>,
-  hasLink: boolean,
+  { hasLink, isReplaced, tell }: Consequences,
 ): { takenBack: number; lost: number } {
   if (driver.isHalted || driver.isDead) return { takenBack: 0, lost: 0 };
   driver.isDead = true;
@@ -51,7 +63,6 @@ export function die(
   const lost = all.filter((connection) => !left.has(connection));
   driver.trace.emit(Event.TARGET_NIC_DEAD, driver.runtime.nowUs(), death.cause, lost.length);
   for (const connection of lost) lose(driver, connection);
-  for (const connection of left) retrieve(driver, connection);
   for (const [number, operation] of [...driver.operations]) {
     answer(driver, number, operation, !mayHaveBegun(driver, operation));
     for (const object of operation.objects) {
@@ -60,10 +71,14 @@ export function die(
   }
   // INIT-052: not before the initiates are complete.
   if (!hasLink) indicateStatus(driver, NdisStatus.LINK_STATE_DOWN);
+  if (tell !== null) tell();
+  else if (isReplaced) indicateStatus(driver, NdisStatus.UPLOAD_ALL);
+  for (const connection of left) retrieve(driver, connection);
   driver.onDeadTurn = () => deadTurn(driver);
   driver.onRoom();
   flush(driver);
   done(driver);
+  lookWhetherEmpty(driver);
   return { takenBack: left.size, lost: lost.length };
 }
 
@@ -77,7 +92,7 @@ function mayHaveBegun(driver: Driver, operation: DriverOperation): boolean {
 /** A connection that is left whole: the host is to take it back. EVT-019. */
 function retrieve(driver: Driver, connection: DriverConnection): void {
   driver.mark(connection, 0);
-  if (connection.isTerminating) return;
+  if (connection.isTerminating || connection.standing === Standing.TERMINATED) return;
   driver.hasIndicated = true;
   driver.trace.emit(Event.TARGET_RETRIEVE, driver.runtime.nowUs(), TcpUploadReason.UPLOAD_REQUESTED);
   const { tcpOffloadEventHandler } = driver.ndis;
@@ -91,6 +106,15 @@ function deadTurn(driver: Driver): void {
   driver.lost = [];
   for (const connection of lost) if (connection.id !== 0) abandon(driver, connection);
   for (const number of orphans) answer(driver, number, driver.operations.get(number)!, true);
+  lookWhetherEmpty(driver);
+}
+
+/** Everything may have come back. Whoever waits for it is told later: this is in the middle of a turn. */
+function lookWhetherEmpty(driver: Driver): void {
+  const { onEmpty } = driver;
+  if (onEmpty === null || !isEmpty(driver)) return;
+  driver.onEmpty = null;
+  driver.runtime.defer(onEmpty);
 }
 
 /** A connection whose state is lost. */

@@ -12,7 +12,6 @@ import {
   type AdapterAttributes,
   type BytesConsumed,
   DEFAULT_OFFLOAD_PARAMETERS,
-  type FamilyStatistics,
   NdisDevicePowerState,
   type NdisM,
   type NdisMiniportHandle,
@@ -40,8 +39,11 @@ import { SharedStatistics } from './shared-statistics.ts';
 
 /** How the NIC half is reached. */
 export interface NicPort {
-  /** Begins: `onBell` is called when there may be something in the ring, `onRoom` when the other ring may have room again. */
-  start(onBell: () => void, onRoom: () => void): void;
+  /**
+   * Begins: `onBell` is called when there may be something in the ring, `onRoom` when the other ring may have room again, `onUp` once the
+   * NIC half works.
+   */
+  start(onBell: () => void, onRoom: () => void, onUp: () => void): void;
   /** Something was published and the NIC half is asleep. */
   ring(): void;
   /** The driver half has set its word that it is asleep: the bell is to be listened to. */
@@ -120,6 +122,10 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   orphans: number[] = [];
   /** Connections to which something was given after it. */
   lost: DriverConnection[] = [];
+  /** Called once nothing is left of what a dead NIC half had. */
+  onEmpty: (() => void) | null = null;
+  /** Paths and neighbors are somebody else's, who gives them up by himself. */
+  isOneOfSeveral = false;
   /** One of several: an initiate is complete here and not everywhere, and until it is nothing is indicated (INIT-050, INIT-054). */
   isHeld = false;
   /** Paused: nothing is indicated. */
@@ -164,7 +170,6 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   readonly lazyUs: number;
   /** Called whenever the ring may have room again. */
   onRoom: () => void = () => {};
-  onAllReturned: (() => void) | null = null;
   readonly #statistics: readonly [SharedStatistics, SharedStatistics];
 
   constructor(parts: DriverParts) {
@@ -271,7 +276,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.schedule();
   }
 
-  statistics(family: number): FamilyStatistics {
+  statistics(family: number): SharedStatistics {
     this.port.refresh();
     const statistics = this.#statistics[family === 4 ? 0 : 1];
     statistics.load();

@@ -1,5 +1,5 @@
 /**
- * Ordinary frames of an adapter whose NIC half is dead: its device is read and written by the host's thread from then on.
+ * Ordinary frames of an adapter whose NIC half is dead: its device is read and written by the host's thread until there is another.
  *
  * Promises: those of a NIC without chimney; the adapter's name, addresses and handle stay, so that the host goes on over it.
  */
@@ -12,20 +12,32 @@ import { HandledBy, type PacketTap } from '../../trace/trace.ts';
 import { FrameOutlet } from '../plain/frame-outlet.ts';
 import type { Driver } from './driver.ts';
 
+/** What a dead NIC half had. */
+export interface DeviceLeft {
+  /** Its device as a link of this thread; closing it closes the device. */
+  readonly link: Link;
+  /** The same as {@link Link.close}, and the device stays open: another has it. */
+  release(): Promise<void>;
+}
+
 /** The ordinary way, up and down. */
 export class FramesWithoutNic implements LinkReceiver {
-  readonly #driver: Driver;
+  readonly #driver: () => Driver;
+  readonly #device: DeviceLeft;
   readonly #link: Link;
+  #isReleased = false;
   readonly #tap: PacketTap | null;
   readonly #outlet: FrameOutlet;
 
-  constructor(driver: Driver, link: Link, tap: PacketTap | null, backlogLists: number | undefined) {
+  constructor(driver: () => Driver, device: DeviceLeft, tap: PacketTap | null, backlogLists: number | undefined) {
     this.#driver = driver;
+    this.#device = device;
+    const { link } = device;
     this.#link = link;
     this.#tap = tap;
-    const { runtime, trace } = driver;
+    const { runtime, trace, ndisM, handle } = driver();
     this.#outlet = new FrameOutlet({ link, runtime, trace, packetTap: tap, backlogLists });
-    this.#outlet.attach(driver.ndisM, driver.handle);
+    this.#outlet.attach(ndisM, handle);
   }
 
   start(): void {
@@ -40,7 +52,7 @@ export class FramesWithoutNic implements LinkReceiver {
   send(lists: NetBufferList): void {
     if (!this.#isAsleep) this.#outlet.sendLists(lists);
     else {
-      this.#driver.trace.count(Event.TARGET_ASLEEP);
+      this.#driver().trace.count(Event.TARGET_ASLEEP);
       this.#outlet.giveBack(lists, NdisStatus.LOW_POWER_STATE);
     }
   }
@@ -54,35 +66,46 @@ export class FramesWithoutNic implements LinkReceiver {
     return this.#link.close();
   }
 
+  /** The device is another's from now on. */
+  release(): Promise<void> {
+    this.#isReleased = true;
+    return this.#device.release();
+  }
+
   get #isAsleep(): boolean {
-    return this.#driver.powerState !== 1 && this.#driver.pendingPower === null;
+    const driver = this.#driver();
+    return driver.powerState !== 1 && driver.pendingPower === null;
+  }
+
+  get #isOver(): boolean {
+    return this.#isReleased || this.#driver().isHalted;
   }
 
   // The link's side.
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
-    const driver = this.#driver;
-    if (driver.isHalted || driver.isStill || this.#isAsleep) return;
+    const driver = this.#driver();
+    if (this.#isOver || driver.isStill || this.#isAsleep) return;
     if (this.#tap !== null) this.#tap.packet(0, HandledBy.HOST, bytes, at, length, driver.runtime.nowUs());
     driver.indicator.indicate(bytes, at, length, segmentBytes);
   }
 
   receiveDone(): void {
-    if (!this.#driver.isHalted) this.#driver.indicator.done();
+    if (!this.#isOver) this.#driver().indicator.done();
   }
 
   linkState(isUp: boolean): void {
-    const driver = this.#driver;
+    const driver = this.#driver();
     const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
-    if (!driver.isHalted) driver.ndisM.indicateStatusEx(driver.handle, { statusCode });
+    if (!this.#isOver) driver.ndisM.indicateStatusEx(driver.handle, { statusCode });
   }
 
   writable(): void {
-    if (!this.#driver.isHalted) this.#outlet.writable();
+    if (!this.#isOver) this.#outlet.writable();
   }
 
   removed(): void {
-    const driver = this.#driver;
-    if (!driver.isHalted) driver.ndisM.removeMiniport(driver.handle);
+    const driver = this.#driver();
+    if (!this.#isOver) driver.ndisM.removeMiniport(driver.handle);
   }
 }

@@ -22,6 +22,14 @@ const DEVICE = 0;
 const WAKE = 1;
 const MONITOR = 2;
 
+/** What the link of a NIC thread is made from; see NicThreadData. */
+export interface NicLinkParts {
+  readonly device: DeviceDescription;
+  readonly wakeFd: number;
+  readonly buffer: ArrayBufferLike;
+  readonly isRestart: boolean;
+}
+
 /** The link of one NIC thread. */
 export class NicLink extends DevicePort implements Link {
   readonly #libc: Libc = libc();
@@ -39,12 +47,12 @@ export class NicLink extends DevicePort implements Link {
   #wantsRoom = false;
 
   /**
-   * `shared`: memory from which much is written. `wakeFd`: an eventfd, the driver half's bell. `control`: the arena's words.
+   * `buffer`: memory from which much is written. `wakeFd`: an eventfd, the driver half's bell. `control`: the arena's words.
    */
-  constructor(description: DeviceDescription, wakeFd: number, shared: ArrayBufferLike, control: Int32Array) {
-    super(description);
+  constructor({ device, wakeFd, buffer, isRestart }: NicLinkParts, control: Int32Array) {
+    super(device, isRestart ? null : true);
     this.#control = control;
-    this.device.pin(shared);
+    this.device.pin(buffer);
     this.#wakeFd = wakeFd;
     this.#reader = new FrameReader(this.device, () => this.#isAsked());
     this.#bellAddress = this.#libc.addressOf(this.#bell);

@@ -28,6 +28,8 @@ export interface NicThreadData {
   readonly timeOrigin: number;
   /** How long it looks for something to do before it waits, µs. 0: not at all. */
   readonly spinUs: number;
+  /** It comes after one that has died: whether the link is up is not known. */
+  readonly isRestart: boolean;
 }
 
 /** Frames read before the driver half gets its turn. */
@@ -55,7 +57,7 @@ class NicThread {
     const arena = new Arena(data.buffer, data.sizes, true, sharedCopy(data.buffer));
     this.#control = arena.control;
     this.#runtime = new LoopRuntime(data.timeOrigin);
-    this.#link = new NicLink(data.device, data.wakeFd, data.buffer, arena.control);
+    this.#link = new NicLink(data, arena.control);
     this.#spinUs = data.spinUs;
     this.#nic = new NicHalf({
       arena,

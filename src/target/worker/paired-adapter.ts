@@ -40,11 +40,12 @@ class PairedPort implements NicPort {
     this.#nic = new NicHalf({ arena, config, link, runtime, trace, onDirty: () => this.#flushSoon() });
   }
 
-  start(onBell: () => void, onRoom: () => void): void {
+  start(onBell: () => void, onRoom: () => void, onUp: () => void): void {
     this.#onBell = onBell;
     this.#onRoom = onRoom;
     Atomics.store(this.#control, ControlWord.NIC_ASLEEP, 1);
     this.#nic.start();
+    this.#parts.options.runtime.defer(onUp);
   }
 
   ring(): void {

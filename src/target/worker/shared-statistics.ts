@@ -49,6 +49,14 @@ export class SharedStatistics extends FamilyStatistics {
     });
   }
 
+  /** Another NIC half counts from 0: what `before` says is added from here on. */
+  goOnFrom(before: SharedStatistics): void {
+    ALL.forEach((name, i) => {
+      this.#base[i]! -= before[name];
+    });
+    this.load();
+  }
+
   override resetIp(): void {
     for (let i = 0; i < IP.length; i++) this.#reset(i);
     super.resetIp();

@@ -9,12 +9,12 @@
 
 import { Worker } from 'node:worker_threads';
 import type { Runtime, Timer } from '../../base/runtime.ts';
-import type { Link } from '../../link/link.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import { DeviceLink } from '../../link/node/device-link.ts';
 import { type Libc, libc } from '../../link/node/libc.ts';
 import { type Arena, ControlWord } from './arena.ts';
 import type { NicPort } from './driver.ts';
+import type { DeviceLeft } from './frames-without-nic.ts';
 import { LifeSigns, LOOK_US } from './life-signs.ts';
 import type { NicConfig } from './nic-half.ts';
 import type { NicThreadData } from './nic-thread.ts';
@@ -38,6 +38,8 @@ export interface NicDeath {
   /** Connections that the host goes on with, and those that ended with the thread. */
   readonly takenBack: number;
   readonly lost: number;
+  /** Another thread takes its place. */
+  readonly isReplaced: boolean;
 }
 
 export interface ThreadPortOptions {
@@ -46,6 +48,8 @@ export interface ThreadPortOptions {
   readonly device: DeviceDescription;
   readonly runtime: Runtime;
   readonly spinUs: number;
+  /** See {@link NicThreadData}. */
+  readonly isRestart: boolean;
   /** How much longer than usual a round may take, for what the thread was given to do, µs. */
   readonly allowanceUs: () => number;
   /** It is over: nothing is done with the device or the arena any more. */
@@ -58,6 +62,8 @@ const O_CLOEXEC = 0o2000000;
 const ATTEND_MS = 1;
 /** How long a stop may take before the thread is ended, milliseconds. */
 const STOP_MS = 1_000;
+/** How often a thread that starts is looked for, µs. */
+const START_LOOK_US = 5_000;
 
 /** One NIC thread, seen from the host's. */
 export class ThreadPort implements NicPort {
@@ -71,6 +77,8 @@ export class ThreadPort implements NicPort {
   readonly #timer: Timer;
   #worker: Worker | null = null;
   #onBell: () => void = () => {};
+  #onUp: () => void = () => {};
+  #isUp = false;
   #isListening = false;
   #isClosing = false;
   #isDead = false;
@@ -91,9 +99,10 @@ export class ThreadPort implements NicPort {
     return this.#worker;
   }
 
-  start(onBell: () => void): void {
-    const { arena, config, device, runtime, spinUs } = this.#options;
+  start(onBell: () => void, _onRoom: () => void, onUp: () => void): void {
+    const { arena, config, device, runtime, spinUs, isRestart } = this.#options;
     this.#onBell = onBell;
+    this.#onUp = onUp;
     const data: NicThreadData = {
       buffer: arena.buffer as SharedArrayBuffer,
       sizes: arena.sizes,
@@ -102,6 +111,7 @@ export class ThreadPort implements NicPort {
       wakeFd: this.#wakeFd,
       timeOrigin: performance.timeOrigin,
       spinUs,
+      isRestart,
     };
     // Whatever this program was started with is not for the thread.
     const worker = new Worker(threadFile(), { workerData: data, name: `chimney ${device.name}`, execArgv: [] });
@@ -115,7 +125,7 @@ export class ThreadPort implements NicPort {
     });
     this.#worker = worker;
     this.#life = new LifeSigns(this.#control, runtime.nowUs());
-    this.#timer.arm(runtime.nowUs() + LOOK_US);
+    this.#timer.arm(runtime.nowUs() + START_LOOK_US);
     process.once('exit', this.#onExit);
   }
 
@@ -158,7 +168,11 @@ export class ThreadPort implements NicPort {
     const death = this.#life!.look(nowUs, this.#options.allowanceUs());
     if (death !== null) this.#died(DeathCause.HANGS, death);
     else {
-      this.#timer.arm(nowUs + LOOK_US);
+      if (!this.#isUp && Atomics.load(this.#control, ControlWord.HEARTBEAT) > 0) {
+        this.#isUp = true;
+        this.#onUp();
+      }
+      this.#timer.arm(nowUs + (this.#isUp ? LOOK_US : START_LOOK_US));
       // Should a bell ever be missed, nothing waits longer than this.
       this.#onBell();
     }
@@ -180,8 +194,9 @@ export class ThreadPort implements NicPort {
   }
 
   /** The thread is gone, and its device somebody else's. */
-  takeOver(): Link {
-    return new DeviceLink(this.#options.device);
+  takeOver(): DeviceLeft {
+    const link = new DeviceLink(this.#options.device, true, null);
+    return { link, release: () => link.release() };
   }
 
   /** Ends the thread; resolves when it is over and its device is closed. */

@@ -18,12 +18,11 @@ import {
   type NdisMiniportHandle,
   type NdisRegistration,
   NdisStatus,
-  Oid,
   type OidRequest,
   providerGeneric,
   providerTcp,
 } from '../../ndis/miniport.ts';
-import { copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
 import { DEFAULT_CAPACITY } from '../engine/capacity.ts';
 import { Standing } from '../engine/contexts.ts';
@@ -35,13 +34,16 @@ import { attributesOf } from '../plain/attributes.ts';
 import { type Arena, type ArenaSizes, ControlWord, DEFAULT_SIZES } from './arena.ts';
 import { Driver, type NicPort } from './driver.ts';
 import { die } from './driver-death.ts';
+import { DriverFrames } from './driver-frames.ts';
 import { DriverConnection } from './driver-objects.ts';
 import { startOperation } from './driver-operations.ts';
 import { postDisconnect, postForwards, postSends } from './driver-sends.ts';
 import { DriverTurn, onTimer, runTurn, tellTaken } from './driver-turn.ts';
-import { FramesWithoutNic } from './frames-without-nic.ts';
+import type { DeviceLeft } from './frames-without-nic.ts';
+import { configOf, FOLLOWED, receiveSize } from './nic-config.ts';
 import type { NicConfig } from './nic-half.ts';
 import { Down, Wish } from './records.ts';
+import { inherit, isEmpty, RESTARTS_DEFAULT, Restarts, sayOid, takeUp } from './restart.ts';
 import type { NicDeath } from './thread-port.ts';
 import { WorkerControl } from './worker-control.ts';
 
@@ -50,6 +52,25 @@ export interface WorkerAdapterOptions extends Omit<EngineAdapterOptions, 'pool' 
   readonly sizes?: Partial<ArenaSizes>;
   /** How long the NIC half may not be woken for news that only make room for it, µs. Default 0. */
   readonly lazyUs?: number;
+  /**
+   * How often within a minute a NIC half that has died is replaced by a new one, which connections can be offloaded to again. Default 3;
+   * 0: never. Beyond that the adapter goes on without a chimney.
+   */
+  readonly restart?: number;
+  /** Told when the NIC half is dead, after everything that was offloaded has been told so. */
+  readonly onDeath?: (death: NicDeath) => void;
+  /** Told when a new NIC half has taken up its work. */
+  readonly onRestart?: () => void;
+}
+
+/** What somebody over several adapters wants to know of one, which then indicates nothing of it itself. */
+export interface NicWatcher {
+  /** The NIC half is dead; if it `isReplaced`, what it had is to be given up. */
+  died(isReplaced: boolean): void;
+  /** There is a new one, with which nothing is offloaded yet. */
+  restarted(): void;
+  /** There will be no new one after all. */
+  gaveUp(): void;
 }
 
 /** What a port is made from. */
@@ -59,9 +80,20 @@ export interface PortParts {
   /** Only described, or to be used: the port's to know. */
   readonly link: Link;
   readonly options: WorkerAdapterOptions;
+  /** It comes after one that has died: whether the link is up is not known. */
+  readonly isRestart: boolean;
+  /** How much longer than usual a round of the NIC half may take, µs. */
+  readonly allowanceUs: () => number;
+  /** The NIC half is over, and nothing is done with the device or the arena any more. */
+  readonly onDeath: (death: Pick<NicDeath, 'cause' | 'message'>, takeOver: () => DeviceLeft) => void;
 }
 
-const BACKLOG_LISTS_DEFAULT = 16_384;
+/** A driver half with its NIC half. */
+interface Generation {
+  readonly driver: Driver;
+  readonly turn: DriverTurn;
+}
+
 /** Longest header in front of an IP packet, and what the ring puts around a frame. */
 const FRAME_OVERHEAD = 64;
 
@@ -70,19 +102,19 @@ export class WorkerAdapter implements MiniportDriver {
   readonly attributes: AdapterAttributes;
   readonly hasChimney: boolean = true;
   readonly control: WorkerControl;
-  /** What both halves share. */
-  readonly arena: Arena;
-  protected readonly driver: Driver;
-  protected readonly turn: DriverTurn;
+  /** Told instead of the host of the death of this one of several. */
+  watcher: NicWatcher | null = null;
   readonly #options: WorkerAdapterOptions;
+  readonly #make: (isRestart: boolean) => Generation;
+  readonly #frames: DriverFrames;
+  readonly #restarts: Restarts;
   #isPlain = false;
-  // Ordinary lists that wait for room in the ring.
-  #firstFrame: NetBufferList | null = null;
-  #lastFrame: NetBufferList | null = null;
-  #waitingFrames = 0;
-  readonly #gathered: Uint8Array;
-  /** The way of ordinary frames once the NIC half is dead. */
-  #frames: FramesWithoutNic | null = null;
+  /** The one in use, and the one that is on its way in its place. */
+  #now: Generation;
+  #coming: Generation | null = null;
+  /** Those before, of which the host still holds lists. */
+  #retired: Driver[] = [];
+  #onAllReturned: (() => void) | null = null;
 
   /** `makeArena`: the memory of both halves; `makePort`: the way to the NIC half. */
   constructor(
@@ -97,13 +129,35 @@ export class WorkerAdapter implements MiniportDriver {
     if (Math.min(sizes.upBytes, sizes.downBytes) < 4 * frameBytes) {
       throw new RangeError(`upBytes, downBytes: expected ${4 * frameBytes} (four frames) at least`);
     }
-    this.arena = makeArena(sizes);
-    this.#gathered = new Uint8Array(frameBytes);
+    this.#restarts = new Restarts(options.restart ?? RESTARTS_DEFAULT);
+    const { backlogLists, packetTap: tap = null } = options;
+    this.#frames = new DriverFrames(() => this.driver, { frameBytes, backlogLists, tap });
+    this.#make = (isRestart) => this.#generation(makeArena(sizes), makePort, isRestart);
+    this.#now = this.#make(false);
+    this.control = new WorkerControl(
+      () => this.driver,
+      () => this.#frames.waitingLists,
+      () => this.#listsOut,
+    );
+  }
+
+  /** The driver half. */
+  protected get driver(): Driver {
+    return this.#now.driver;
+  }
+
+  /** What both halves share. */
+  get arena(): Arena {
+    return this.driver.arena;
+  }
+
+  #generation(arena: Arena, makePort: (parts: PortParts) => NicPort, isRestart: boolean): Generation {
+    const options = this.#options;
     const driver: Driver = new Driver({
       runtime: options.runtime,
       trace: options.trace,
       attributes: this.attributes,
-      arena: this.arena,
+      arena,
       capacity: { ...DEFAULT_CAPACITY, ...options.capacity },
       allowSourceMac: options.allowSourceMac ?? true,
       supports8021p: options.supports8021p ?? true,
@@ -111,15 +165,24 @@ export class WorkerAdapter implements MiniportDriver {
       lazyUs: options.lazyUs ?? 0,
       onTurn: () => runTurn(driver),
       onTimer: (nowUs) => onTimer(driver, nowUs),
-      onBell: () => this.turn.poll(),
+      onBell: () => turn.poll(),
       onDelivered: (connection) => tellTaken(driver, connection),
     });
-    this.driver = driver;
-    this.turn = new DriverTurn(driver, options.packetTap ?? null);
-    driver.onRoom = () => this.#sendWaiting();
-    const config = configOf(options, this.attributes);
-    driver.port = makePort({ arena: this.arena, config, link: options.link, options });
-    this.control = new WorkerControl(driver, () => this.#waitingFrames + (this.#frames?.waitingLists ?? 0));
+    const turn = new DriverTurn(driver, options.packetTap ?? null);
+    driver.onRoom = () => {
+      if (driver === this.driver) this.#frames.sendWaiting();
+    };
+    if (isRestart) inherit(this.driver, driver);
+    driver.port = makePort({
+      arena,
+      config: configOf({ ...options, ...(isRestart ? { capacity: driver.capacity } : {}) }, this.attributes),
+      link: options.link,
+      options,
+      isRestart,
+      allowanceUs: () => driver.allowanceUs,
+      onDeath: (death, takeOver) => this.#died(driver, death, takeOver),
+    });
+    return { driver, turn };
   }
 
   /** MiniportSetOptions (CAP-002 to CAP-007). */
@@ -134,49 +197,57 @@ export class WorkerAdapter implements MiniportDriver {
     driver.handle = handle;
     driver.ndisM = ndisM;
     ndisM.setMiniportAttributes(handle, this);
-    driver.indicator.attach(ndisM, handle);
     const handlers = copyOffloadHandlers(ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP));
     if (handlers === null) this.#isPlain = true;
     else driver.ndis = handlers;
-    Atomics.store(this.arena.control, ControlWord.DRIVER_ASLEEP, 1);
-    driver.port.start(this.turn.poll, () => driver.goOn());
-    driver.port.sleep();
+    start(this.#now, () => {});
     return NdisStatus.SUCCESS;
   }
 
   /** MiniportHaltEx: what was said last is still done by the NIC half. */
   haltEx(_context: unknown): void | Promise<void> {
     const { driver } = this;
-    this.#giveBackFrames(NdisStatus.ADAPTER_REMOVED);
+    const coming = this.#coming;
+    this.#coming = null;
+    this.#frames.flush(NdisStatus.ADAPTER_REMOVED);
     driver.publish();
-    driver.isHalted = true;
-    driver.stopTimers();
-    this.#frames?.flush(NdisStatus.ADAPTER_REMOVED);
-    const frames = this.#frames?.close();
-    const port = driver.port.close();
-    const closed = frames === undefined ? port : Promise.all([port, frames]).then(() => undefined);
-    if (driver.pool.listsOut === 0) return closed;
-    const returned = new Promise<void>((resolve) => {
-      driver.onAllReturned = resolve;
-    });
-    return Promise.all([closed, returned]).then(() => undefined);
+    retire(driver);
+    if (coming !== null) retire(coming.driver);
+    // A NIC half closes the device: nobody else may still use it then.
+    const frames = this.#frames.close(coming !== null);
+    const closeNic = (): unknown => Promise.all([driver.port.close(), coming?.driver.port.close()]);
+    const closing: unknown[] = [frames === undefined ? driver.port.close() : frames.then(closeNic)];
+    if (this.#listsOut > 0) {
+      closing.push(
+        new Promise<void>((resolve) => {
+          this.#onAllReturned = resolve;
+        }),
+      );
+    }
+    return closing.some((one) => one !== undefined) ? Promise.all(closing).then(() => undefined) : undefined;
   }
 
   /** MiniportPause: everything offloaded has been taken back; what is left are lists that the host still holds. */
   pause(_context: unknown): number {
     const { driver } = this;
     driver.isStill = true;
+    if (this.#coming !== null) this.#coming.driver.isStill = true;
     driver.out.say(Down.WISH, Wish.STILL, 1);
-    this.#giveBackFrames(NdisStatus.PAUSED);
-    this.#frames?.flush(NdisStatus.PAUSED);
-    if (driver.pool.listsOut === 0) return NdisStatus.SUCCESS;
-    driver.onAllReturned = () => driver.ndisM.pauseComplete(driver.handle);
+    this.#frames.flush(NdisStatus.PAUSED);
+    if (this.#listsOut === 0) return NdisStatus.SUCCESS;
+    this.#onAllReturned = () => driver.ndisM.pauseComplete(driver.handle);
     return NdisStatus.PENDING;
+  }
+
+  /** Lists that the host holds. */
+  get #listsOut(): number {
+    return this.#retired.reduce((sum, { pool }) => sum + pool.listsOut, this.driver.pool.listsOut);
   }
 
   /** MiniportRestart. */
   restart(_context: unknown): number {
     this.driver.isStill = false;
+    if (this.#coming !== null) this.#coming.driver.isStill = false;
     this.driver.out.say(Down.WISH, Wish.STILL, 0);
     return NdisStatus.SUCCESS;
   }
@@ -204,129 +275,14 @@ export class WorkerAdapter implements MiniportDriver {
     const status = oidRequest(driver, request);
     const isTaken = status === NdisStatus.SUCCESS || status === NdisStatus.PENDING;
     if (request.kind === 'set' && isTaken && !driver.isDead && FOLLOWED.has(request.oid)) {
-      driver.out.begin(Down.OID);
-      driver.out.put(request.oid);
-      driver.out.putJson(request.information);
-      driver.out.end();
+      sayOid(driver, request.oid, request.information);
     }
     return status;
   }
 
   /** MiniportSendNetBufferLists: copied into the ring, or kept while it is full. */
   sendNetBufferLists(_context: unknown, lists: NetBufferList, _portNumber: number): void {
-    if (this.#frames !== null) {
-      this.#frames.send(lists);
-      return;
-    }
-    let first: NetBufferList | null = null;
-    let last: NetBufferList | null = null;
-    let list: NetBufferList | null = lists;
-    while (list !== null) {
-      const next: NetBufferList | null = list.next;
-      list.next = null;
-      const status = this.#sendOrKeep(list);
-      if (status !== NdisStatus.PENDING) {
-        list.status = status;
-        if (last === null) first = list;
-        else last.next = list;
-        last = list;
-      }
-      list = next;
-    }
-    if (first !== null) this.driver.ndisM.sendNetBufferListsComplete(this.driver.handle, first);
-  }
-
-  #sendOrKeep(list: NetBufferList): number {
-    const { driver } = this;
-    if (driver.powerState !== 1 && driver.pendingPower === null) {
-      driver.trace.count(Event.TARGET_ASLEEP);
-      return NdisStatus.LOW_POWER_STATE;
-    }
-    // A link that is gone loses what is sent.
-    if (driver.isDead) return NdisStatus.SUCCESS;
-    if (this.#firstFrame === null && this.#sendFrame(list)) return NdisStatus.SUCCESS;
-    if (this.#waitingFrames >= (this.#options.backlogLists ?? BACKLOG_LISTS_DEFAULT)) {
-      driver.trace.count(Event.TARGET_SEND_BACKLOG_FULL);
-      return NdisStatus.RESOURCES;
-    }
-    if (this.#lastFrame === null) this.#firstFrame = list;
-    else this.#lastFrame.next = list;
-    this.#lastFrame = list;
-    this.#waitingFrames++;
-    driver.retrySoon();
-    return NdisStatus.PENDING;
-  }
-
-  #sendFrame(list: NetBufferList): boolean {
-    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next)
-      if (!this.#sendBuffer(nb, list.largeSendMss)) return false;
-    return true;
-  }
-
-  #sendBuffer(nb: NetBuffer, mss: number): boolean {
-    const mdl = nb.currentMdl;
-    const length = nb.dataLength;
-    if (mdl === null || length === 0) return true;
-    const { out } = this.driver;
-    if (length <= mdl.byteCount - nb.currentMdlOffset) {
-      return out.frame(Down.FRAME, mss, 0, mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, length);
-    }
-    if (length > this.#gathered.length) {
-      this.driver.trace.count(Event.TARGET_FRAME_DROPPED);
-      return true;
-    }
-    copyFromNetBuffer(nb, 0, length, this.#gathered, 0);
-    return out.frame(Down.FRAME, mss, 0, this.#gathered, 0, length);
-  }
-
-  /** The ring may have room again. */
-  #sendWaiting(): void {
-    let first: NetBufferList | null = null;
-    let last: NetBufferList | null = null;
-    while (this.#firstFrame !== null) {
-      const list = this.#firstFrame;
-      if (!this.driver.isDead && !this.#sendFrame(list)) {
-        this.driver.retrySoon();
-        break;
-      }
-      this.#firstFrame = list.next;
-      if (this.#firstFrame === null) this.#lastFrame = null;
-      this.#waitingFrames--;
-      list.next = null;
-      list.status = NdisStatus.SUCCESS;
-      if (last === null) first = list;
-      else last.next = list;
-      last = list;
-    }
-    if (first !== null) this.driver.ndisM.sendNetBufferListsComplete(this.driver.handle, first);
-  }
-
-  #giveBackFrames(status: number): void {
-    const lists = this.#firstFrame;
-    if (lists === null) return;
-    this.#firstFrame = null;
-    this.#lastFrame = null;
-    this.#waitingFrames = 0;
-    for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
-    this.driver.ndisM.sendNetBufferListsComplete(this.driver.handle, lists);
-  }
-
-  /**
-   * The NIC half is dead and gone. `takeOver`: its device as a link of this thread. Answers how many connections the host takes back, and
-   * how many are lost.
-   */
-  protected nicDied(
-    death: Pick<NicDeath, 'cause' | 'message'>,
-    takeOver: () => Link,
-  ): Pick<NicDeath, 'takenBack' | 'lost'> {
-    const { driver } = this;
-    this.turn.drain();
-    const { packetTap = null, backlogLists } = this.#options;
-    const frames = driver.isHalted ? null : new FramesWithoutNic(driver, takeOver(), packetTap, backlogLists);
-    this.#frames = frames;
-    const counts = die(driver, death, frames !== null);
-    frames?.start();
-    return counts;
+    this.#frames.send(lists);
   }
 
   /** MiniportReturnNetBufferLists: all ordinary indications are borrowed. */
@@ -398,66 +354,119 @@ export class WorkerAdapter implements MiniportDriver {
     if (!driver.isHeld) return;
     driver.isHeld = false;
     driver.schedule();
-    driver.runtime.defer(this.turn.poll);
+    driver.runtime.defer(this.#now.turn.poll);
   }
 
   /** Whether a list was indicated from memory of this adapter. */
   owns(list: NetBufferList): boolean {
-    return list instanceof PoolList && list.pool === this.driver.pool;
+    return list instanceof PoolList && this.#ownerOf(list) !== undefined;
+  }
+
+  #ownerOf({ pool }: PoolList): Driver | undefined {
+    return pool === this.driver.pool ? this.driver : this.#retired.find((one) => one.pool === pool);
   }
 
   /** MiniportTcpOffloadReceiveReturn: synchronous, and never fails (RECV-082, RECV-083). */
   tcpOffloadReceiveReturn(_context: unknown, lists: NetBufferList): number {
-    const { driver } = this;
     let list: NetBufferList | null = lists;
     while (list !== null) {
       const next: NetBufferList | null = list.next;
-      if (!driver.pool.takeBack(list)) driver.trace.count(Event.TARGET_RETURN_UNKNOWN);
+      const { pool, trace } = (list instanceof PoolList ? this.#ownerOf(list) : undefined) ?? this.driver;
+      if (!pool.takeBack(list)) trace.count(Event.TARGET_RETURN_UNKNOWN);
       list = next;
     }
-    if (driver.pool.listsOut === 0 && driver.onAllReturned !== null) {
-      const { onAllReturned } = driver;
-      driver.onAllReturned = null;
+    if (this.#retired.length > 0) this.#retired = this.#retired.filter(({ pool }) => pool.listsOut > 0);
+    if (this.#onAllReturned !== null && this.#listsOut === 0) {
+      const onAllReturned = this.#onAllReturned;
+      this.#onAllReturned = null;
       onAllReturned();
     }
     return NdisStatus.SUCCESS;
   }
+
+  // The death of a NIC half, and another in its place.
+
+  /** A NIC half is dead and gone: the one in use, or one that was to be. */
+  #died(driver: Driver, death: Pick<NicDeath, 'cause' | 'message'>, takeOver: () => DeviceLeft): void {
+    const { runtime, onDeath } = this.#options;
+    const isReplaced = !this.driver.isHalted && this.#restarts.take(runtime.nowUs());
+    const wasComing = driver === this.#coming?.driver;
+    if (wasComing) {
+      this.#coming = null;
+      retire(driver);
+      driver.trace.emit(Event.TARGET_NIC_DEAD, runtime.nowUs(), death.cause, 0);
+    }
+    const counts = wasComing ? { takenBack: 0, lost: 0 } : this.#lose(death, takeOver, isReplaced);
+    onDeath?.({ ...death, ...counts, isReplaced });
+    if (!wasComing) return;
+    if (isReplaced) this.#replace();
+    else this.watcher?.gaveUp();
+  }
+
+  /** Answers how many connections the host takes back, and how many are lost. */
+  #lose(
+    death: Pick<NicDeath, 'cause' | 'message'>,
+    takeOver: () => DeviceLeft,
+    isReplaced: boolean,
+  ): Pick<NicDeath, 'takenBack' | 'lost'> {
+    const { driver, turn } = this.#now;
+    turn.drain();
+    if (!driver.isHalted) this.#frames.takeOver(takeOver());
+    if (isReplaced) driver.onEmpty = () => this.#replace();
+    const counts = die(driver, death, {
+      hasLink: !driver.isHalted,
+      isReplaced,
+      tell: this.watcher === null ? null : () => this.watcher?.died(isReplaced),
+    });
+    this.#frames.receive();
+    return counts;
+  }
+
+  /** Nothing of the old NIC half is left: a new one begins, while the host's thread still serves the device. */
+  #replace(): void {
+    const { driver } = this;
+    if (driver.isHalted) return;
+    const next = this.#make(true);
+    next.driver.handle = driver.handle;
+    next.driver.ndisM = driver.ndisM;
+    next.driver.ndis = driver.ndis;
+    this.#coming = next;
+    start(next, () => this.#takeUp(next));
+  }
+
+  /** The new NIC half works: it gets the device, and the host may offload again. */
+  #takeUp(next: Generation): void {
+    const { driver } = this;
+    if (next !== this.#coming) return;
+    if (!isEmpty(driver)) {
+      driver.onEmpty = () => this.#takeUp(next);
+      return;
+    }
+    this.#coming = null;
+    this.#now = next;
+    retire(driver);
+    if (driver.pool.listsOut > 0) this.#retired.push(driver);
+    this.#frames.handBack();
+    takeUp(driver, next.driver, this.control.isPaused);
+    next.driver.trace.count(Event.TARGET_NIC_RESTARTED);
+    this.control.restarts++;
+    this.watcher?.restarted();
+    this.#options.onRestart?.();
+  }
 }
 
-/** OIDs whose setting the NIC half must know. */
-const FOLLOWED: ReadonlySet<number> = new Set([
-  Oid.TCP_TASK_OFFLOAD,
-  Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS,
-  Oid.TCP_OFFLOAD_PARAMETERS,
-  Oid.PNP_SET_POWER,
-]);
-
-function receiveSize(options: WorkerAdapterOptions): Partial<ArenaSizes> {
-  return options.receivePoolBytes === undefined ? {} : { receiveBytes: options.receivePoolBytes };
+/** A NIC half begins. */
+function start({ driver, turn }: Generation, onUp: () => void): void {
+  driver.indicator.attach(driver.ndisM, driver.handle);
+  Atomics.store(driver.arena.control, ControlWord.DRIVER_ASLEEP, 1);
+  driver.port.start(turn.poll, () => driver.goOn(), onUp);
+  driver.port.sleep();
 }
 
-/** What of the options the NIC half gets. */
-function configOf(options: WorkerAdapterOptions, attributes: AdapterAttributes): NicConfig {
-  const { capacity, vlanIds, allowSourceMac, supports8021p, multicastAddresses } = options;
-  const { badPackets, backlogLists, pauseQueueUs, tcp } = options;
-  const all = {
-    capacity,
-    vlanIds,
-    allowSourceMac,
-    supports8021p,
-    multicastAddresses,
-    badPackets,
-    backlogLists,
-    pauseQueueUs,
-    tcp,
-  };
-  const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
-  return {
-    ...given,
-    name: attributes.name,
-    macAddress: attributes.macAddress,
-    showsPackets: (options.packetTap ?? null) !== null,
-  };
+/** Nothing is indicated any more. */
+function retire(driver: Driver): void {
+  driver.isHalted = true;
+  driver.stopTimers();
 }
 
 /** The context that a slot holds; a context that was terminated is named by nobody any more (CTX-015). */

@@ -19,12 +19,23 @@ const FAILURES: readonly string[] = ['throw', 'hang', 'throw-unpublished'];
 
 /** The control object of a worker target. */
 export class WorkerControl implements TargetControl {
-  readonly #driver: Driver;
+  readonly #of: () => Driver;
   readonly #waitingFrames: () => number;
+  readonly #listsOut: () => number;
+  /** The operator wants nothing to be offloaded: also if the NIC half is another by then. */
+  isPaused = false;
+  /** How often a NIC half that had died was replaced by a new one. */
+  restarts = 0;
 
-  constructor(driver: Driver, waitingFrames: () => number) {
-    this.#driver = driver;
+  /** `driver`: the one in use. The others count what waits and what the host holds. */
+  constructor(driver: () => Driver, waitingFrames: () => number, listsOut: () => number) {
+    this.#of = driver;
     this.#waitingFrames = waitingFrames;
+    this.#listsOut = listsOut;
+  }
+
+  get #driver(): Driver {
+    return this.#of();
   }
 
   retrieve(which: Which, reason: number): number {
@@ -39,15 +50,18 @@ export class WorkerControl implements TargetControl {
   }
 
   uploadAll(): void {
+    this.isPaused = true;
     this.#driver.out.say(Down.WISH, Wish.UPLOAD_ALL);
   }
 
   pause(): void {
+    this.isPaused = true;
     this.#driver.out.say(Down.WISH, Wish.PAUSE);
   }
 
   resume(capacity: Partial<Capacity> = {}): void {
     const driver = this.#driver;
+    this.isPaused = false;
     driver.capacity = { ...driver.capacity, ...capacity };
     this.#wish(Wish.RESUME, capacity);
   }
@@ -117,7 +131,7 @@ export class WorkerControl implements TargetControl {
       tcpObjects: driver.connectionCount,
       pathObjects: driver.pathCount,
       neighborObjects: driver.neighborCount,
-      indicatedLists: driver.pool.listsOut,
+      indicatedLists: this.#listsOut(),
       receiveBlocks: driver.pool.blocksHeld + driver.pool.foreignBlocksHeld,
       sends,
       receives,

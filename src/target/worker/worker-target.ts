@@ -10,7 +10,7 @@ import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
 import { sharedCopy, systemCopy } from './shared-copy.ts';
 import { SpreadAdapter } from './spread-adapter.ts';
-import { type NicDeath, ThreadPort } from './thread-port.ts';
+import { ThreadPort } from './thread-port.ts';
 import { WorkerAdapter, type WorkerAdapterOptions } from './worker-adapter.ts';
 
 /** What a user can say about a NIC thread. */
@@ -21,8 +21,6 @@ export interface WorkerTargetOptions
    * fully busy.
    */
   readonly spinUs?: number;
-  /** Told when the thread is dead, after everything that was offloaded has been told so. */
-  readonly onDeath?: (death: NicDeath) => void;
 }
 
 /** What a target is made from, as `createStack` gives it. */
@@ -65,7 +63,7 @@ export function spreadTarget(
       const { macAddress } = attributesOf(all);
       const own = first.medium === 'ethernet' ? { ...all, macAddress } : all;
       return new SpreadAdapter(
-        queues.map((queue) => new ThreadAdapter(queue, own)),
+        queues.map((queue) => new ThreadAdapter(queue, { ...own, restart: 0 })),
         environment.link,
       );
     },
@@ -77,38 +75,32 @@ const LAZY_US = 500;
 
 /** The worker target with its worker. */
 export class ThreadAdapter extends WorkerAdapter {
-  readonly #port: () => ThreadPort;
-
   constructor(device: DeviceDescription, options: WorkerAdapterOptions & WorkerTargetOptions) {
-    let port: ThreadPort | null = null;
     super(
       { lazyUs: LAZY_US, ...options },
       (sizes) => {
         const buffer = new SharedArrayBuffer(arenaBytes(sizes));
         return new Arena(buffer, sizes, true, sharedCopy(buffer));
       },
-      ({ arena, config }) => {
-        port = new ThreadPort({
+      ({ arena, config, isRestart, allowanceUs, onDeath }) => {
+        const port: ThreadPort = new ThreadPort({
           arena,
           config,
           device,
           runtime: options.runtime,
           spinUs: options.spinUs ?? 0,
-          allowanceUs: () => this.driver.allowanceUs,
-          onDeath: (death) => {
-            const counts = this.nicDied(death, () => this.port.takeOver());
-            options.onDeath?.({ ...death, ...counts });
-          },
+          isRestart,
+          allowanceUs,
+          onDeath: (death) => onDeath(death, () => port.takeOver()),
         });
         return port;
       },
     );
-    this.#port = () => port!;
   }
 
-  /** For tests: the thread. */
+  /** For tests: the thread in use. */
   get port(): ThreadPort {
-    return this.#port();
+    return this.driver.port as ThreadPort;
   }
 }
 

@@ -1,0 +1,43 @@
+/** What of a worker target's options the NIC half is told, at its start and later. */
+
+import { type AdapterAttributes, Oid } from '../../ndis/miniport.ts';
+import type { ArenaSizes } from './arena.ts';
+import type { NicConfig } from './nic-half.ts';
+import type { WorkerAdapterOptions } from './worker-adapter.ts';
+
+/** OIDs whose setting the NIC half must know. */
+export const FOLLOWED: ReadonlySet<number> = new Set([
+  Oid.TCP_TASK_OFFLOAD,
+  Oid.TCP_CONNECTION_OFFLOAD_PARAMETERS,
+  Oid.TCP_OFFLOAD_PARAMETERS,
+  Oid.PNP_SET_POWER,
+]);
+
+/** The size of the pool that an option of the engine target names. */
+export function receiveSize(options: WorkerAdapterOptions): Partial<ArenaSizes> {
+  return options.receivePoolBytes === undefined ? {} : { receiveBytes: options.receivePoolBytes };
+}
+
+/** What of the options the NIC half gets. */
+export function configOf(options: WorkerAdapterOptions, attributes: AdapterAttributes): NicConfig {
+  const { capacity, vlanIds, allowSourceMac, supports8021p, multicastAddresses } = options;
+  const { badPackets, backlogLists, pauseQueueUs, tcp } = options;
+  const all = {
+    capacity,
+    vlanIds,
+    allowSourceMac,
+    supports8021p,
+    multicastAddresses,
+    badPackets,
+    backlogLists,
+    pauseQueueUs,
+    tcp,
+  };
+  const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  return {
+    ...given,
+    name: attributes.name,
+    macAddress: attributes.macAddress,
+    showsPackets: (options.packetTap ?? null) !== null,
+  };
+}
