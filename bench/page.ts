@@ -115,7 +115,7 @@ function verdictTable(document: Document): string {
     const state = isKept ? '<td class="kept">kept</td>' : '<td class="broken">not kept</td>';
     return `<tr><td>${escapeText(what)}</td><td class="number">${brief(ratio)}</td><td>${wanted}</td>${state}</tr>`;
   });
-  return `<h2>What is promised</h2><p>Ratios of medians within this run; against Node's net where nothing else is said.</p>
+  return `<h2>What is promised</h2><p>Ratios within a round, the median of all rounds; against Node's net where nothing else is said.</p>
 <table><tr><th>what</th><th>seen</th><th>promised</th><th></th></tr>${body.join('\n')}</table>`;
 }
 

@@ -20,6 +20,8 @@ const OPTIONS = {
   page: { type: 'string' },
   rounds: { type: 'string' },
   only: { type: 'string' },
+  modes: { type: 'string' },
+  connections: { type: 'string' },
   congestion: { type: 'string', default: 'cubic' },
   setup: { type: 'boolean', default: false },
   minutes: { type: 'string', default: '10' },
@@ -31,6 +33,8 @@ const USAGE = `usage: npm run bench -- [group ...] [options]
   groups            ${[...COMPARISONS, ...GROUPS].map(({ name }) => name).join(', ')}; none: all but the long ones
   --rounds N        how often each is measured
   --only A,B        of a comparison only these subjects
+  --modes A,B       of a comparison only these: in, back, out, echo ...
+  --connections N,M of a comparison only so many connections
   --congestion C    the kernel's congestion control (cubic)
   --minutes N       how long the soak takes (10)
   --json FILE       writes the results there
@@ -54,11 +58,18 @@ function runGroup(group: Group, rounds: number, minutes: string): Result[] {
   return resultsOf(group.name, figures);
 }
 
+/** Whether a comma-separated list has it; a list that is not there has all. */
+function isAmong(list: string | undefined, wanted: string): boolean {
+  return list === undefined || list.split(',').includes(wanted);
+}
+
 async function runComparison(group: ComparisonGroup, values: Values, document: Document): Promise<Result[]> {
-  const only = values.only?.split(',');
-  const subjects = group.plan.subjects.filter(({ name }) => only === undefined || only.includes(name));
-  const rounds = Number(values.rounds ?? group.plan.rounds);
-  const found = await compare({ ...group.plan, subjects, rounds, congestion: values.congestion });
+  const { plan } = group;
+  const subjects = plan.subjects.filter(({ name }) => isAmong(values.only, name));
+  const modes = plan.modes.filter((mode) => isAmong(values.modes, mode));
+  const connections = plan.connections.filter((count) => isAmong(values.connections, String(count)));
+  const rounds = Number(values.rounds ?? plan.rounds);
+  const found = await compare({ ...plan, subjects, modes, connections, rounds, congestion: values.congestion });
   for (const [name, curves] of found.curves) document.curves[name] = curves;
   for (const note of found.notes) {
     document.notes.push(note);
@@ -82,7 +93,7 @@ function unknownGroup(wanted: readonly string[]): boolean {
 
 function conclude(document: Document, values: Values): void {
   document.verdicts.push(...verdicts(document.results));
-  if (document.verdicts.length > 0) console.log('\npromised ratios, of medians within this run');
+  if (document.verdicts.length > 0) console.log('\npromised ratios: within each round, the median of them');
   for (const { what, ratio, wanted, isKept } of document.verdicts) {
     console.log(
       `  ${what.padEnd(60)} ${shown(ratio).padStart(8)}  ${wanted.padEnd(14)} ${isKept ? 'kept' : 'NOT KEPT'}`,

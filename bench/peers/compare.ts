@@ -1,5 +1,5 @@
 /**
- * The comparison: each server in turn (A B C A B C), each a fresh process, the kernel's end the same program for all.
+ * The comparison: for each kind of work each server in turn (A B C A B C), each a fresh process, the kernel's end the same program for all.
  *
  * A peer that is missing, does not start or does not finish is named with the reason and does not stop the others.
  */
@@ -61,32 +61,33 @@ export async function compare(plan: Plan): Promise<Comparison> {
     return why === null;
   });
   for (let round = 0; round < plan.rounds; round++) {
-    for (const subject of present) await measure(subject, plan, comparison);
+    // Those that are compared are measured next to each other: what the machine does otherwise, it does for minutes.
+    for (const mode of plan.modes) {
+      for (const connections of plan.connections) {
+        for (const subject of present) await measure(subject, mode, connections, plan, comparison);
+      }
+    }
   }
   return comparison;
 }
 
-async function measure(subject: Subject, plan: Plan, into: Comparison): Promise<void> {
-  for (const mode of plan.modes) {
-    if (!subject.modes.includes(mode)) continue;
-    for (const connections of plan.connections) {
-      // A fresh process for each: what one load leaves behind must not weigh on the next.
-      let running: Running;
-      try {
-        running = await subject.start(plan.congestion);
-      } catch (error) {
-        into.notes.add(`${subject.name}: ${(error as Error).message}`);
-        return;
-      }
-      try {
-        keep(subject, mode, connections, load(running, mode, connections, plan), plan, into);
-      } catch (error) {
-        const said = running.said().replace('ready\n', '').trim();
-        into.notes.add(`${subject.name} ${mode}: did not finish: ${(error as Error).message} ${said}`.trim());
-      } finally {
-        await running.stop();
-      }
-    }
+async function measure(subject: Subject, mode: Mode, connections: number, plan: Plan, into: Comparison): Promise<void> {
+  if (!subject.modes.includes(mode)) return;
+  // A fresh process for each: what one load leaves behind must not weigh on the next.
+  let running: Running;
+  try {
+    running = await subject.start(plan.congestion);
+  } catch (error) {
+    into.notes.add(`${subject.name}: ${(error as Error).message}`);
+    return;
+  }
+  try {
+    keep(subject, mode, connections, load(running, mode, connections, plan), plan, into);
+  } catch (error) {
+    const said = running.said().replace('ready\n', '').trim();
+    into.notes.add(`${subject.name} ${mode}: did not finish: ${(error as Error).message} ${said}`.trim());
+  } finally {
+    await running.stop();
   }
 }
 

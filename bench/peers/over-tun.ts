@@ -21,5 +21,5 @@ export function overTun(name: string, what: string, program: string, offloads: b
     if (process.getuid?.() !== 0) return 'making a device needs root';
     return existsSync(program) ? null : NOT_SET_UP;
   };
-  return { name, what, modes: ['in', 'out', 'echo'], kind: 'peer', offloads, missing, start };
+  return { name, what, modes: ['in', 'out', 'drop', 'echo'], kind: 'peer', offloads, missing, start };
 }

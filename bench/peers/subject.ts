@@ -15,7 +15,7 @@ export interface Running {
 }
 
 /** How the kernel's end works with a server, see kernel.c. */
-export type Mode = 'in' | 'back' | 'out' | 'echo';
+export type Mode = 'in' | 'back' | 'out' | 'drop' | 'echo';
 
 /** One row of the comparison. */
 export interface Subject {

@@ -36,6 +36,18 @@ describe('promises', () => {
     expect(judged(figure('chimney plain in', 5), ...peers)).toMatchObject([{ isKept: false }]);
   });
 
+  test('the ratio is of those measured in the same round, though rounds differ', () => {
+    // In the second round the machine was three times as slow: medians of three would compare one machine with the other.
+    const own = [40, 15, 14].map((value) => figure('chimney thread in', value));
+    const other = [38, 36, 12].map((value) => figure('lwIP large in', value));
+    expect(judged(...own, ...other)[0]?.ratio).toBeCloseTo(40 / 38, 5);
+  });
+
+  test('where a round is missing the medians are compared', () => {
+    const own = [40, 20].map((value) => figure('chimney thread in', value));
+    expect(judged(...own, figure('lwIP large in', 60))[0]?.ratio).toBe(0.5);
+  });
+
   test('without figures of both nothing is said', () => {
     expect(judged(figure('chimney in', 4))).toEqual([]);
   });

@@ -15,7 +15,7 @@ function subject(name: string, what: string, place: Place, offloads: boolean): S
   return {
     name,
     what,
-    modes: ['in', 'back', 'out', 'echo'],
+    modes: ['in', 'back', 'out', 'drop', 'echo'],
     kind: 'ours',
     offloads,
     missing: () => (process.getuid?.() === 0 ? null : 'making a device needs root'),

@@ -4,8 +4,9 @@
  *   kernel serve ADDRESS CC
  *     serves discard (PORT_BASE + 9), chargen (+ 19) and echo (+ 7), one thread, epoll. Prints "ready".
  *   kernel load MODE ADDRESS CONNECTIONS WARM_MS RUN_MS CC [PID]
- *     MODE is 'in' (writes to discard), 'back' (asks + 29 to connect back, and writes to that), 'out' (reads from chargen) or
- *     'echo' (one byte there and back again, one connection). After WARM_MS it counts for RUN_MS and prints one line of JSON. What is
+ *     MODE is 'in' (writes to discard), 'back' (asks + 29 to connect back, and writes to that), 'out' (reads from chargen), 'drop' (the
+ *     same, but has the kernel throw away what has come, MSG_TRUNC, as `iperf3 --skip-rx-copy` does: what the reader itself costs, and
+ *     what it does to the caches, is left out) or 'echo' (one byte there and back again, one connection). After WARM_MS it counts for RUN_MS and prints one line of JSON. What is
  *     counted for 'in' is what the other end has acknowledged. PID is the process under test: its CPU time is counted too,
  *     of all its threads and of its first one.
  *
@@ -243,7 +244,8 @@ static void drop(struct load *load, int fd) {
 static void step(struct load *load, char mode, int fd) {
   ssize_t n = 1;
   for (int i = 0; n > 0 && i < 8; i++) {
-    n = mode == 'i' || mode == 'b' ? send(fd, chunk, CHUNK, MSG_DONTWAIT | MSG_NOSIGNAL) : recv(fd, chunk, CHUNK, MSG_DONTWAIT);
+    n = mode == 'i' || mode == 'b' ? send(fd, chunk, CHUNK, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                   : recv(fd, chunk, CHUNK, mode == 'd' ? MSG_DONTWAIT | MSG_TRUNC : MSG_DONTWAIT);
     if (n > 0) load->bytes += n;
   }
   if (n == 0 || (n < 0 && errno != EAGAIN)) drop(load, fd);
@@ -337,7 +339,7 @@ int main(int argc, char **argv) {
   memset(chunk, 7, sizeof chunk);
   if (argc == 4 && strcmp(argv[1], "serve") == 0) serve(argv[2], argv[3]);
   if (argc < 8 || strcmp(argv[1], "load") != 0) {
-    fprintf(stderr, "usage: kernel serve ADDRESS CC | kernel load in|back|out|echo ADDRESS CONNECTIONS WARM_MS RUN_MS CC [PID]\n");
+    fprintf(stderr, "usage: kernel serve ADDRESS CC | kernel load in|back|out|drop|echo ADDRESS CONNECTIONS WARM_MS RUN_MS CC [PID]\n");
     return 2;
   }
   int count = atoi(argv[4]), pid = argc > 8 ? atoi(argv[8]) : 0;

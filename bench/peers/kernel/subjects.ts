@@ -54,7 +54,7 @@ export const kernelSubjects: readonly Subject[] = [
   {
     name: 'kernel lo',
     what: 'C over sockets, loopback',
-    modes: ['in', 'out', 'echo'],
+    modes: ['in', 'out', 'drop', 'echo'],
     kind: 'kernel',
     offloads: true,
     missing: kernelMissing,
@@ -63,7 +63,7 @@ export const kernelSubjects: readonly Subject[] = [
   {
     name: 'kernel veth',
     what: 'C over sockets, veth pair, MTU 1500, TSO',
-    modes: ['in', 'out', 'echo'],
+    modes: ['in', 'out', 'drop', 'echo'],
     kind: 'kernel',
     offloads: true,
     missing: kernelMissing,

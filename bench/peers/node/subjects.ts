@@ -14,7 +14,7 @@ export const nodeSubjects: readonly Subject[] = [
   {
     name: 'node net',
     what: "Node's own net, loopback",
-    modes: ['in', 'back', 'out', 'echo'],
+    modes: ['in', 'back', 'out', 'drop', 'echo'],
     kind: 'node',
     offloads: true,
     missing: () => null,

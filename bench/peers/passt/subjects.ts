@@ -38,7 +38,7 @@ export const passtSubjects: readonly Subject[] = [
   {
     name: 'passt',
     what: 'pasta over TAP; its sockets carry the bytes on to a kernel server',
-    modes: ['in', 'out', 'echo'],
+    modes: ['in', 'out', 'drop', 'echo'],
     kind: 'peer',
     offloads: false,
     missing: () => (which('pasta') === null ? NOT_SET_UP : null),

@@ -35,7 +35,7 @@ export const slirpSubjects: readonly Subject[] = [
   {
     name: 'slirp4netns',
     what: 'libslirp over TAP; its sockets carry the bytes on to a kernel server',
-    modes: ['in', 'out', 'echo'],
+    modes: ['in', 'out', 'drop', 'echo'],
     kind: 'peer',
     offloads: false,
     missing: () => (which('slirp4netns') === null ? NOT_SET_UP : null),
