@@ -12,6 +12,7 @@ import {
   NdisStatus,
   TcpDisconnectFlag,
   TcpOffloadEventType,
+  TcpUploadReason,
 } from '../../ndis/protocol.ts';
 import {
   copyFromNetBuffer,
@@ -299,6 +300,14 @@ export class DataPath {
 
   // ---- events ----
 
+  /** What a target asks back while it wants nothing new goes down again when it resumes, as with UPLOAD_ALL (EVT-036). */
+  #sleepWhilePaused(connection: OffloadedConnection): void {
+    const { adapter } = connection;
+    if (!this.#context.offloadsAgain || !adapter.isPaused || !connection.isOffloaded) return;
+    adapter.sleepers.add(connection);
+    adapter.resumedBecause = 'upload-all';
+  }
+
   /** ProtocolTcpOffloadEvent. */
   event(connection: OffloadedConnection, type: number, information: number): void {
     const { moves } = this.#context;
@@ -311,6 +320,7 @@ export class DataPath {
         break;
       case TcpOffloadEventType.INDICATE_RETRIEVE:
         if (isMandatoryUploadReason(information) || this.#context.grantsOptionalUploads) {
+          if (information === TcpUploadReason.UPLOAD_REQUESTED) this.#sleepWhilePaused(connection);
           moves.requestTakeBack(connection, 'retrieve', uploadReasonName(information), null);
         }
         break;

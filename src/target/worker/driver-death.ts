@@ -28,7 +28,7 @@ import { ControlWord } from './arena.ts';
 import type { Driver } from './driver.ts';
 import { DriverConnection } from './driver-objects.ts';
 import { type DriverOperation, onDone } from './driver-operations.ts';
-import { isLeftWhole, writeRemains } from './driver-remains.ts';
+import { isLeftWhole, showRemains, writeRemains } from './driver-remains.ts';
 import { abortAll, releaseParts } from './driver-sends.ts';
 import { done, flush, indicateStatus } from './driver-turn.ts';
 import { isEmpty } from './restart.ts';
@@ -62,6 +62,10 @@ export function die(
   const left = new Set(hasLink ? all.filter((connection) => isLeftWhole(driver, connection)) : []);
   const lost = all.filter((connection) => !left.has(connection));
   driver.trace.emit(Event.TARGET_NIC_DEAD, driver.runtime.nowUs(), death.cause, lost.length);
+  // A query that fails comes before the event that says why (QRY-014).
+  for (const [number, operation] of [...driver.operations]) {
+    if (operation.kind === OperationKind.QUERY) answer(driver, number, operation, true);
+  }
   for (const connection of lost) lose(driver, connection);
   for (const [number, operation] of [...driver.operations]) {
     answer(driver, number, operation, !mayHaveBegun(driver, operation));
@@ -159,7 +163,7 @@ export function answer(driver: Driver, number: number, operation: DriverOperatio
       answerTerminate(driver, root);
       break;
     case OperationKind.QUERY:
-      answerQuery(root);
+      answerQuery(driver, root);
       break;
     default:
       setEveryStatus(root, NdisStatus.SUCCESS);
@@ -183,12 +187,13 @@ function answerTerminate(driver: Driver, root: MiniportOffloadBlock): void {
   }
 }
 
-/** What was asked of a connection is not known any more. */
-function answerQuery(root: MiniportOffloadBlock): void {
+/** What was asked of a connection is known where that is left whole. */
+function answerQuery(driver: Driver, root: MiniportOffloadBlock): void {
   const walk = new BlockWalk<MiniportOffloadBlock>();
   walk.start(root);
   for (let block = walk.next(); block !== null; block = walk.next()) {
     const context = block.miniportOffloadContext?.miniportOffloadContext;
-    block.status = context instanceof DriverConnection ? NdisStatus.FAILURE : NdisStatus.SUCCESS;
+    const isKnown = !(context instanceof DriverConnection) || showRemains(driver, context, block);
+    block.status = isKnown ? NdisStatus.SUCCESS : NdisStatus.FAILURE;
   }
 }

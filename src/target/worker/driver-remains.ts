@@ -7,8 +7,9 @@
  */
 
 import { seqAdd, seqDiff } from '../../base/seq.ts';
-import { TcpConnectionState, type TcpDelegatedState } from '../../state/tcp.ts';
-import { writeDelegated } from '../../tcp/transfer.ts';
+import type { MiniportOffloadBlock } from '../../ndis/miniport.ts';
+import { TcpCachedState, TcpConnectionState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
+import { writeCached, writeConst, writeDelegated } from '../../tcp/transfer.ts';
 import { Standing } from '../engine/contexts.ts';
 import { deliver } from '../engine/delivery.ts';
 import type { Driver } from './driver.ts';
@@ -67,4 +68,25 @@ function credit(connection: DriverConnection, bytes: number): void {
 /** The delegated state of a connection that is taken back. */
 export function writeRemains(driver: Driver, connection: DriverConnection, delegated: TcpDelegatedState): void {
   writeDelegated(connection.remains!, driver.parameters, delegated, driver.runtime.nowUs());
+}
+
+/** The answer to a query of such a connection; false: it is not one. */
+export function showRemains(driver: Driver, connection: DriverConnection, block: MiniportOffloadBlock): boolean {
+  const { remains } = connection;
+  if (remains === null) return false;
+  if (block.constState instanceof TcpConstState) writeConst(remains, block.constState);
+  if (block.cachedState instanceof TcpCachedState) {
+    writeCached(remains, block.cachedState);
+    block.cachedState.rcvIndicationSize = connection.rcvIndicationSize;
+  }
+  const delegated = block.delegatedState;
+  if (!(delegated instanceof TcpDelegatedState)) return true;
+  writeRemains(driver, connection, delegated);
+  delegated.sendDataHead = null;
+  delegated.sendDataTail = null;
+  delegated.bufferedData = null;
+  // None is preferred any more.
+  delegated.sendBacklogSize = 0xffffffff;
+  delegated.receiveBacklogSize = connection.buffered.length;
+  return true;
 }

@@ -25,6 +25,7 @@ import {
   type OidRequest,
   providerGeneric,
   providerTcp,
+  type StatusIndication,
   settleInitiateStatuses,
   type TcpOffloadEventHandlers,
   wasOffloaded,
@@ -35,56 +36,10 @@ import { TcpConstState } from '../../state/tcp.ts';
 import { OperationKind } from '../engine/engine.ts';
 import { threadOfFlow, threadOfFrame } from './flow-hash.ts';
 import { SpreadControl } from './spread-control.ts';
+import { ENTRIES, type Part, type Spread, SpreadObject } from './spread-objects.ts';
+import { SpreadRestarts } from './spread-restarts.ts';
 import { addAnswers } from './spread-statistics.ts';
 import type { WorkerAdapter } from './worker-adapter.ts';
-
-/** An object of the driver above, and what it is to each thread. */
-export class SpreadObject {
-  readonly handle: NdisOffloadHandle;
-  /** The thread that has it; -1: all of them. */
-  readonly thread: number;
-  /** The handles of the threads; their slots hold the threads' contexts. */
-  readonly shadows: (NdisOffloadHandle | undefined)[] = [];
-  /** Threads that have it no more, though the driver above still has: they are not asked again. */
-  readonly gone: boolean[] = [];
-  /** Addresses of a path. */
-  readonly path: PathConstState | null;
-
-  constructor(handle: NdisOffloadHandle, thread: number, path: PathConstState | null) {
-    this.handle = handle;
-    this.thread = thread;
-    this.path = path;
-  }
-}
-
-/** A thread's block for one of the driver above. */
-interface Part {
-  readonly thread: number;
-  readonly block: OffloadBlock;
-  readonly object: SpreadObject | null;
-}
-
-/** A tree of the driver above while the threads work on their parts of it. */
-interface Spread {
-  readonly kind: OperationKind;
-  readonly root: MiniportOffloadBlock;
-  /** The threads' blocks for each block. */
-  readonly parts: Map<MiniportOffloadBlock, Part[]>;
-  /** Objects that are new with this tree. */
-  readonly fresh: Map<MiniportOffloadBlock, SpreadObject>;
-  outstanding: number;
-  /** Threads that have completed their part, say no more and wait for the others. */
-  readonly held: number[];
-}
-
-type Entry = 'initiateOffload' | 'terminateOffload' | 'updateOffload' | 'queryOffload' | 'invalidateOffload';
-const ENTRIES: Readonly<Record<number, Entry>> = {
-  [OperationKind.INITIATE]: 'initiateOffload',
-  [OperationKind.TERMINATE]: 'terminateOffload',
-  [OperationKind.UPDATE]: 'updateOffload',
-  [OperationKind.QUERY]: 'queryOffload',
-  [OperationKind.INVALIDATE]: 'invalidateOffload',
-};
 
 /** The adapter over several. */
 export class SpreadAdapter implements MiniportDriver {
@@ -99,6 +54,10 @@ export class SpreadAdapter implements MiniportDriver {
   #handle!: NdisMiniportHandle;
   #handlers: TcpOffloadEventHandlers | null = null;
   readonly #spreads: Map<OffloadBlock, Spread> = new Map();
+  readonly #restarts: SpreadRestarts;
+  /** Initiates that are not complete, and statuses that wait for them (INIT-052). */
+  #initiates = 0;
+  readonly #unsaid: StatusIndication[] = [];
   /** Answers that are waited for, of a pause or a power request. */
   #pausing = 0;
   #powering = 0;
@@ -109,6 +68,15 @@ export class SpreadAdapter implements MiniportDriver {
     this.attributes = threads[0]!.attributes;
     this.#isIp = link.medium === 'ip';
     this.control = new SpreadControl(threads);
+    this.#restarts = new SpreadRestarts({
+      threads,
+      isIdle: () => this.#spreads.size === 0,
+      say: (statusCode) => this.#say({ statusCode, statusBuffer: null }),
+      go: (kind, root) => this.#spread(kind, root),
+    });
+    threads.forEach((thread, i) => {
+      thread.watcher = this.#restarts.watcherOf(i);
+    });
   }
 
   setOptions(handle: NdisDriverHandle, ndis: NdisRegistration): number {
@@ -209,6 +177,7 @@ export class SpreadAdapter implements MiniportDriver {
   }
 
   #spread(kind: OperationKind, root: MiniportOffloadBlock): void {
+    if (this.#restarts.keeps(kind, root)) return;
     this.#first = Math.max(
       0,
       this.threads.findIndex((thread) => !thread.isDead),
@@ -221,37 +190,50 @@ export class SpreadAdapter implements MiniportDriver {
       if (own !== null) roots.push([thread, own]);
     });
     spread.outstanding = roots.length;
+    if (kind === OperationKind.INITIATE) this.#initiates++;
+    if (roots.length === 0) {
+      // What it names is with no thread any more.
+      this.threads[0]!.later(() => this.#finish(spread));
+      return;
+    }
     for (const [, own] of roots) this.#spreads.set(own, spread);
     for (const [thread, own] of roots) thread[ENTRIES[kind]!](null, own);
   }
 
-  /** New objects, along a layer and below: which thread is to have each. */
-  #name(spread: Spread, first: MiniportOffloadBlock | null, path: PathConstState | null): void {
+  /** New objects, along a layer and below: which thread is to have each. `parent`: what the layer hangs on, as far as it is known. */
+  #name(spread: Spread, first: MiniportOffloadBlock | null, parent: SpreadObject | null): void {
     for (let block = first; block !== null; block = block.nextBlock) {
-      const slot = block.miniportOffloadContext;
-      let below = path;
-      if (slot?.miniportOffloadContext instanceof SpreadObject) below = slot.miniportOffloadContext.path ?? below;
-      else if (spread.kind === OperationKind.INITIATE && kindOfBlock(block) === BlockKind.NEW_OFFLOAD) {
+      const known = block.miniportOffloadContext?.miniportOffloadContext;
+      let object = known instanceof SpreadObject ? known : null;
+      // A path may have got another neighbor.
+      if (object !== null && parent !== null) object.parent = parent;
+      if (object === null && spread.kind === OperationKind.INITIATE && kindOfBlock(block) === BlockKind.NEW_OFFLOAD) {
         const { constState } = block;
-        if (constState instanceof PathConstState) below = constState;
-        const thread = constState instanceof TcpConstState ? this.#threadFor(constState, path) : -1;
-        const own = constState instanceof PathConstState ? constState : null;
-        spread.fresh.set(block, new SpreadObject(block.ndisOffloadHandle!, thread, own));
+        const thread = constState instanceof TcpConstState ? this.#threadFor(constState, parent) : -1;
+        const path = constState instanceof PathConstState ? constState : null;
+        object = new SpreadObject(block.ndisOffloadHandle!, thread, path, parent);
+        spread.fresh.set(block, object);
       }
-      this.#name(spread, block.dependentBlockList, below);
+      this.#name(spread, block.dependentBlockList, object);
     }
   }
 
-  #threadFor(state: TcpConstState, path: PathConstState | null): number {
-    if (path === null) return this.#first;
+  #threadFor(state: TcpConstState, parent: SpreadObject | null): number {
+    const path = parent?.path ?? null;
+    if (parent === null || path === null) return this.#first;
     const { sourceAddress, destinationAddress } = path;
     const choose = (count: number): number =>
       threadOfFlow(sourceAddress, destinationAddress, state.localPort, state.remotePort, count);
     const thread = choose(this.threads.length);
-    if (!this.threads[thread]!.isDead) return thread;
+    if (this.#serves(thread, parent)) return thread;
     // Those of a dead one are spread over the others.
-    const alive = this.threads.flatMap((one, i) => (one.isDead ? [] : [i]));
+    const alive = this.threads.flatMap((_, i) => (this.#serves(i, parent) ? [i] : []));
     return alive[choose(Math.max(1, alive.length))] ?? thread;
+  }
+
+  /** Whether a thread lives, and has the path or is to have it. */
+  #serves(thread: number, path: SpreadObject): boolean {
+    return !this.threads[thread]!.isDead && path.gone[thread] !== true;
   }
 
   /** One thread's part of a layer and all below it; null: it has none. */
@@ -312,16 +294,21 @@ export class SpreadAdapter implements MiniportDriver {
   }
 
   #completed(thread: number, own: MiniportOffloadBlock): void {
+    if (this.#restarts.completed(own)) return;
     const spread = this.#spreads.get(own as OffloadBlock)!;
     this.#spreads.delete(own as OffloadBlock);
-    const { kind, root } = spread;
     spread.outstanding--;
-    if (spread.outstanding > 0 && (kind === OperationKind.INITIATE || hasFailed(own))) {
+    if (spread.outstanding > 0 && (spread.kind === OperationKind.INITIATE || hasFailed(own))) {
       // What a thread has taken, or has lost, it does not speak of before all have answered.
       spread.held.push(thread);
       this.threads[thread]!.hold();
     }
-    if (spread.outstanding > 0) return;
+    if (spread.outstanding === 0) this.#finish(spread);
+  }
+
+  /** All threads have answered. */
+  #finish(spread: Spread): void {
+    const { kind, root } = spread;
     this.#join(spread, root);
     if (kind === OperationKind.INITIATE) settleInitiateStatuses(root);
     const [ndisM, handle] = [this.#ndisM, this.#handle];
@@ -331,6 +318,11 @@ export class SpreadAdapter implements MiniportDriver {
     else if (kind === OperationKind.QUERY) ndisM.queryOffloadStateComplete(handle, root);
     else ndisM.invalidateOffloadComplete(handle, root);
     for (const one of spread.held) this.threads[one]!.release();
+    if (kind === OperationKind.INITIATE) this.#initiates--;
+    while (this.#initiates === 0 && this.#unsaid.length > 0) {
+      ndisM.indicateStatusEx(handle, this.#unsaid.shift()!);
+    }
+    this.#restarts.next();
   }
 
   /** The threads' answers, put together: of several the first that is not good. */
@@ -340,11 +332,16 @@ export class SpreadAdapter implements MiniportDriver {
       const bad = parts.find((part) => !wasOffloaded(part.block.status));
       block.status = bad?.block.status ?? NdisStatus.SUCCESS;
       const object = spread.fresh.get(block);
-      if (object !== undefined && bad === undefined) block.miniportOffloadContext!.miniportOffloadContext = object;
+      if (object !== undefined && bad === undefined) {
+        block.miniportOffloadContext!.miniportOffloadContext = object;
+        if (object.thread === -1) this.#restarts.shared.add(object);
+      }
       if (spread.kind === OperationKind.TERMINATE) {
         const chained = parts.find((part) => part.block.netBufferListChain !== null);
         block.netBufferListChain = chained?.block.netBufferListChain ?? null;
         for (const part of parts) if (part.block.status === NdisStatus.SUCCESS) noteGone(part);
+        const known = block.miniportOffloadContext?.miniportOffloadContext;
+        if (bad === undefined && known instanceof SpreadObject) this.#restarts.shared.delete(known);
       }
       this.#join(spread, block.dependentBlockList);
     }
@@ -405,8 +402,8 @@ export class SpreadAdapter implements MiniportDriver {
       indicateReceiveNetBufferLists: (...given) => ndisM.indicateReceiveNetBufferLists(...given),
       indicateReceiveDone: (...given) => ndisM.indicateReceiveDone(...given),
       sendNetBufferListsComplete: (...given) => ndisM.sendNetBufferListsComplete(...given),
-      indicateStatusEx: (handle, indication) => {
-        if (this.#isNews(thread, indication.statusCode)) ndisM.indicateStatusEx(handle, indication);
+      indicateStatusEx: (_handle, indication) => {
+        if (this.#isNews(thread, indication.statusCode)) this.#say(indication);
       },
       oidRequestComplete: (handle, _request, status) => {
         if (--this.#powering === 0) ndisM.oidRequestComplete(handle, this.#power!, status);
@@ -441,6 +438,12 @@ export class SpreadAdapter implements MiniportDriver {
       tcpOffloadReceiveHandler: (handle, list, status, consumed) =>
         above.tcpOffloadReceiveHandler(hostHandle(handle), list, status, consumed),
     };
+  }
+
+  /** Indicates a status; one that comes while a thread works on an initiate waits for all of them (INIT-052). */
+  #say(indication: StatusIndication): void {
+    if (this.#initiates > 0) this.#unsaid.push(indication);
+    else this.#ndisM.indicateStatusEx(this.#handle, indication);
   }
 
   /** All threads see the device go up and down, and all are told what an operator wants: it is said once. */

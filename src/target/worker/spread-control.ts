@@ -38,6 +38,11 @@ export class SpreadControl implements TargetControl {
     for (const { control } of this.#threads) control.setCapacity(capacity);
   }
 
+  /** How often a thread that had died was replaced by a new one. */
+  get restarts(): number {
+    return this.#sum(({ restarts }) => restarts);
+  }
+
   /** Connections of each thread. */
   receiveQueues(): number[] {
     return this.#threads.map(({ control }) => control.held().tcpObjects);

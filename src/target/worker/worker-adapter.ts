@@ -196,6 +196,7 @@ export class WorkerAdapter implements MiniportDriver {
     const { driver } = this;
     driver.handle = handle;
     driver.ndisM = ndisM;
+    driver.isOneOfSeveral = this.watcher !== null;
     ndisM.setMiniportAttributes(handle, this);
     const handlers = copyOffloadHandlers(ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP));
     if (handlers === null) this.#isPlain = true;
@@ -355,6 +356,11 @@ export class WorkerAdapter implements MiniportDriver {
     driver.isHeld = false;
     driver.schedule();
     driver.runtime.defer(this.#now.turn.poll);
+  }
+
+  /** Does something soon, from inside nothing. */
+  later(act: () => void): void {
+    this.driver.runtime.defer(act);
   }
 
   /** Whether a list was indicated from memory of this adapter. */

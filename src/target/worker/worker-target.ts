@@ -63,7 +63,7 @@ export function spreadTarget(
       const { macAddress } = attributesOf(all);
       const own = first.medium === 'ethernet' ? { ...all, macAddress } : all;
       return new SpreadAdapter(
-        queues.map((queue) => new ThreadAdapter(queue, { ...own, restart: 0 })),
+        queues.map((queue) => new ThreadAdapter(queue, own)),
         environment.link,
       );
     },

@@ -1,0 +1,63 @@
+/**
+ * What a spread adapter keeps of objects that several NIC threads have, and of trees that they work on together. Plain data.
+ */
+
+import type { MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from '../../ndis/miniport.ts';
+import type { PathConstState } from '../../state/path.ts';
+import { OperationKind } from '../engine/engine.ts';
+
+/** An object of the driver above, and what it is to each thread. */
+export class SpreadObject {
+  readonly handle: NdisOffloadHandle;
+  /** The thread that has it; -1: all of them. */
+  readonly thread: number;
+  /** The handles of the threads; their slots hold the threads' contexts. */
+  readonly shadows: (NdisOffloadHandle | undefined)[] = [];
+  /** Threads that have it no more, though the driver above still has: they are not asked again. */
+  readonly gone: boolean[] = [];
+  /** Addresses of a path. */
+  readonly path: PathConstState | null;
+  /** What it hangs on. */
+  parent: SpreadObject | null;
+
+  constructor(handle: NdisOffloadHandle, thread: number, path: PathConstState | null, parent: SpreadObject | null) {
+    this.handle = handle;
+    this.thread = thread;
+    this.path = path;
+    this.parent = parent;
+  }
+
+  /** Whether a thread has it. */
+  isWith(thread: number): boolean {
+    return this.shadows[thread] !== undefined && this.gone[thread] !== true;
+  }
+}
+
+/** A thread's block for one of the driver above. */
+export interface Part {
+  readonly thread: number;
+  readonly block: OffloadBlock;
+  readonly object: SpreadObject | null;
+}
+
+/** A tree of the driver above while the threads work on their parts of it. */
+export interface Spread {
+  readonly kind: OperationKind;
+  readonly root: MiniportOffloadBlock;
+  /** The threads' blocks for each block. */
+  readonly parts: Map<MiniportOffloadBlock, Part[]>;
+  /** Objects that are new with this tree. */
+  readonly fresh: Map<MiniportOffloadBlock, SpreadObject>;
+  outstanding: number;
+  /** Threads that have completed their part, say no more and wait for the others. */
+  readonly held: number[];
+}
+
+export type Entry = 'initiateOffload' | 'terminateOffload' | 'updateOffload' | 'queryOffload' | 'invalidateOffload';
+export const ENTRIES: Readonly<Record<number, Entry>> = {
+  [OperationKind.INITIATE]: 'initiateOffload',
+  [OperationKind.TERMINATE]: 'terminateOffload',
+  [OperationKind.UPDATE]: 'updateOffload',
+  [OperationKind.QUERY]: 'queryOffload',
+  [OperationKind.INVALIDATE]: 'invalidateOffload',
+};
