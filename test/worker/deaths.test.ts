@@ -98,7 +98,7 @@ describe.each([
       expect(hosts.runtime.runUntil(isConnected, 10_000_000), seedNote).toBe(true);
       for (let i = 0; i < 4000; i++) {
         if (hosts.runtime.runUntil(() => isDone(pairs), random.nextUint32() % 6000)) break;
-        if (i === 16) subject.threads[0]!.kill(1);
+        if (i === 1) subject.threads[0]!.kill();
         strike(hosts, subject, pairs, random);
         for (const { server, client } of pairs) {
           // Whoever has lost it tells its peer.
