@@ -9,13 +9,13 @@ import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import type { TcpSegment } from '../wire/tcp-segment.ts';
 import { challenge } from './acceptability.ts';
 import { senderMss } from './congestion/congestion-control.ts';
-import { Moment, type TcpConnection } from './connection.ts';
+import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmDeadline } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
 import { enterClosed, enterTimeWait } from './lifecycle.ts';
 import { onSynAcked } from './open.ts';
 import type { TcpParameters } from './parameters.ts';
-import { onSameAck, onUnaMoved, takeSack } from './recovery.ts';
+import { onAckByTime, onSameAck, onUnaMoved, takeSack } from './recovery.ts';
 import { echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
 import { onWindowOpened, onZeroWindow, restartRetransmit, updateSendWindow } from './send-window.ts';
 import { timestampNow } from './timestamps.ts';
@@ -37,7 +37,7 @@ export function onAck(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs
 
 function onAckInRange(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked: number, nowUs: number): Effects {
   const windowBefore = c.sndWnd;
-  const newlySacked = takeSack(c, p, seg, seg.ack);
+  const newlySacked = takeSack(c, p, seg, seg.ack, nowUs);
   updateSendWindow(c, seg);
   let effects: Effects = Effect.NONE;
   if (acked > 0) {
@@ -46,6 +46,11 @@ function onAckInRange(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked
     if ((effects & Effect.FIN_ACKED) !== 0) return effects;
   } else if (seqDiff(c.sndMax, c.sndUna) > 0) {
     effects = onSameAck(c, p, seg, newlySacked, windowBefore, nowUs);
+  }
+  const { transmissions } = c;
+  if (transmissions !== null) {
+    const isPlain = acked === 0 && seg.sackCount === 0 && seg.textLength === 0 && c.sndWnd === windowBefore;
+    effects |= onAckByTime(c, p, transmissions, seg, acked, isPlain, nowUs);
   }
   if (c.sndWnd === 0) {
     if (c.state !== State.FIN_WAIT2) onZeroWindow(c, p, windowBefore > 0, nowUs);
@@ -95,6 +100,7 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
     samplesPerRtt = Math.max(1, Math.ceil(seqDiff(c.sndMax, c.sndUna) / (2 * senderMss(c))));
   } else return;
   if (us < 0) return;
+  c.clearMode(TcpMode.TLP_UNANSWERED);
   onRttSample(c, us, samplesPerRtt);
   p.congestion.onRttSample(c, us, nowUs);
 }

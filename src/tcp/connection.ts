@@ -13,6 +13,7 @@ import type { Reassembly } from './reassembly.ts';
 import { TcpRecord } from './record.ts';
 import type { SackScoreboard } from './scoreboard.ts';
 import type { SendQueue } from './send-queue.ts';
+import type { Transmissions } from './transmissions.ts';
 
 /** Private words of a record, behind the state that crosses the chimney. One line a word. */
 export const PrivateWord = {
@@ -53,6 +54,15 @@ export const PrivateWord = {
   RCV_UP: 84,
   QUICK_ACKS: 85,
   RETRANSMITTED_SEGMENTS: 86,
+  // 87 to 95: loss recovery (rack.ts, tail-loss-probe.ts, proportional-rate.ts).
+  /** What RACK has learned of the path's reordering; see rack.ts. */
+  RACK_FLAGS: 87,
+  RACK_DSACK_ROUND: 88,
+  TLP_END: 89,
+  PRR_DELIVERED: 90,
+  PRR_OUT: 91,
+  PRR_RECOVER_FS: 92,
+  PRR_ALLOWED: 93,
 } as const;
 
 /** Bits of {@link TcpConnection.mode}: modes and pending things of the engine. None of them crosses the chimney. */
@@ -87,6 +97,16 @@ export const TcpMode = {
   EXPIRED: 8192,
   /** `rcvUp` means something: urgent data was announced. */
   URGENT: 16384,
+  /** A tail loss probe is to be sent now. RFC 8985 7.3. */
+  TLP_DUE: 32768,
+  /** A tail loss probe is outstanding: TLP_END means something. RFC 8985 7.4. */
+  TLP_OUT: 65536,
+  /** ... and it was a retransmission. TLP.is_retrans. */
+  TLP_RESENT: 131072,
+  /** No round-trip time was measured since the last tail loss probe. RFC 8985 7.3. */
+  TLP_UNANSWERED: 262144,
+  /** The loss timer waits for reordered segments; otherwise it is the probe timeout. RFC 8985 6.3. */
+  REORDER_WAIT: 524288,
 } as const;
 
 /** Where each moment stands behind {@link TcpConnection.momentBase}: deadlines first, NEVER when not armed; then other times. */
@@ -101,8 +121,10 @@ export const Moment = {
   TIME_WAIT: 4,
   /** Receiver silly-window timer: a window that has opened is told by itself at last (TCP-014). */
   WINDOW_UPDATE: 5,
+  /** Reordering timer or probe timeout, of which only one runs. RFC 8985 6.3, 7.2. */
+  LOSS: 6,
   /** Not later than any of the deadlines; may be too early, see `armDeadline`. */
-  SOONEST: 6,
+  SOONEST: 7,
   // 8 to 11: round-trip timing (rtt.ts) and congestion control (congestion/).
   RTT_TIMED_AT: 8,
   RTT_MIN_AT: 9,
@@ -119,7 +141,7 @@ export const Moment = {
 } as const;
 
 /** Moments that are deadlines: [0, this). */
-export const DEADLINES = 6;
+export const DEADLINES = 7;
 
 /** Moments, microseconds on the runtime's clock, as float64 indices relative to the record. */
 export const MOMENT_AT_WORD = 96;
@@ -144,6 +166,8 @@ export class TcpConnection extends TcpRecord {
   reassembly: Reassembly | null = null;
   /** What the peer holds out of order (SACK); null while nothing is known. */
   scoreboard: SackScoreboard | null = null;
+  /** When what is in flight was sent (RACK); null while nothing is, and where loss is not found by time. */
+  transmissions: Transmissions | null = null;
 
   constructor(words: Int32Array, moments: Float64Array, base: number, slot: number) {
     super(words, base);

@@ -14,6 +14,7 @@ import { Effect, type Effects } from './effects.ts';
 import { enterClosed } from './lifecycle.ts';
 import { MSS_MIN } from './open.ts';
 import type { TcpParameters } from './parameters.ts';
+import { sendAllAgain } from './recovery.ts';
 
 const TCP_HEADER_BYTES = 20;
 
@@ -56,5 +57,6 @@ export function onPathMtu(
   c.setMode(TcpMode.AFTER_TIMEOUT);
   c.recover = c.sndMax;
   c.sndNxt = c.sndUna;
+  sendAllAgain(c);
   return Effect.TRANSMIT;
 }

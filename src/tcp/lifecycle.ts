@@ -22,7 +22,8 @@ const DUE: number =
   TcpMode.RETRANSMIT_DUE |
   TcpMode.PROBE_DUE |
   TcpMode.KEEP_ALIVE_DUE |
-  TcpMode.SWS_OVERRIDE;
+  TcpMode.SWS_OVERRIDE |
+  TcpMode.TLP_DUE;
 
 /** Whether the state is one in which text can be received. RFC 9293 3.10.7.4, seventh. */
 export function canReceive(state: number): boolean {
@@ -69,7 +70,7 @@ export function enterTimeWait(c: TcpConnection, p: TcpParameters, nowUs: number)
   disarmAll(c);
   c.clearMode(DUE & ~TcpMode.ACK_NOW);
   armDeadline(c, Moment.TIME_WAIT, nowUs, p.timeWaitUs);
-  releaseScoreboard(c, p);
+  releaseFlight(c, p);
   return Effect.TIME_WAIT;
 }
 
@@ -80,7 +81,7 @@ export function enterClosed(c: TcpConnection, p: TcpParameters): void {
   c.clearMode(DUE | TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT | TcpMode.DEFENCE);
   c.ackPending = 0;
   c.dupAcksOwed = 0;
-  releaseScoreboard(c, p);
+  releaseFlight(c, p);
   releaseReassembly(c, p);
 }
 
@@ -110,10 +111,23 @@ export function releaseScoreboard(c: TcpConnection, p: TcpParameters): void {
   c.scoreboard = null;
 }
 
+export function releaseTransmissions(c: TcpConnection, p: TcpParameters): void {
+  if (c.transmissions === null) return;
+  p.spares.giveTransmissions(c.transmissions);
+  c.transmissions = null;
+}
+
+/** Gives back what the connection knows of the segments in flight, whether or not there are any: somebody else runs it now, or nobody. */
+export function releaseFlight(c: TcpConnection, p: TcpParameters): void {
+  releaseScoreboard(c, p);
+  releaseTransmissions(c, p);
+}
+
 /** Gives back every object the connection borrowed and does not need now. */
 export function releaseIdle(c: TcpConnection, p: TcpParameters): void {
   if (c.reassembly?.isEmpty) releaseReassembly(c, p);
   if (c.scoreboard?.isEmpty && !c.hasMode(TcpMode.IN_RECOVERY)) releaseScoreboard(c, p);
+  if (c.transmissions !== null && c.sndMax === c.sndUna) releaseTransmissions(c, p);
   if (c.sendQueue?.isEmpty) {
     p.spares.giveSendQueue(c.sendQueue);
     c.sendQueue = null;

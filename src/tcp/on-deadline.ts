@@ -13,9 +13,10 @@ import { onKeepAliveTimeout } from './keep-alive.ts';
 import { enterClosed, giveUp } from './lifecycle.ts';
 import { type TcpParameters, tickUs } from './parameters.ts';
 import { onWindowUpdateTimeout } from './receive-window.ts';
-import { beginAgain } from './recovery.ts';
+import { beginAgain, onReorderingTimeout } from './recovery.ts';
 import { backOff, rtoUs } from './rtt.ts';
 import { COUNT_MAX, hasToSend, shiftedRtoUs } from './send-window.ts';
+import { onProbeTimeout } from './tail-loss-probe.ts';
 import { nextState, TcpEvent } from './transitions.ts';
 
 export { soonestDeadline } from './deadlines.ts';
@@ -24,6 +25,7 @@ export { soonestDeadline } from './deadlines.ts';
 export function onDeadline(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
   let effects: Effects = Effect.NONE;
   if (isDue(c, Moment.RETRANSMIT, nowUs)) effects |= onRetransmitTimeout(c, p, nowUs);
+  if (isDue(c, Moment.LOSS, nowUs)) effects |= onLossTimeout(c, p, nowUs);
   if (isDue(c, Moment.DELAYED_ACK, nowUs)) {
     disarmDeadline(c, Moment.DELAYED_ACK);
     c.setMode(TcpMode.ACK_NOW);
@@ -49,6 +51,15 @@ export function onDeadline(c: TcpConnection, p: TcpParameters, nowUs: number): E
   return effects;
 }
 
+/** The reordering timer or the probe timeout. RFC 8985 6.3, 7.3. */
+function onLossTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
+  disarmDeadline(c, Moment.LOSS);
+  if (c.transmissions === null) return Effect.NONE;
+  if (!c.hasMode(TcpMode.REORDER_WAIT)) return onProbeTimeout(c, p) ? Effect.TRANSMIT : Effect.NONE;
+  c.clearMode(TcpMode.REORDER_WAIT);
+  return onReorderingTimeout(c, p, c.transmissions, nowUs);
+}
+
 /** The one timer of Retransmit.TimeoutDelta. */
 function onRetransmitTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
   disarmDeadline(c, Moment.RETRANSMIT);
@@ -61,7 +72,7 @@ function onRetransmitTimeout(c: TcpConnection, p: TcpParameters, nowUs: number):
   if (state === State.SYN_SENT || state === State.SYN_RCVD) return onSynTimeout(c, p, nowUs);
   if (!hasToSend(c)) return Effect.NONE;
   if (isTimeUp(c, p, nowUs)) return giveUp(c, p);
-  if (c.sndWnd === 0) return onProbeTimeout(c, p, nowUs);
+  if (c.sndWnd === 0) return onWindowProbeTimeout(c, p, nowUs);
   if (c.sndMax === c.sndUna) return Effect.TRANSMIT;
 
   beginAgain(c, p, nowUs);
@@ -73,7 +84,7 @@ function onRetransmitTimeout(c: TcpConnection, p: TcpParameters, nowUs: number):
 }
 
 /** TCP-040, TCP-041: a probe now, and the next after RTO << Count. */
-function onProbeTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
+function onWindowProbeTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
   c.setMode(TcpMode.PROBE_DUE);
   armDeadline(c, Moment.RETRANSMIT, nowUs, shiftedRtoUs(c, p, c.retransmitCount));
   countUp(c);

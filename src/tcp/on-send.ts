@@ -21,6 +21,7 @@ import type { TcpParameters } from './parameters.ts';
 import { rtoUs, startTiming, stopTiming } from './rtt.ts';
 import { nextText } from './send-text.ts';
 import { hasToSend, startPersistIfNeeded } from './send-window.ts';
+import { scheduleProbe } from './tail-loss-probe.ts';
 import { nextState, TcpEvent } from './transitions.ts';
 
 /**
@@ -51,6 +52,8 @@ export function nextSegment(
     return true;
   }
   if (nextAck(c, p, out, nowUs)) return true;
+  // Once a batch, not a segment: the probe timeout runs from the last one.
+  if (c.transmissions !== null && c.moments[c.momentBase + Moment.LAST_SENT] === nowUs) scheduleProbe(c, p, nowUs);
   releaseIdle(c, p);
   return false;
 }

@@ -37,6 +37,12 @@ export interface TcpParameters {
   synRetries: number;
   /** Duplicate ACKs that start a fast retransmission. TcpDuplicateAckThreshold. */
   duplicateAckThreshold: number;
+  /** With SACK, losses are found by time instead of by counting duplicate ACKs. RFC 8985. */
+  rack: boolean;
+  /** With {@link rack}, a probe repairs what is lost at the end of a flight. RFC 8985 7. */
+  tailLossProbe: boolean;
+  /** With {@link rack}, the window comes down evenly in recovery; otherwise at once. RFC 9937. */
+  proportionalRate: boolean;
   /** Least RTO. RFC 6298 2.4 asks for 1 s; 200 ms is what Linux does and what peers expect (docs/rfc/exceptions.toml). */
   rtoMinUs: number;
   /** Greatest RTO; at least 60 s (RFC 6298 2.5). */
@@ -80,6 +86,9 @@ export const DEFAULT_TCP_PARAMETERS: Readonly<TcpParameters> = Object.freeze({
   doubtRetransmissions: 3,
   synRetries: 7,
   duplicateAckThreshold: 3,
+  rack: true,
+  tailLossProbe: true,
+  proportionalRate: true,
   rtoMinUs: 200_000,
   rtoMaxUs: 120_000_000,
   rtoInitialUs: 1_000_000,

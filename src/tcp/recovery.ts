@@ -10,15 +10,22 @@ import { type Seq, seqBefore, seqDiff } from '../base/seq.ts';
 import { TcpConstFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { senderMss } from './congestion/congestion-control.ts';
-import { type TcpConnection, TcpMode } from './connection.ts';
+import { Moment, type TcpConnection, TcpMode } from './connection.ts';
+import { disarmDeadline } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
 import { releaseScoreboard } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
+import { beginReduction, reduce } from './proportional-rate.ts';
+import { beginAck, detectLoss, inFlight, learnReordering, noteRepair, onRecoveryEnd } from './rack.ts';
 import { backOffCount, endBackOff } from './rtt.ts';
 import { COUNT_MAX } from './send-window.ts';
+import { forgetProbe, onAckOfProbe, scheduleProbe } from './tail-loss-probe.ts';
+import type { Transmissions } from './transmissions.ts';
 
 /** Takes in the SACK blocks of a segment; answers how many bytes they newly reported. RFC 6675 5: Update() on every ACK. */
-export function takeSack(c: TcpConnection, p: TcpParameters, seg: TcpSegment, una: Seq): number {
+export function takeSack(c: TcpConnection, p: TcpParameters, seg: TcpSegment, una: Seq, nowUs: number): number {
+  const { transmissions } = c;
+  if (transmissions !== null && isRepairing(c, transmissions, seg)) beginAck(c, transmissions, una, nowUs);
   if (seg.sackCount === 0 || !c.hasOption(TcpConstFlag.SACK_ENABLED)) return 0;
   if (c.scoreboard === null) {
     // Nothing in flight: nothing that a block could rightly report.
@@ -28,7 +35,75 @@ export function takeSack(c: TcpConnection, p: TcpParameters, seg: TcpSegment, un
     c.scoreboard.enterRecovery(una);
   }
   c.scoreboard.setThresholds(p.duplicateAckThreshold, senderMss(c));
-  return c.scoreboard.update(seg, una, c.sndMax);
+  return c.scoreboard.update(seg, una, c.sndMax, transmissions);
+}
+
+/** Whether an ACK has to be looked at closely: it reports, or something is known to be missing or was sent again. */
+function isRepairing(c: TcpConnection, transmissions: Transmissions, seg: TcpSegment): boolean {
+  return seg.sackCount > 0 || c.scoreboard !== null || transmissions.hasResent || c.hasMode(REPAIR);
+}
+
+/** Modes in which even a plain ACK may tell of losses. */
+const REPAIR: number = TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT | TcpMode.TLP_OUT;
+
+/**
+ * The rest of an ACK where losses are found by time: reordering, the tail loss probe, losses and with them recovery, how much may
+ * be sent in it, and the timer. `acked`: bytes by which SND.UNA moved. `isPlain`: see {@link onAckOfProbe}. RFC 8985, RFC 9937.
+ */
+export function onAckByTime(
+  c: TcpConnection,
+  p: TcpParameters,
+  transmissions: Transmissions,
+  seg: TcpSegment,
+  acked: number,
+  isPlain: boolean,
+  nowUs: number,
+): Effects {
+  if (!isRepairing(c, transmissions, seg)) {
+    if (acked > 0) scheduleProbe(c, p, nowUs);
+    return Effect.NONE;
+  }
+  learnReordering(c, seg);
+  if (c.hasMode(TcpMode.TLP_OUT) && onAckOfProbe(c, seg, isPlain) && !c.hasMode(TcpMode.IN_RECOVERY)) {
+    // RFC 8985 7.4.2: the flight had a loss, which the probe has repaired already.
+    p.congestion.onLoss(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), 0, nowUs);
+  }
+  let effects: Effects = Effect.NONE;
+  if (c.sndMax !== c.sndUna && c.sndWnd > 0 && !c.hasMode(TcpMode.AFTER_TIMEOUT)) {
+    effects = repair(c, p, transmissions, acked, nowUs);
+  }
+  if (acked > 0 || c.sndMax === c.sndUna) scheduleProbe(c, p, nowUs);
+  return effects;
+}
+
+/** The reordering timer has expired. RFC 8985 6.3. */
+export function onReorderingTimeout(
+  c: TcpConnection,
+  p: TcpParameters,
+  transmissions: Transmissions,
+  nowUs: number,
+): Effects {
+  if (c.sndMax === c.sndUna || c.sndWnd === 0 || c.hasMode(TcpMode.AFTER_TIMEOUT)) return Effect.NONE;
+  transmissions.deliveredBytes = 0;
+  return repair(c, p, transmissions, 0, nowUs);
+}
+
+function repair(
+  c: TcpConnection,
+  p: TcpParameters,
+  transmissions: Transmissions,
+  acked: number,
+  nowUs: number,
+): Effects {
+  const edge = transmissions.lostEdge;
+  const resentBytes = transmissions.resentBytes;
+  const isMissing = detectLoss(c, p, transmissions, nowUs);
+  const isNewLoss = transmissions.lostEdge !== edge || transmissions.resentBytes !== resentBytes;
+  if (isMissing && !c.hasMode(TcpMode.IN_RECOVERY)) enterRecovery(c, p, true, nowUs);
+  if (!c.hasMode(TcpMode.IN_RECOVERY)) return Effect.NONE;
+  const isSafe = acked > 0 && !isNewLoss;
+  reduce(c, transmissions.deliveredBytes, inFlight(c, transmissions), isSafe, senderMss(c));
+  return Effect.TRANSMIT;
 }
 
 /** An ACK for SND.UNA once more. `newlySacked`: bytes; `windowBefore`: SND.WND before this segment. */
@@ -52,6 +127,8 @@ export function onSameAck(
     if (!hasSack) p.congestion.onDuplicateAck(c, seqDiff(c.sndMax, c.sndUna));
     return Effect.TRANSMIT;
   }
+  // Where losses are found by time that comes with the rest of the ACK.
+  if (c.transmissions !== null) return Effect.TRANSMIT;
   // After a timeout everything is sent again anyway. RFC 6675 5.1.
   if (c.hasMode(TcpMode.AFTER_TIMEOUT)) return Effect.TRANSMIT;
   const isLoss = c.dupAckCount >= p.duplicateAckThreshold || (c.scoreboard?.isLost(c.sndUna) ?? false);
@@ -70,7 +147,18 @@ function enterRecovery(c: TcpConnection, p: TcpParameters, hasSack: boolean, now
   c.recover = c.sndMax;
   c.sndNxt = c.sndMax;
   c.scoreboard?.enterRecovery(c.sndUna);
-  c.setMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE);
+  const { transmissions } = c;
+  if (transmissions === null) {
+    c.setMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE);
+    return;
+  }
+  c.setMode(TcpMode.IN_RECOVERY);
+  forgetProbe(c);
+  noteRepair(c, false);
+  const sacked = c.scoreboard === null ? 0 : c.scoreboard.sackedBytes;
+  beginReduction(c, seqDiff(c.sndMax, c.sndUna) - sacked + transmissions.deliveredBytes);
+  // Without PRR the first retransmission is sent whatever the window says (RFC 5681 3.2 step 3).
+  if (!p.proportionalRate && transmissions.nextLeft === c.sndUna) c.setMode(TcpMode.RETRANSMIT_DUE);
 }
 
 /** SND.UNA has moved by an ACK for `dataBytes` of text: recovery ends, goes on, or the congestion window grows. */
@@ -78,18 +166,23 @@ export function onUnaMoved(c: TcpConnection, p: TcpParameters, dataBytes: number
   const hasSack = c.hasOption(TcpConstFlag.SACK_ENABLED);
   c.dupAckCount = 0;
   c.clearMode(TcpMode.RETRANSMIT_DUE);
+  c.transmissions?.acknowledge(c.sndUna);
   if (c.scoreboard !== null && !c.scoreboard.acknowledge(c.sndUna)) onReneged(c);
   const isRecovered = !seqBefore(c.sndUna, c.recover);
   if (c.hasMode(TcpMode.IN_RECOVERY)) {
     if (isRecovered) {
       c.clearMode(TcpMode.IN_RECOVERY);
+      if (c.transmissions !== null) onRecoveryEnd(c);
       p.congestion.onRecovered(c, seqDiff(c.sndMax, c.sndUna), hasSack, nowUs);
     } else if (!hasSack) {
       p.congestion.onPartialAck(c, dataBytes);
       c.setMode(TcpMode.RETRANSMIT_DUE);
     }
   } else {
-    if (isRecovered && c.hasMode(TcpMode.AFTER_TIMEOUT)) c.clearMode(TcpMode.AFTER_TIMEOUT);
+    if (isRecovered && c.hasMode(TcpMode.AFTER_TIMEOUT)) {
+      c.clearMode(TcpMode.AFTER_TIMEOUT);
+      if (c.transmissions !== null) onRecoveryEnd(c);
+    }
     // Data first sent after the timeout was acknowledged, so the path carries what is sent once. RFC 6298 5, last note.
     if (seqBefore(c.recover, c.sndUna) && backOffCount(c) > 0) endBackOff(c);
     p.congestion.onAck(c, dataBytes, c.hasMode(TcpMode.CWND_LIMITED | TcpMode.AFTER_TIMEOUT), nowUs);
@@ -103,6 +196,16 @@ function onReneged(c: TcpConnection): void {
   c.setMode(TcpMode.AFTER_TIMEOUT);
   c.recover = c.sndMax;
   c.sndNxt = c.sndUna;
+  sendAllAgain(c);
+}
+
+/** Everything unacknowledged is sent again in order, for whatever reason: no loss is looked for until that is acknowledged. */
+export function sendAllAgain(c: TcpConnection): void {
+  c.transmissions?.onTimeout();
+  forgetProbe(c);
+  c.clearMode(TcpMode.REORDER_WAIT);
+  disarmDeadline(c, Moment.LOSS);
+  noteRepair(c, true);
 }
 
 /** The retransmission timer expired with text or FIN unacknowledged: begin again at SND.UNA. RFC 6298 5.4, RFC 6675 5.1. */
@@ -114,4 +217,5 @@ export function beginAgain(c: TcpConnection, p: TcpParameters, nowUs: number): v
   c.clearMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE | TcpMode.CWND_LIMITED);
   c.setMode(TcpMode.AFTER_TIMEOUT);
   c.sndNxt = c.sndUna;
+  sendAllAgain(c);
 }

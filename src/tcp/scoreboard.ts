@@ -9,6 +9,7 @@
 
 import { asSeq, type Seq, seqAdd, seqAtOrBefore, seqBefore, seqDiff, seqMax, seqMin } from '../base/seq.ts';
 import type { TcpSegment } from '../wire/tcp-segment.ts';
+import type { Transmissions } from './transmissions.ts';
 
 /** Ranges remembered at most. */
 export const SCOREBOARD_RANGES_MAX = 1024;
@@ -91,9 +92,9 @@ export class SackScoreboard {
 
   /**
    * Takes in the SACK blocks of a segment that acknowledges up to `una` (the new SND.UNA). Answers how many bytes it newly
-   * reported: 0 means the segment carries no new SACK information.
+   * reported: 0 means the segment carries no new SACK information. `transmissions` is told each run that is news.
    */
-  update(seg: TcpSegment, una: Seq, sndMax: Seq): number {
+  update(seg: TcpSegment, una: Seq, sndMax: Seq, transmissions: Transmissions | null = null): number {
     const before = this.#sackedBytes;
     this.#noteDuplicate(seg, una);
     for (let i = 0; i < seg.sackCount; i++) {
@@ -101,7 +102,7 @@ export class SackScoreboard {
       const right = asSeq(seg.sackEdges[2 * i + 1]!);
       // Empty or reversed; old news or a duplicate report; data that we never sent: a lie.
       if (!seqBefore(left, right) || seqAtOrBefore(right, una) || seqBefore(sndMax, right)) continue;
-      this.#add(seqMax(left, una), right);
+      this.#add(seqMax(left, una), right, transmissions);
     }
     return this.#sackedBytes - before;
   }
@@ -255,6 +256,27 @@ export class SackScoreboard {
     }
   }
 
+  /** The first byte from `seq` on that is not SACKed. */
+  skipSacked(seq: Seq): Seq {
+    const i = this.#firstBeyond(seq);
+    return i < this.#ranges && !seqBefore(seq, asSeq(this.#left[i]!)) ? asSeq(this.#right[i]!) : seq;
+  }
+
+  /** Where the next SACKed run beyond `seq`, itself not SACKed, begins; `end` if there is none before that. */
+  nextSackedAfter(seq: Seq, end: Seq): Seq {
+    const i = this.#firstBeyond(seq);
+    return i < this.#ranges ? seqMin(asSeq(this.#left[i]!), end) : end;
+  }
+
+  /** SACKed bytes in [from, to). */
+  sackedWithin(from: Seq, to: Seq): number {
+    let bytes = 0;
+    for (let i = this.#firstBeyond(from); i < this.#ranges && seqBefore(asSeq(this.#left[i]!), to); i++) {
+      bytes += seqDiff(seqMin(asSeq(this.#right[i]!), to), seqMax(asSeq(this.#left[i]!), from));
+    }
+    return bytes;
+  }
+
   #sackedBelow(seq: Seq): number {
     let bytes = 0;
     for (let i = 0; i < this.#ranges && seqBefore(asSeq(this.#left[i]!), seq); i++) {
@@ -275,22 +297,26 @@ export class SackScoreboard {
     return low;
   }
 
-  #add(left: Seq, right: Seq): void {
+  #add(left: Seq, right: Seq, transmissions: Transmissions | null): void {
     // Ranges that touch become one: begin at the first that reaches `left`.
     let first = this.#firstBeyond(left);
     if (first > 0 && asSeq(this.#right[first - 1]!) === left) first--;
     let from = left;
     let to = right;
     let i = first;
+    let news = left;
     for (; i < this.#ranges && seqAtOrBefore(asSeq(this.#left[i]!), right); i++) {
       const rangeLeft = asSeq(this.#left[i]!);
       const rangeRight = asSeq(this.#right[i]!);
+      if (seqBefore(news, rangeLeft)) transmissions?.delivered(news, rangeLeft);
+      news = seqMax(news, rangeRight);
       this.#sackedBytes -= seqDiff(rangeRight, rangeLeft);
       from = seqMin(from, rangeLeft);
       to = seqMax(to, rangeRight);
     }
     const grown = 1 - (i - first);
     if (grown > 0 && this.#ranges === this.#maxRanges) return;
+    if (seqBefore(news, right)) transmissions?.delivered(news, right);
     if (this.#ranges + grown > this.#left.length) this.#grow();
     if (grown !== 0) {
       this.#left.copyWithin(first + 1, i, this.#ranges);

@@ -6,7 +6,7 @@
  * Sources: RFC 9293 3.8.6.2.1, RFC 1122 4.2.3.4, RFC 5681 4.1, RFC 3042, RFC 6675 5, TCP-040, TCP-055, TCP-056.
  */
 
-import { type Seq, seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
+import { type Seq, seqAdd, seqBefore, seqDiff, seqMin } from '../base/seq.ts';
 import { TcpCachedFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { initialWindowBytes, senderMss } from './congestion/congestion-control.ts';
@@ -15,9 +15,13 @@ import { armDeadline, disarmDeadline, isArmed } from './deadlines.ts';
 import { fillHeader, optionBytes } from './header.ts';
 import { isFinQueued } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
+import { allowedBytes, onReducedSend } from './proportional-rate.ts';
+import { hasRack, inFlight, transmissionsOf } from './rack.ts';
 import { rtoUs, startTiming, stopTiming } from './rtt.ts';
 import { NextSeg, type SackScoreboard } from './scoreboard.ts';
 import { sendEnd, startPersistIfNeeded } from './send-window.ts';
+import { onProbeSent } from './tail-loss-probe.ts';
+import type { Transmissions } from './transmissions.ts';
 
 /** Segments that limited transmit may send beyond the congestion window. RFC 3042 2. */
 const LIMITED_TRANSMIT = 2;
@@ -31,7 +35,11 @@ export function nextText(c: TcpConnection, p: TcpParameters, out: TcpSegment, no
     if (resendFirst(c, p, out, mss, nowUs)) return true;
   }
   if (seqBefore(c.sndNxt, c.sndMax)) return resendNext(c, p, out, mss, nowUs);
-  if (c.scoreboard !== null && c.hasMode(TcpMode.IN_RECOVERY)) {
+  const { transmissions } = c;
+  if (transmissions !== null) {
+    if (c.hasMode(TcpMode.IN_RECOVERY)) return nextByTime(c, p, transmissions, out, mss, nowUs, maxText);
+    if (c.hasMode(TcpMode.TLP_DUE) && sendProbe(c, p, out, mss, nowUs)) return true;
+  } else if (c.scoreboard !== null && c.hasMode(TcpMode.IN_RECOVERY)) {
     return nextInRecovery(c, p, c.scoreboard, out, mss, nowUs, maxText);
   }
   if (c.sndNxt === sendEnd(c)) {
@@ -63,7 +71,9 @@ function restartAfterIdle(c: TcpConnection, p: TcpParameters, nowUs: number): vo
 function congestionRoom(c: TcpConnection): number {
   let window = c.cWnd;
   if (c.dupAckCount > 0 && !c.hasMode(TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT)) {
-    window += Math.min(c.dupAckCount, LIMITED_TRANSMIT) * senderMss(c);
+    // Where losses are found by time, what the peer holds has left the network, however long it takes to tell whether more is lost.
+    if (c.transmissions !== null) window += c.scoreboard === null ? 0 : c.scoreboard.sackedBytes;
+    else window += Math.min(c.dupAckCount, LIMITED_TRANSMIT) * senderMss(c);
   }
   return window - seqDiff(c.sndNxt, c.sndUna);
 }
@@ -160,6 +170,59 @@ function nextInRecovery(
     return other !== NextSeg.NONE && resendHole(c, p, scoreboard, out, other, mss, nowUs);
   }
   return resendHole(c, p, scoreboard, out, found, mss, nowUs);
+}
+
+/** In recovery where losses are found by time: what is lost, lowest first, then new data, as PRR allows. RFC 8985 9.3, RFC 9937 6. */
+function nextByTime(
+  c: TcpConnection,
+  p: TcpParameters,
+  transmissions: Transmissions,
+  out: TcpSegment,
+  mss: number,
+  nowUs: number,
+  maxText: number,
+): boolean {
+  const room = p.proportionalRate ? allowedBytes(c) : c.cWnd - inFlight(c, transmissions);
+  if (transmissions.hasRoom && transmissions.nextLost(c.sndUna, c.scoreboard, mss)) {
+    const { nextLeft } = transmissions;
+    const length = Math.min(transmissions.nextLength, windowRoom(c, nextLeft));
+    if (length <= 0 || room < length) {
+      c.setMode(TcpMode.CWND_LIMITED);
+      return false;
+    }
+    const nxt = c.sndNxt;
+    send(c, p, out, nextLeft, length, nowUs);
+    c.sndNxt = nxt;
+    // What stands in the way of everything else has a whole timeout to arrive. RFC 6675 6.
+    if (nextLeft === c.sndUna) armDeadline(c, Moment.RETRANSMIT, nowUs, rtoUs(c, p));
+  } else {
+    if (c.sndNxt === sendEnd(c)) return false;
+    if (room < mss) {
+      c.setMode(TcpMode.CWND_LIMITED);
+      return false;
+    }
+    if (!nextNew(c, p, out, mss, room, nowUs, maxText)) return false;
+  }
+  onReducedSend(c, out.textLength);
+  return true;
+}
+
+/** The tail loss probe: a segment of new data if there is any and the peer has room, whatever congestion control says; else the last. */
+function sendProbe(c: TcpConnection, p: TcpParameters, out: TcpSegment, mss: number, nowUs: number): boolean {
+  c.clearMode(TcpMode.TLP_DUE);
+  const flight = seqDiff(c.sndMax, c.sndUna);
+  if (flight === 0) return false;
+  const fresh = Math.min(mss, c.queuedBytes - flight, windowRoom(c, c.sndMax));
+  if (fresh > 0) send(c, p, out, c.sndMax, fresh, nowUs);
+  else {
+    const length = Math.min(mss, flight);
+    send(c, p, out, seqAdd(c.sndMax, -length), length, nowUs);
+  }
+  onProbeSent(c, fresh <= 0);
+  // RFC 8985 7.3: the retransmission timer starts anew, and the probe timeout does not.
+  armDeadline(c, Moment.RETRANSMIT, nowUs, rtoUs(c, p));
+  disarmDeadline(c, Moment.LOSS);
+  return true;
 }
 
 function resendHole(
@@ -277,6 +340,7 @@ function send(c: TcpConnection, p: TcpParameters, out: TcpSegment, seq: Seq, len
     c.retransmittedSegments++;
     stopTiming(c);
   } else startTiming(c, end, nowUs);
+  if (hasRack(c, p)) noteSent(c, p, seq, end, nowUs);
   c.sndNxt = end;
   if (seqBefore(c.sndMax, end)) c.sndMax = end;
   c.moments[c.momentBase + Moment.LAST_SENT] = nowUs;
@@ -284,6 +348,13 @@ function send(c: TcpConnection, p: TcpParameters, out: TcpSegment, seq: Seq, len
     c.moments[c.momentBase + Moment.RETRANSMIT_SINCE] = nowUs;
     armDeadline(c, Moment.RETRANSMIT, nowUs, rtoUs(c, p));
   }
+}
+
+/** When it was sent; a retransmission may reach into what is new. */
+function noteSent(c: TcpConnection, p: TcpParameters, seq: Seq, end: Seq, nowUs: number): void {
+  const transmissions = transmissionsOf(c, p);
+  if (seqBefore(seq, c.sndMax) && transmissions.hasRoom) transmissions.resent(seq, seqMin(end, c.sndMax), nowUs);
+  if (seqBefore(c.sndMax, end)) transmissions.sent(end, nowUs);
 }
 
 /** Whether a list ends at `offset`, so that PSH belongs there (SEND-014). */

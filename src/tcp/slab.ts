@@ -75,6 +75,7 @@ export class TcpSlab {
     c.reassembly?.clear();
     c.reassembly = null;
     c.scoreboard = null;
+    c.transmissions = null;
     this.#free[this.#freeCount] = c.slot;
     this.#freeCount++;
   }

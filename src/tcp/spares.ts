@@ -9,16 +9,18 @@ import { Reassembly } from './reassembly.ts';
 import { SackScoreboard } from './scoreboard.ts';
 import { SendQueue } from './send-queue.ts';
 import { TextPool } from './text-pool.ts';
+import { Transmissions } from './transmissions.ts';
 
 /** Spares of each kind kept at most; what is given back beyond that is left to the garbage collector. */
 const SPARES_MAX = 256;
 
-/** Spare send queues, reassemblers and scoreboards, and the pages behind the reassemblers. One per user of the engine. */
+/** Spare send queues, reassemblers, scoreboards and tables of transmissions, and the pages behind the reassemblers. One per user of the engine. */
 export class TcpSpares {
   readonly textPool: TextPool;
   readonly #sendQueues: SendQueue[] = [];
   readonly #reassemblies: Reassembly[] = [];
   readonly #scoreboards: SackScoreboard[] = [];
+  readonly #transmissions: Transmissions[] = [];
 
   constructor(textPool: TextPool = new TextPool()) {
     this.textPool = textPool;
@@ -51,5 +53,14 @@ export class TcpSpares {
   giveScoreboard(scoreboard: SackScoreboard): void {
     scoreboard.onTimeout(scoreboard.highRxt);
     if (this.#scoreboards.length < SPARES_MAX) this.#scoreboards.push(scoreboard);
+  }
+
+  /** Transmissions of nothing yet: see {@link Transmissions.reset}. */
+  takeTransmissions(): Transmissions {
+    return this.#transmissions.pop() ?? new Transmissions();
+  }
+
+  giveTransmissions(transmissions: Transmissions): void {
+    if (this.#transmissions.length < SPARES_MAX) this.#transmissions.push(transmissions);
   }
 }

@@ -9,7 +9,7 @@
  */
 
 import { NEVER } from '../base/runtime.ts';
-import { seqAdd, seqBefore } from '../base/seq.ts';
+import { seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import {
   TcpConnectionState as State,
@@ -32,8 +32,10 @@ import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmAll, disarmDeadline, isArmed } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
 import { armKeepAlive, isKeepAliveEnabled } from './keep-alive.ts';
-import { releaseReassembly, releaseScoreboard } from './lifecycle.ts';
+import { releaseFlight, releaseReassembly } from './lifecycle.ts';
 import { type TcpParameters, tickUs } from './parameters.ts';
+import { beginReduction } from './proportional-rate.ts';
+import { hasRack, transmissionsOf } from './rack.ts';
 import { backOff, readRttTicks, rtoUs, writeRttTicks } from './rtt.ts';
 import { clockTicks, timestampNow } from './timestamps.ts';
 
@@ -122,7 +124,7 @@ export function adopt(
 export function readDelegated(c: TcpConnection, p: TcpParameters, delegated: TcpDelegatedState, nowUs: number): void {
   // What was out of order here before the offload is older than what the target has seen.
   releaseReassembly(c, p);
-  releaseScoreboard(c, p);
+  releaseFlight(c, p);
   copyDelegated(c, delegated);
   takeOver(c, p, nowUs);
   // TERM-080: always.
@@ -220,12 +222,12 @@ function takeOver(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   readRttTicks(c, p.ticksPerSecond);
   if (c.sndWnd > 0) for (let i = 0; i < c.retransmitCount; i++) backOff(c);
   p.congestion.onAdopted(c, nowUs);
-  resumeRecovery(c, p);
+  resumeRecovery(c, p, nowUs);
   resumeTimers(c, p, nowUs);
 }
 
 /** Loss recovery where the former runner left off. */
-function resumeRecovery(c: TcpConnection, p: TcpParameters): void {
+function resumeRecovery(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   c.recover = seqAdd(c.sndUna, -1);
   if (c.sndMax === c.sndUna) {
     c.dupAckCount = 0;
@@ -236,6 +238,11 @@ function resumeRecovery(c: TcpConnection, p: TcpParameters): void {
     c.recover = c.sndMax;
     c.setMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE);
   }
+  if (c.sndMax === c.sndUna || !hasRack(c, p)) return;
+  // The times stay behind: whatever is in flight counts as sent now. In recovery the duplicate ACKs that come begin it anew.
+  const isRepairing = c.hasMode(TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT);
+  transmissionsOf(c, p).adopt(c.sndUna, c.sndMax, isRepairing, nowUs);
+  beginReduction(c, seqDiff(c.sndMax, c.sndUna));
 }
 
 function resumeTimers(c: TcpConnection, p: TcpParameters, nowUs: number): void {

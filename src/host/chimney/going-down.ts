@@ -16,6 +16,7 @@ import { dataLengthOf, type NetBufferList } from '../../state/net-buffer-list.ts
 import { TCP_STATE_WORDS, TcpCachedState, TcpConstState, TcpDelegatedState } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { Effect } from '../../tcp/effects.ts';
+import { releaseFlight, releaseReassembly } from '../../tcp/lifecycle.ts';
 import { isUrgentUnread } from '../../tcp/on-segment.ts';
 import { prepareTransfer, writeCached, writeConst, writeDelegated } from '../../tcp/transfer.ts';
 import { Event } from '../../trace/events.ts';
@@ -95,11 +96,8 @@ export class Initiates {
     delegated.bufferedData = endpoint.takeUnread();
     markUrgent(tcp, delegated.bufferedData);
     // What only SACK has promised to keep may be dropped: the peer still has it (RFC 2018 section 8).
-    const { spares } = this.#context.parameters;
-    if (tcp.reassembly !== null) spares.giveReassembly(tcp.reassembly);
-    if (tcp.scoreboard !== null) spares.giveScoreboard(tcp.scoreboard);
-    tcp.reassembly = null;
-    tcp.scoreboard = null;
+    releaseReassembly(tcp, this.#context.parameters);
+    releaseFlight(tcp, this.#context.parameters);
     connection.delegated = delegated;
     return block;
   }

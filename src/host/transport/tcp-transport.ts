@@ -13,6 +13,7 @@ import { RECORD_WORDS, TcpConnection } from '../../tcp/connection.ts';
 import { soonestDeadline } from '../../tcp/deadlines.ts';
 import { Effect } from '../../tcp/effects.ts';
 import { IsnGenerator } from '../../tcp/isn.ts';
+import { releaseFlight } from '../../tcp/lifecycle.ts';
 import { onDeadline } from '../../tcp/on-deadline.ts';
 import { closeSend } from '../../tcp/on-send.ts';
 import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
@@ -370,7 +371,7 @@ export class TcpTransport implements UpperProtocol {
     const tcp = endpoint.tcp;
     this.table.remove(tcp);
     if (tcp.reassembly !== null) this.parameters.spares.giveReassembly(tcp.reassembly);
-    if (tcp.scoreboard !== null) this.parameters.spares.giveScoreboard(tcp.scoreboard);
+    releaseFlight(tcp, this.parameters);
     endpoint.tcp = this.#dead;
     this.slab.free(tcp);
     endpoint.path.release();

@@ -20,7 +20,7 @@ import type { NeighborDelegatedState } from '../../state/neighbor.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, type TcpDelegatedState } from '../../state/tcp.ts';
 import { Effect } from '../../tcp/effects.ts';
-import { releaseIdle, releaseReassembly, releaseScoreboard } from '../../tcp/lifecycle.ts';
+import { releaseFlight, releaseIdle, releaseReassembly } from '../../tcp/lifecycle.ts';
 import { prepareTransfer, writeDelegated } from '../../tcp/transfer.ts';
 import { Event } from '../../trace/events.ts';
 import { lastOf, NeighborContext, PathContext, Standing, TcpContext, unlinkConnection } from './contexts.ts';
@@ -196,7 +196,7 @@ function forget(engine: Engine, ctx: TcpContext): void {
   unlinkConnection(ctx);
   // TERM-043: what was only acknowledged selectively is dropped.
   releaseReassembly(c, engine.parameters);
-  releaseScoreboard(c, engine.parameters);
+  releaseFlight(c, engine.parameters);
   releaseIdle(c, engine.parameters);
   engine.slab.free(c);
 }

@@ -18,7 +18,7 @@ import { type Command, type Operator, parseScript, type ScriptLine } from './par
 import { differences, fillSegment, type Names, type PacketSpec, segmentText } from './segment-text.ts';
 
 export interface PlayOptions {
-  /** Changes to the engine's parameters. Segments are not acknowledged at once at the start unless this says so. */
+  /** Changes to the engine's parameters. Without: no segments acknowledged at once at the start, no tail loss probes. */
   readonly parameters?: Partial<TcpParameters>;
   /** Default 65535. */
   readonly receiveBuffer?: number;
@@ -91,7 +91,7 @@ class Player {
     this.#toleranceUs = (options.toleranceMs ?? 2) * 1000;
     this.#startUs = this.#runtime.nowUs();
     this.#lineUs = this.#startUs;
-    this.#parameters = tcpParameters({ quickAckSegments: 0, ...options.parameters });
+    this.#parameters = tcpParameters({ quickAckSegments: 0, tailLossProbe: false, ...options.parameters });
     this.endpoint = new ScriptEndpoint(this.#runtime, {
       parameters: this.#parameters,
       iss: this.#iss,

@@ -136,8 +136,12 @@ describe('without SACK', () => {
   });
 });
 
-describe('with SACK (RFC 6675)', () => {
+describe.each([
+  ['counted (RFC 6675)', false],
+  ['found by time (RFC 8985)', true],
+] as const)('with SACK, losses %s', (_name, rack) => {
   const handshake = WITH_SACK;
+  const parameters = { rack };
 
   test('three SACKed runs above make a hole lost; recovery repairs all holes in one round trip (TCP-125, TCP-131)', () => {
     play(
@@ -156,7 +160,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    > .  2001:3001(1000) ack 1
       +0    > .  4001:5001(1000) ack 1
       +0    < .  1:1(0) ack 1 <sack 5001:9001 3001:4001 1001:2001>
-      +0    > P. 9001:10001(1000) ack 1         // the rescue retransmission, NextSeg rule 4
+      ${rack ? '' : '+0    > P. 9001:10001(1000) ack 1'}         // the rescue retransmission, NextSeg rule 4
       +0    < .  1:1(0) ack 1 <sack 5001:10001 3001:4001 1001:2001>
       +0    nothing
       +0.05 < .  1:1(0) ack 10001
@@ -164,7 +168,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    check cWnd == 5000
       +1    nothing
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 
@@ -179,7 +183,7 @@ describe('with SACK (RFC 6675)', () => {
       +0.05 < .  1:1(0) ack 10001
       +0    completed 10000
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 
@@ -196,7 +200,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    nothing
       +0    check dupAckCount == 0
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 
@@ -212,7 +216,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    > .  11001:12001(1000) ack 1
       +0    check cWnd == 10000
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 
@@ -234,7 +238,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    < .  1:1(0) ack 5001
       +0    completed 5000
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 
@@ -254,7 +258,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    < .  1:1(0) ack 2001 <sack 1:1001>
       +0    nothing
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 
@@ -275,7 +279,7 @@ describe('with SACK (RFC 6675)', () => {
       +0    completed 5000
       +1    nothing
     `,
-      { handshake },
+      { handshake, parameters },
     );
   });
 });
