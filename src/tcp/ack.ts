@@ -15,6 +15,7 @@ import { Effect, type Effects } from './effects.ts';
 import { enterClosed, enterTimeWait } from './lifecycle.ts';
 import { onSynAcked } from './open.ts';
 import type { TcpParameters } from './parameters.ts';
+import { hasRack } from './rack.ts';
 import { onAckByTime, onSameAck, onUnaMoved, takeSack } from './recovery.ts';
 import { echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
 import { onWindowOpened, onZeroWindow, restartRetransmit, updateSendWindow } from './send-window.ts';
@@ -48,7 +49,9 @@ function onAckInRange(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked
     effects = onSameAck(c, p, seg, newlySacked, windowBefore, nowUs);
   }
   const { transmissions } = c;
-  if (transmissions !== null) {
+  // Nothing is in flight, perhaps, but what became of the last of it may still be told.
+  const isTold = transmissions !== null ? transmissions.isRepairing : seg.sackCount > 0 && hasRack(c, p);
+  if (isTold || c.hasMode(TcpMode.TLP_OUT)) {
     const isPlain = acked === 0 && seg.sackCount === 0 && seg.textLength === 0 && c.sndWnd === windowBefore;
     effects |= onAckByTime(c, p, transmissions, seg, acked, isPlain, nowUs);
   }

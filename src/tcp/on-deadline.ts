@@ -55,7 +55,7 @@ export function onDeadline(c: TcpConnection, p: TcpParameters, nowUs: number): E
 function onLossTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
   disarmDeadline(c, Moment.LOSS);
   if (c.transmissions === null) return Effect.NONE;
-  if (!c.hasMode(TcpMode.REORDER_WAIT)) return onProbeTimeout(c, p) ? Effect.TRANSMIT : Effect.NONE;
+  if (!c.hasMode(TcpMode.REORDER_WAIT)) return onProbeTimeout(c, p, nowUs) ? Effect.TRANSMIT : Effect.NONE;
   c.clearMode(TcpMode.REORDER_WAIT);
   return onReorderingTimeout(c, p, c.transmissions, nowUs);
 }

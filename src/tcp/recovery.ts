@@ -25,7 +25,10 @@ import type { Transmissions } from './transmissions.ts';
 /** Takes in the SACK blocks of a segment; answers how many bytes they newly reported. RFC 6675 5: Update() on every ACK. */
 export function takeSack(c: TcpConnection, p: TcpParameters, seg: TcpSegment, una: Seq, nowUs: number): number {
   const { transmissions } = c;
-  if (transmissions !== null && isRepairing(c, transmissions, seg)) beginAck(c, transmissions, una, nowUs);
+  if (transmissions !== null) {
+    transmissions.isRepairing = isRepairing(c, transmissions, seg);
+    if (transmissions.isRepairing) beginAck(c, transmissions, una, nowUs);
+  }
   if (seg.sackCount === 0 || !c.hasOption(TcpConstFlag.SACK_ENABLED)) return 0;
   if (c.scoreboard === null) {
     // Nothing in flight: nothing that a block could rightly report.
@@ -53,26 +56,25 @@ const REPAIR: number = TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT | TcpMode.TLP
 export function onAckByTime(
   c: TcpConnection,
   p: TcpParameters,
-  transmissions: Transmissions,
+  transmissions: Transmissions | null,
   seg: TcpSegment,
   acked: number,
   isPlain: boolean,
   nowUs: number,
 ): Effects {
-  if (!isRepairing(c, transmissions, seg)) {
-    if (acked > 0) scheduleProbe(c, p, nowUs);
-    return Effect.NONE;
-  }
   learnReordering(c, seg);
   if (c.hasMode(TcpMode.TLP_OUT) && onAckOfProbe(c, seg, isPlain) && !c.hasMode(TcpMode.IN_RECOVERY)) {
     // RFC 8985 7.4.2: the flight had a loss, which the probe has repaired already.
     p.congestion.onLoss(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), 0, nowUs);
   }
+  // Nothing is in flight; only what became of the last of it was still of interest.
+  if (transmissions === null) return Effect.NONE;
   let effects: Effects = Effect.NONE;
   if (c.sndMax !== c.sndUna && c.sndWnd > 0 && !c.hasMode(TcpMode.AFTER_TIMEOUT)) {
     effects = repair(c, p, transmissions, acked, nowUs);
   }
-  if (acked > 0 || c.sndMax === c.sndUna) scheduleProbe(c, p, nowUs);
+  // What was repaired may have left a tail, with no timer to look after it.
+  if (acked > 0) scheduleProbe(c, p, nowUs);
   return effects;
 }
 

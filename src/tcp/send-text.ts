@@ -339,8 +339,11 @@ function send(c: TcpConnection, p: TcpParameters, out: TcpSegment, seq: Seq, len
   if (seqBefore(seq, c.sndMax)) {
     c.retransmittedSegments++;
     stopTiming(c);
-  } else startTiming(c, end, nowUs);
-  if (hasRack(c, p)) noteSent(c, p, seq, end, nowUs);
+    if (hasRack(c, p)) noteResent(c, p, seq, end, nowUs);
+  } else {
+    startTiming(c, end, nowUs);
+    if (hasRack(c, p)) transmissionsOf(c, p).sent(end, nowUs);
+  }
   c.sndNxt = end;
   if (seqBefore(c.sndMax, end)) c.sndMax = end;
   c.moments[c.momentBase + Moment.LAST_SENT] = nowUs;
@@ -350,10 +353,10 @@ function send(c: TcpConnection, p: TcpParameters, out: TcpSegment, seq: Seq, len
   }
 }
 
-/** When it was sent; a retransmission may reach into what is new. */
-function noteSent(c: TcpConnection, p: TcpParameters, seq: Seq, end: Seq, nowUs: number): void {
+/** When it was sent again; a retransmission may reach into what is new. */
+function noteResent(c: TcpConnection, p: TcpParameters, seq: Seq, end: Seq, nowUs: number): void {
   const transmissions = transmissionsOf(c, p);
-  if (seqBefore(seq, c.sndMax) && transmissions.hasRoom) transmissions.resent(seq, seqMin(end, c.sndMax), nowUs);
+  if (transmissions.hasRoom) transmissions.resent(seq, seqMin(end, c.sndMax), nowUs);
   if (seqBefore(c.sndMax, end)) transmissions.sent(end, nowUs);
 }
 

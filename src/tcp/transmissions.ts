@@ -55,6 +55,8 @@ export class Transmissions {
   #rackEnd: Seq = asSeq(0);
   /** RACK.fack before the ACK that is being taken in. */
   #highest: Seq = asSeq(0);
+  /** The ACK that is being taken in is looked at closely: {@link beginAck} was called for it. */
+  isRepairing = false;
   /** Bytes delivered by this ACK. DeliveredData of RFC 9937. */
   deliveredBytes = 0;
   /** This ACK delivered text below the highest delivered before, which was sent only once: the path reorders. RFC 8985 6.2 step 3. */

@@ -151,4 +151,52 @@ describe('over a bad wire', () => {
     }
     expect(withSack).toBeLessThan(without);
   }, 600_000);
+
+  test.each([
+    ['1 % loss', { loss: 0.01 }, 1.05],
+    ['5 % loss', { loss: 0.05 }, 1],
+    ['10 % loss', { loss: 0.1 }, 0.95],
+    ['loss and reordering', { loss: 0.01, reorder: 0.05 }, 0.8],
+    ['reordering', { reorder: 0.05 }, 0.5],
+    ['much reordering', { reorder: 0.5 }, 0.5],
+  ] as const)(
+    'RACK-TLP and PRR over %s: in less time than counting ACKs, and with less sent twice [8985-4, 8985-6, 8985-18]',
+    (_name, change, most) => {
+      const options = { ...CLEAN, bytes: [600_000, 0] as const, receiveBuffer: 1_000_000, ...change };
+      const outcome = (rack: boolean) => {
+        let elapsedUs = 0;
+        let retransmissions = 0;
+        for (let seed = 1; seed <= 12; seed++) {
+          const one = run({ ...options, parameters: { rack, maxReceiveBuffer: 1_000_000 } }, seed);
+          elapsedUs += one.elapsedUs;
+          retransmissions += one.retransmissions;
+        }
+        return { elapsedUs, retransmissions };
+      };
+      const byTime = outcome(true);
+      const byCount = outcome(false);
+      expect(byTime.elapsedUs).toBeLessThan(most * byCount.elapsedUs);
+      expect(byTime.retransmissions).toBeLessThan(1.05 * byCount.retransmissions);
+    },
+  );
+
+  test('reordering alone costs almost no retransmission once it was seen [8985-5, 8985-6]', () => {
+    let segments = 0;
+    let retransmissions = 0;
+    for (let seed = 1; seed <= 10; seed++) {
+      const outcome = run(
+        {
+          ...CLEAN,
+          bytes: [1_000_000, 0],
+          receiveBuffer: 1_000_000,
+          reorder: 0.2,
+          parameters: { maxReceiveBuffer: 1_000_000 },
+        },
+        seed,
+      );
+      segments += outcome.segments;
+      retransmissions += outcome.retransmissions;
+    }
+    expect(retransmissions / segments).toBeLessThan(0.01);
+  });
 });
