@@ -31,7 +31,7 @@ interface WorkerWorld {
 let world: WorkerWorld | undefined;
 let worlds = 0;
 
-function open(kind: 'tun' | 'tap', offload: 'all' | 'none', queues = 1): WorkerWorld {
+function open(kind: 'tun' | 'tap', offload: 'all' | 'none', queues = 1, restart = 3): WorkerWorld {
   const n = (process.pid + worlds++ * 7) % 250;
   const six = new Uint8Array(16);
   six.set([0xfd, 0, 0x0c, 0x46, 0, n]);
@@ -41,7 +41,7 @@ function open(kind: 'tun' | 'tap', offload: 'all' | 'none', queues = 1): WorkerW
     { address: six, prefixLength: 64 },
   ];
   const devices = openTun({ kind, offload, addresses }, queues);
-  const nic = queues === 1 ? workerTarget(devices[0]!) : spreadTarget(devices);
+  const nic = queues === 1 ? workerTarget(devices[0]!, { restart }) : spreadTarget(devices, { restart });
   const stack = createStack({
     verify: true,
     links: [{ ...nic, addresses: [`10.206.${n}.2/24`, `fd00:c46:${n.toString(16)}::2/64`] }],
@@ -108,7 +108,7 @@ describeIf([requires.tun, requires.program('curl')], 'a NIC thread over a device
   test.each(['throw', 'hang'] as const)(
     'a thread that dies (%s) under 24 transfers of the kernel: what is taken back ends with the right hash, and the device goes on',
     async (how) => {
-      const { stack, host } = open('tun', 'all');
+      const { stack, host } = open('tun', 'all', 1, 0);
       const { control } = stack.target([...stack.targets.keys()][0]!) as unknown as { control: WorkerControl };
       const sockets: StackSocket[] = [];
       const server = await serveFiles(stack, 8080, (socket) => {
@@ -141,30 +141,40 @@ describeIf([requires.tun, requires.program('curl')], 'a NIC thread over a device
     120_000,
   );
 
-  test('one of two threads dies: its connections come back, and go down again to the other one', async () => {
-    const { stack, host } = open('tun', 'all', 2);
-    const { threads } = [...stack.targets.values()][0] as unknown as SpreadAdapter;
-    const sockets: StackSocket[] = [];
-    const server = await serveFiles(stack, 8080, (socket) => sockets.push(socket as unknown as StackSocket));
-    const idle = Array.from({ length: 12 }, () => connect(8080, host(4)));
-    await expect.poll(() => sockets.length).toBe(12);
-    await Promise.all(sockets.map((socket) => socket.chimney!.offload()));
-    const before = threads.map(({ control }) => control.held().tcpObjects);
-    expect(Math.min(...before)).toBeGreaterThan(0);
-    threads[0]!.control.fail('throw');
-    await expect.poll(() => threads[0]!.isDead).toBe(true);
-    await expect.poll(() => sockets.filter(({ chimney }) => chimney?.location === 'host').length).toBe(before[0]);
-    await Promise.all(sockets.map((socket) => socket.chimney!.offload()));
-    expect(threads.map(({ control }) => control.held().tcpObjects)).toEqual([0, 12]);
-    const answers = idle.map(async (socket) => {
-      const end = digest(socket);
-      socket.write(`GET /${4 * MIB} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
-      expect((await end).bytes).toBeGreaterThan(4 * MIB);
-    });
-    await Promise.all(answers);
-    // And a flow that comes now.
-    const late = await shell(`curl -sS http://${host(4)}:8080/${MIB} | sha256sum`, { timeoutMs: 60_000 });
-    expect(late.stdout.split(' ')[0]).toBe(contentHash(MIB));
-    server.close();
-  }, 120_000);
+  test.each([
+    ['the other one', 0],
+    ['the one that takes its place', 3],
+  ])(
+    'one of two threads dies: its connections come back, and go down again to %s',
+    async (_name, restart) => {
+      const { stack, host } = open('tun', 'all', 2, restart);
+      const { threads } = [...stack.targets.values()][0] as unknown as SpreadAdapter;
+      const sockets: StackSocket[] = [];
+      const server = await serveFiles(stack, 8080, (socket) => sockets.push(socket as unknown as StackSocket));
+      const idle = Array.from({ length: 12 }, () => connect(8080, host(4)));
+      await expect.poll(() => sockets.length).toBe(12);
+      await Promise.all(sockets.map((socket) => socket.chimney!.offload()));
+      const before = threads.map(({ control }) => control.held().tcpObjects);
+      expect(Math.min(...before)).toBeGreaterThan(0);
+      threads[0]!.control.fail('throw');
+      await expect.poll(() => sockets.filter(({ chimney }) => chimney?.location === 'host').length).toBe(before[0]);
+      if (restart === 0) expect(threads[0]!.isDead).toBe(true);
+      else await expect.poll(() => threads[0]!.control.restarts, { timeout: 20_000 }).toBe(1);
+      // The host hears of it a moment later.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await Promise.all(sockets.map((socket) => socket.chimney!.offload()));
+      expect(threads.map(({ control }) => control.held().tcpObjects)).toEqual(restart === 0 ? [0, 12] : before);
+      const answers = idle.map(async (socket) => {
+        const end = digest(socket);
+        socket.write(`GET /${4 * MIB} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+        expect((await end).bytes).toBeGreaterThan(4 * MIB);
+      });
+      await Promise.all(answers);
+      // And a flow that comes now.
+      const late = await shell(`curl -sS http://${host(4)}:8080/${MIB} | sha256sum`, { timeoutMs: 60_000 });
+      expect(late.stdout.split(' ')[0]).toBe(contentHash(MIB));
+      server.close();
+    },
+    120_000,
+  );
 });
