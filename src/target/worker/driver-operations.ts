@@ -63,6 +63,7 @@ export function startOperation(
   const operation = new DriverOperation(kind, root);
   const number = driver.newOperation();
   driver.operations.set(number, operation);
+  if (kind === OperationKind.INITIATE) driver.initiates++;
   if (driver.isDead) {
     driver.orphans.push(number);
     driver.schedule();
@@ -296,6 +297,8 @@ export function onDone(driver: Driver, number: number): void {
   switch (operation.kind) {
     case OperationKind.INITIATE:
       initiated(driver, operation);
+      driver.initiates--;
+      if (driver.statuses.length + driver.inquiries.length > 0) driver.schedule();
       return;
     case OperationKind.TERMINATE:
       terminated(driver, operation);

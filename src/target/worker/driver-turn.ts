@@ -19,6 +19,7 @@ import type { HandledBy, PacketTap } from '../../trace/trace.ts';
 import { currentConfig, hardwareCapabilities } from '../engine/configuration.ts';
 import { Due, Standing } from '../engine/contexts.ts';
 import { deliver, onPushTimer, releaseHeldRests } from '../engine/delivery.ts';
+import { OperationKind } from '../engine/engine.ts';
 import { isMandatory } from '../engine/events.ts';
 import { ControlWord } from './arena.ts';
 import type { Driver } from './driver.ts';
@@ -153,13 +154,16 @@ export class DriverTurn {
         onDone(driver, record.next());
         return;
       case Up.STATUS:
-        indicateStatus(driver, record.next());
+        // Behind those that wait.
+        driver.enqueue(OperationKind.STATUS, null, record.next());
+        if (driver.initiates === 0) indicateStatuses(driver);
         return;
       case Up.REMOVED:
         if (!driver.isHalted) driver.ndisM.removeMiniport(driver.handle);
         return;
       case Up.REACHABILITY:
-        askReachability(driver, record.next(), record.next() >>> 0, record.next() >>> 0);
+        driver.inquiries.push(record.next(), record.next() >>> 0, record.next() >>> 0);
+        if (driver.initiates === 0) askReachability(driver);
         return;
       case Up.PACKET: {
         const direction = record.next() as 0 | 1;
@@ -206,9 +210,10 @@ function deliverDue(driver: Driver, connection: DriverConnection): void {
 /** The deferred turn. */
 export function runTurn(driver: Driver): void {
   if (driver.isHalted || driver.isHeld) return;
-  const { statuses } = driver;
-  driver.statuses = [];
-  for (const status of statuses) indicateStatus(driver, status);
+  if (driver.initiates === 0) {
+    indicateStatuses(driver);
+    askReachability(driver);
+  }
   driver.onDeadTurn();
   releaseHeldRests(driver);
   flush(driver);
@@ -292,6 +297,11 @@ export function onEvent(driver: Driver, connection: DriverConnection, type: numb
   driver.ndis.tcpOffloadEventHandler(connection.handle, type, information);
 }
 
+/** Those that wait; a completion of theirs may begin an initiate, which the others then wait for. */
+function indicateStatuses(driver: Driver): void {
+  while (driver.statuses.length > 0 && driver.initiates === 0) indicateStatus(driver, driver.statuses.shift()!);
+}
+
 /** NdisMIndicateStatusEx. */
 export function indicateStatus(driver: Driver, statusCode: number): void {
   driver.hasIndicated = true;
@@ -304,10 +314,16 @@ function statusBufferOf(driver: Driver, statusCode: number): unknown {
   return null;
 }
 
-/** The host is asked, and its answer goes down. NBR-011 to NBR-020. */
-function askReachability(driver: Driver, id: number, nrd: number, hrd: number): void {
-  const neighbor = driver.objects[id];
-  if (!(neighbor instanceof DriverNeighbor)) return;
+/** The host is asked what is to be asked, and its answers go down. NBR-011 to NBR-020. */
+function askReachability(driver: Driver): void {
+  while (driver.inquiries.length > 0 && driver.initiates === 0) {
+    const [id, nrd, hrd] = driver.inquiries.splice(0, 3) as [number, number, number];
+    const neighbor = driver.objects[id];
+    if (neighbor instanceof DriverNeighbor) ask(driver, neighbor, nrd, hrd);
+  }
+}
+
+function ask(driver: Driver, neighbor: DriverNeighbor, nrd: number, hrd: number): void {
   const block = new OffloadBlock(OffloadStateType.NEIGHBOR);
   block.ndisOffloadHandle = neighbor.handle;
   const cached = new NeighborCachedState();
@@ -319,5 +335,5 @@ function askReachability(driver: Driver, id: number, nrd: number, hrd: number): 
   block.delegatedState = delegated;
   driver.trace.emit(Event.TARGET_NEIGHBOR_QUERY, driver.runtime.nowUs(), nrd);
   driver.ndisM.offloadEventIndicate(driver.handle, block, IndicateOffloadEvent.NEIGHBOR_REACHABILITY_QUERY);
-  driver.out.say(Down.REACHABILITY, id, cached.hostReachabilityDelta | 0);
+  driver.out.say(Down.REACHABILITY, neighbor.id, cached.hostReachabilityDelta | 0);
 }

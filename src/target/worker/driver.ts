@@ -141,6 +141,10 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   readonly parts: Part[] = [];
   readonly #freeParts: number[] = [];
   readonly operations: Map<number, DriverOperation> = new Map();
+  /** Initiates among them, until their completion has returned: no status and no query of a neighbor is indicated (INIT-052, INIT-053). */
+  initiates = 0;
+  /** Queries of neighbors that wait for that: number, NRD and HRD of each. */
+  inquiries: number[] = [];
   #nextOperation = 1;
   connectionCount = 0;
   pathCount = 0;

@@ -9,6 +9,7 @@ import { NdisStatus } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
 import { HandledBy, type PacketTap } from '../../trace/trace.ts';
+import { OperationKind } from '../engine/engine.ts';
 import { FrameOutlet } from '../plain/frame-outlet.ts';
 import type { Driver } from './driver.ts';
 
@@ -97,7 +98,7 @@ export class FramesWithoutNic implements LinkReceiver {
   linkState(isUp: boolean): void {
     const driver = this.#driver();
     const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
-    if (!this.#isOver) driver.ndisM.indicateStatusEx(driver.handle, { statusCode });
+    if (!this.#isOver) driver.enqueue(OperationKind.STATUS, null, statusCode);
   }
 
   writable(): void {
