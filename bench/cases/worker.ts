@@ -69,15 +69,18 @@ process.once('exit', () => clients.kill());
 while (sockets.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
 const [source, sink] = sockets as [StackSocket, StackSocket];
 source.pipe(sink);
+let turn = 0;
 const moving = setInterval(() => {
   if (variant !== 'moves') return;
-  for (const { chimney } of sockets) {
-    if (chimney?.location === 'host') chimney.offload().catch(() => {});
-    else if (chimney?.location === 'target') chimney.takeBack().catch(() => {});
-  }
+  // One connection after the other, so that each freeze is that of one move.
+  const { chimney } = sockets[turn++ % sockets.length]!;
+  if (chimney?.location === 'host') chimney.offload().catch(() => {});
+  else if (chimney?.location === 'target') chimney.takeBack().catch(() => {});
 }, MOVE_EVERY_MS);
 
 await new Promise((resolve) => setTimeout(resolve, 3000)); // until the compiler has seen it all
+freezes.down.length = 0;
+freezes.back.length = 0;
 const bytes = sink.bytesWritten;
 const cpu = hostThreadSeconds();
 const busy = performance.eventLoopUtilization();

@@ -166,7 +166,10 @@ export interface Move {
   readonly cause: MoveCause;
   /** TCP_UPLOAD_REASON name for cause 'retrieve'. */
   readonly reason: string | null;
-  /** From the moment the connection stopped being served to the moment it is served again, microseconds. */
+  /**
+   * From the moment the connection stopped being served to the moment it is served again, microseconds. A target that says when it began,
+   * or ceased, to serve it is believed; else it is the time from the question to its answer.
+   */
   readonly freezeUs: number;
   /** NDIS_STATUS name of the connection's block. */
   readonly status: string;

@@ -60,6 +60,11 @@ interface BlockCommon<Face> {
   portNumber: number;
   /** Outstanding send data: down at initiate, up at terminate. T at terminate. */
   netBufferListChain: NetBufferList | null;
+  /**
+   * When the target began (initiate) or ceased (terminate) to serve the connection, µs of the runtime's clock; 0: it has not told, and that
+   * is when the operation was completed, or begun. No field of the DDI: for measuring alone. T
+   */
+  handedOverAtUs: number;
   /** The structures that follow the block in memory; null where none follows. */
   constState: ConstState | null;
   cachedState: CachedState | null;
@@ -105,6 +110,7 @@ export class OffloadBlock implements BlockCommon<OffloadBlock> {
   sourceHandle: unknown = null;
   portNumber = 0;
   netBufferListChain: NetBufferList | null = null;
+  handedOverAtUs = 0;
   constState: ConstState | null = null;
   cachedState: CachedState | null = null;
   delegatedState: DelegatedState | null = null;

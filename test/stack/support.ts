@@ -13,7 +13,7 @@ export const UPLOAD_REASONS: readonly TcpUploadReason[] = Object.values(TcpUploa
 export const OPEN: number = 1 << 30;
 
 /** Runs the world a little, so that promises of the stack settle, and answers how this one did. */
-export async function settled<T>(hosts: TwoHosts, promise: Promise<T>): Promise<T> {
+export async function settled<T>(hosts: Pick<TwoHosts, 'runtime'>, promise: Promise<T>): Promise<T> {
   let isOver = false;
   const over = (): void => {
     isOver = true;

@@ -134,8 +134,11 @@ export class Terminates {
     if (isLost && !connection.isReleased) endpoint.failed(connection.aborted ?? 'ECONNABORTED');
     if (connection.isReleased && connection.disconnectWanted === 'abortive' && !isLost)
       resetPeer(connection, delegated);
+    // The target has gone on until it heard of it.
+    connection.frozenAtUs = Math.max(connection.frozenAtUs, block.handedOverAtUs);
+    const servedAtUs = this.#context.runtime.nowUs();
     giveBackToHost(this.#context, connection, nowUs);
-    finishMove(this.#context, connection, 'terminate', block.status);
+    finishMove(this.#context, connection, 'terminate', block.status, servedAtUs);
     if (connection.wantsOffload) {
       connection.wantsOffload = false;
       this.#context.moves.requestOffload(connection, connection.cause, null);

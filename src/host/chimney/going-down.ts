@@ -122,11 +122,11 @@ export class Initiates {
   /** ProtocolInitiateOffloadComplete. */
   complete(adapter: ChimneyAdapter, root: ProtocolOffloadBlock): void {
     const nowUs = this.#context.runtime.nowUs();
-    const connections: { connection: OffloadedConnection; status: number }[] = [];
+    const connections: { connection: OffloadedConnection; block: ProtocolOffloadBlock }[] = [];
     const failed: (OffloadedNeighbor | OffloadedPath)[] = [];
     forEachBlock(root, (block) => {
       const object = block.offloadHandle?.owner;
-      if (object instanceof OffloadedConnection) connections.push({ connection: object, status: block.status });
+      if (object instanceof OffloadedConnection) connections.push({ connection: object, block });
       else if (object instanceof OffloadedPath || object instanceof OffloadedNeighbor) {
         if (object.state !== ObjectState.INITIATING) return; // a linker
         if (block.status === NdisStatus.SUCCESS || block.status === NdisStatus.OFFLOAD_PARTIAL_SUCCESS) {
@@ -134,14 +134,14 @@ export class Initiates {
         } else failed.push(object);
       }
     });
-    for (const { connection, status } of connections) {
-      if (status === NdisStatus.SUCCESS) this.#wentDown(connection);
-      else this.#stayedUp(connection, status, nowUs);
+    for (const { connection, block } of connections) {
+      if (block.status === NdisStatus.SUCCESS) this.#wentDown(connection, block.handedOverAtUs || nowUs);
+      else this.#stayedUp(connection, block.status, nowUs);
     }
     for (const object of failed.reverse()) forgetObject(adapter, object);
   }
 
-  #wentDown(connection: OffloadedConnection): void {
+  #wentDown(connection: OffloadedConnection, servedAtUs: number): void {
     const { endpoint, delegated } = connection;
     connection.state = ObjectState.OFFLOADED;
     const buffered = delegated?.bufferedData ?? null;
@@ -155,7 +155,7 @@ export class Initiates {
     connection.delegated = null;
     this.#context.trace.count(Event.CHIMNEY_INITIATED);
     if (!connection.isReleased && endpoint.location === 'initiating') endpoint.location = 'target';
-    finishMove(this.#context, connection, 'initiate', NdisStatus.SUCCESS);
+    finishMove(this.#context, connection, 'initiate', NdisStatus.SUCCESS, servedAtUs);
     this.#context.data.afterInitiate(connection);
     this.#context.operations.afterInitiate(connection);
     this.#context.own.wentDown(connection);

@@ -80,18 +80,19 @@ export function resetPeer(connection: OffloadedConnection, delegated: TcpDelegat
 /** TTL or hop limit of a reset made from uploaded state; the connection's own went with its record. RFC 1700. */
 const RESET_HOPS = 64;
 
-/** A move is over: recorded, and whoever waits for it is told. */
+/** A move is over: recorded, and whoever waits for it is told. `servedAtUs`: since when somebody serves it again. */
 export function finishMove(
   context: ChimneyContext,
   connection: OffloadedConnection,
   kind: Move['kind'],
   status: number,
+  servedAtUs: number,
 ): void {
   const move: Move = {
     kind,
     cause: connection.cause,
     reason: connection.reason,
-    freezeUs: Math.max(0, context.runtime.nowUs() - connection.frozenAtUs),
+    freezeUs: Math.max(0, servedAtUs - connection.frozenAtUs),
     status: ndisStatusName(status),
   };
   connection.reason = null;

@@ -100,6 +100,7 @@ function take(
   // TCP-052; without buffered data there is nothing that it could push.
   if (ctx.buffered.length > 0) startPushTimer(engine, ctx, nowUs);
   if (delegated.bufferedData?.hasUrgentData) refuseUrgent(engine, ctx);
+  block.handedOverAtUs = engine.runtime.nowUs();
   return ctx;
 }
 

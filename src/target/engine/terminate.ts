@@ -130,6 +130,7 @@ function terminateConnection(engine: Engine, ctx: TcpContext, block: MiniportOff
     abortCorrupt(engine, ctx);
   }
   const nowUs = engine.runtime.nowUs();
+  block.handedOverAtUs = nowUs;
   settle(engine, ctx, nowUs);
   const chain = takeUnfinished(engine, ctx, nowUs);
   completeDisconnect(engine, ctx, NdisStatus.UPLOAD_IN_PROGRESS);

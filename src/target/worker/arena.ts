@@ -47,6 +47,10 @@ export const ControlWord = {
   ASKED: 160,
   /** Counts those that the NIC half has answered; the driver half waits for a change, a short while. */
   ANSWERED: 176,
+  /** 1: an operation is being written and will be published in a moment: the NIC half does not fall asleep before. */
+  EXPECTED: 192,
+  /** 1: frames of the driver half wait for room in its ring, and it wants to be woken when there is some. */
+  ROOM_WANTED: 208,
 } as const;
 
 const CONTROL_BYTES = 4096;
@@ -63,6 +67,12 @@ export const DEFAULT_SIZES: ArenaSizes = {
   sendBytes: 64 << 20,
   stateBytes: 32 << 20,
 };
+
+/**
+ * Bytes of ordinary frames of the driver half that wait in its ring at most: a state operation stands behind them, and the memory of a
+ * short queue stays near. It is what a NIC has for a transmit ring.
+ */
+export const FRAMES_DOWN_BYTES: number = 1 << 20;
 
 /** Views of an arena. */
 export class Arena {

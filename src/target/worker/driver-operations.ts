@@ -70,6 +70,7 @@ export function startOperation(
     readTree(driver, operation);
     return;
   }
+  driver.announceOperation();
   driver.out.say(Down.OPERATION, number, kind);
   const above: (DriverObject | null)[] = [null, null, null];
   // What hangs on an object that is refused here is not asked about.
@@ -270,6 +271,7 @@ export function onResult(driver: Driver, record: RecordReader): void {
   const block = operation.blocks[index]!;
   const object = operation.objects[index]!;
   block.status = record.next();
+  block.handedOverAtUs = record.nextDouble();
   if (operation.kind !== OperationKind.QUERY && operation.kind !== OperationKind.TERMINATE) return;
   block.constState = readState(record, block.constState) as typeof block.constState;
   const cached = readState(record, block.cachedState);

@@ -56,7 +56,7 @@ export class DriverTurn {
     } finally {
       this.#isPolling = false;
     }
-    driver.onRoom();
+    driver.fillRoom();
     shipWaiting(driver);
     flush(driver);
     done(driver);
@@ -87,7 +87,7 @@ export class DriverTurn {
     const { inbox, runtime, arena } = this.#driver;
     if (!inbox.hasMore) {
       Atomics.store(arena.control, ControlWord.DRIVER_ASLEEP, 1);
-      if (!inbox.hasMore) {
+      if (!inbox.hasMore && !this.#driver.hasFoundRoom) {
         this.#driver.port.sleep();
         return;
       }

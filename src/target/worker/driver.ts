@@ -29,7 +29,7 @@ import type { OidSubject } from '../engine/oids.ts';
 import { BLOCK_BYTES, ReceivePool } from '../engine/receive-pool.ts';
 import type { ReceiverHost } from '../engine/receiver.ts';
 import { FrameIndicator } from '../plain/frame-indicator.ts';
-import { type Arena, ControlWord } from './arena.ts';
+import { type Arena, ControlWord, FRAMES_DOWN_BYTES } from './arena.ts';
 import { DriverConnection, type DriverObject, Part } from './driver-objects.ts';
 import type { DriverOperation } from './driver-operations.ts';
 import { Outbox } from './outbox.ts';
@@ -163,6 +163,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   #isScheduled = false;
   #isPublishing = false;
   #hasAsked = false;
+  #wantsRoom = false;
   readonly #turn: () => void;
   readonly #publish: () => void;
   /** What the turn does beside, once the NIC half is dead. */
@@ -194,10 +195,12 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     const up = { at: arena.upAt >> 2, capacity: sizes.upBytes >> 2 };
     const downWords = { head: ControlWord.DOWN_HEAD, tail: ControlWord.DOWN_TAIL };
     const upWords = { head: ControlWord.UP_HEAD, tail: ControlWord.UP_TAIL };
-    this.out = new Outbox(new RingWriter({ words, control, ...down, ...downWords }), arena.bytes, arena.copy, () => {
+    const ring = new RingWriter({ words, control, ...down, ...downWords });
+    const onDirty = (): void => {
       this.isRinging = true;
       this.#dirty();
-    });
+    };
+    this.out = new Outbox(ring, arena.bytes, arena.copy, onDirty, FRAMES_DOWN_BYTES);
     this.inbox = new RingReader({ words, control, ...up, ...upWords });
     this.pool = new ReceivePool(sizes.receiveBytes, {
       own: null,
@@ -356,6 +359,16 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.runtime.defer(this.#publish);
   }
 
+  /** A state operation is about to be said: the NIC half wakes up while its tree is being written and data is being copied. */
+  announceOperation(): void {
+    if (this.port.attend === undefined) return;
+    const { control } = this.arena;
+    // What stands before it in the ring is done meanwhile.
+    this.out.publish();
+    Atomics.store(control, ControlWord.EXPECTED, 1);
+    if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();
+  }
+
   /**
    * A state operation was said: it must not wait behind other tasks, as connections stand still meanwhile, and the answer is near:
    * it is waited for, a short while.
@@ -391,20 +404,34 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     if (this.#hasAsked) {
       this.#hasAsked = false;
       Atomics.add(control, ControlWord.ASKED, 1);
+      Atomics.store(control, ControlWord.EXPECTED, 0);
     }
     if (Atomics.load(control, ControlWord.NIC_ASLEEP) === 0) return;
     if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();
   }
 
+  /** Room that was waited for is there. */
+  get hasFoundRoom(): boolean {
+    return this.#wantsRoom && Atomics.load(this.arena.control, ControlWord.ROOM_WANTED) === 0;
+  }
+
+  /** What waits for room in the ring is put in, as far as there is. */
+  fillRoom(): void {
+    this.#wantsRoom = false;
+    this.onRoom();
+  }
+
   /** There may be room in the ring for what waits. */
   goOn(): void {
     if (this.isHalted) return;
-    this.onRoom();
+    this.fillRoom();
     this.publish();
   }
 
-  /** The ring was full: looked at again soon. */
+  /** The ring was full: looked at again soon, or when the NIC half says that there is room. */
   retrySoon(): void {
+    this.#wantsRoom = true;
+    Atomics.store(this.arena.control, ControlWord.ROOM_WANTED, 1);
     if (this.#retry.atUs === NEVER) this.#retry.arm(this.runtime.nowUs() + RETRY_US);
   }
 

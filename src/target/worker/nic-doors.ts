@@ -155,6 +155,7 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
       out.begin(Up.RESULT);
       out.put(operation);
       out.put(block.status);
+      out.putDouble(block.handedOverAtUs);
       const isWanted = kind === OperationKind.QUERY || kind === OperationKind.TERMINATE;
       putState(out, isWanted ? block.constState : null);
       putState(out, isWanted ? block.cachedState : null);

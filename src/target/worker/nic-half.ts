@@ -23,7 +23,7 @@ import { TcpSlab } from '../../tcp/slab.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { type EngineAdapterOptions, OperationKind } from '../engine/engine.ts';
 import { ReceivePool } from '../engine/receive-pool.ts';
-import { type Arena, ControlWord } from './arena.ts';
+import { type Arena, ControlWord, FRAMES_DOWN_BYTES } from './arena.ts';
 import { NicAdapter } from './nic-adapter.ts';
 import { NicDoors } from './nic-doors.ts';
 import { type NicList, NicListKind, NicLists, NicObject } from './nic-objects.ts';
@@ -177,11 +177,22 @@ export class NicHalf {
       count++;
       this.#record.at = this.#ring.at;
       this.#dispatch(this.#ring.type, this.#ring.at + this.#ring.length);
+      if (this.#ring.type === Down.FRAME) this.#makeRoom();
       // An operation is carried out at once: connections stand still until it is.
       if (this.#ring.type === Down.GO) break;
     }
     this.#ring.release();
     return count > 0;
+  }
+
+  /** A frame is sent: its place is free, and whoever waits for half of what may stand here hears of it. */
+  #makeRoom(): void {
+    this.#ring.release();
+    const { control } = this.#arena;
+    if (Atomics.load(control, ControlWord.ROOM_WANTED) === 0) return;
+    if (this.#ring.waitingWords * 4 > FRAMES_DOWN_BYTES / 2) return;
+    Atomics.store(control, ControlWord.ROOM_WANTED, 0);
+    this.#out.isUrgent = true;
   }
 
   /** Makes everything visible to the driver half. */

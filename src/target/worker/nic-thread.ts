@@ -38,6 +38,8 @@ const BATCH_FRAMES = 64;
 const WAIT_MS_MAX = 100;
 /** How long the driver half is left asleep over what only makes room, µs; also the shortest timed wait, 1 ms. */
 const LAZY_US = 1000;
+/** How long the device waits for an operation that is being written, µs. */
+const EXPECT_US = 1000;
 /** How often counters are told, µs. */
 const COUNT_EVERY_US = 50_000;
 
@@ -50,6 +52,7 @@ class NicThread {
   readonly #spinUs: number;
   readonly #counts: Float64Array = new Float64Array(EVENT_NAMES.length);
   #countedAtUs = 0;
+  #expectedSinceUs = NEVER;
   /** Since when something is published for which the driver half was not woken. */
   #lazySinceUs = NEVER;
 
@@ -80,6 +83,7 @@ class NicThread {
         idleSinceUs = NEVER;
         continue;
       }
+      if (this.#isExpecting) continue;
       if (this.#spinUs > 0) {
         const nowUs = this.#runtime.nowUs();
         if (idleSinceUs === NEVER) idleSinceUs = nowUs;
@@ -94,7 +98,8 @@ class NicThread {
   #round(): boolean {
     const control = this.#control;
     Atomics.store(control, ControlWord.AT_REST, 0);
-    const frames = this.#link.drain(BATCH_FRAMES);
+    // The device waits for an operation that is about to come.
+    const frames = this.#isExpecting ? 0 : this.#link.drain(BATCH_FRAMES);
     // Whatever happens to this thread next, what these frames brought is told.
     if (frames > 0) this.#publish();
     const hasPolled = this.#nic.poll();
@@ -105,6 +110,17 @@ class NicThread {
     this.#publish();
     if (!this.#nic.isWaiting && !this.#runtime.hasTask) Atomics.store(control, ControlWord.AT_REST, 1);
     return frames > 0 || hasPolled || hasRun || hasFired;
+  }
+
+  /** Whether the driver half is writing an operation; one that takes long over it is not waited for. */
+  get #isExpecting(): boolean {
+    if (Atomics.load(this.#control, ControlWord.EXPECTED) === 0) {
+      this.#expectedSinceUs = NEVER;
+      return false;
+    }
+    const nowUs = this.#runtime.nowUs();
+    if (this.#expectedSinceUs === NEVER) this.#expectedSinceUs = nowUs;
+    return nowUs - this.#expectedSinceUs < EXPECT_US;
   }
 
   /** Once a round, and a bell only where somebody sleeps. */

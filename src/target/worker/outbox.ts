@@ -23,6 +23,7 @@ export class Outbox {
   readonly #bytes: Uint8Array;
   readonly #onDirty: () => void;
   readonly #copy: CopyBytes;
+  readonly #frameWords: number;
   #record: Int32Array = new Int32Array(256);
   #type = 0;
   #length = 0;
@@ -34,8 +35,18 @@ export class Outbox {
   /** Nobody reads any more: what is said is lost. */
   isClosed = false;
 
-  /** `bytes`: the memory of the ring's words, as bytes. `onDirty`: there is something to be published. */
-  constructor(ring: RingWriter, bytes: Uint8Array, copy: CopyBytes | null, onDirty: () => void) {
+  /**
+   * `bytes`: the memory of the ring's words, as bytes. `onDirty`: there is something to be published. `frameBytes`: frames are refused
+   * while the reader has so much before it.
+   */
+  constructor(
+    ring: RingWriter,
+    bytes: Uint8Array,
+    copy: CopyBytes | null,
+    onDirty: () => void,
+    frameBytes: number = Number.POSITIVE_INFINITY,
+  ) {
+    this.#frameWords = frameBytes / 4;
     this.#copy = copy ?? copyBytes;
     this.#ring = ring;
     this.#bytes = bytes;
@@ -116,6 +127,7 @@ export class Outbox {
     if (this.isClosed) return true;
     const words = FRAME_WORDS + ((length + 7 + 3) >> 2);
     if (this.#waiting.length > 0 || this.#ring.freeWords < 2 * words + FRAME_RESERVE_WORDS) return false;
+    if (this.#ring.usedWords >= this.#frameWords) return false;
     const index = this.#ring.reserve(type, words);
     if (index < 0) return false;
     this.isUrgent = true;

@@ -46,6 +46,11 @@ export class RingWriter {
     return this.#place.capacity - ((this.#tail - this.#head) | 0);
   }
 
+  /** Words that the reader has not given back for certain. */
+  get usedWords(): number {
+    return this.#place.capacity - this.freeWords;
+  }
+
   /** Whether there is something that was not published. */
   get isDirty(): boolean {
     return this.#tail !== this.#published;
@@ -106,6 +111,12 @@ export class RingReader {
     if (this.#head !== this.#tail) return true;
     this.#tail = Atomics.load(this.#place.control, this.#place.tail);
     return this.#head !== this.#tail;
+  }
+
+  /** Words that are there to be read, this record's not among them. */
+  get waitingWords(): number {
+    this.#tail = Atomics.load(this.#place.control, this.#place.tail);
+    return (this.#tail - this.#head) | 0;
   }
 
   /** Goes to the next record; false: there is none. The one before is the writer's once {@link release} was called. */

@@ -331,6 +331,7 @@ export class SpreadAdapter implements MiniportDriver {
       const parts = this.#counted(spread.parts.get(block) ?? []);
       const bad = parts.find((part) => !wasOffloaded(part.block.status));
       block.status = bad?.block.status ?? NdisStatus.SUCCESS;
+      for (const part of parts) block.handedOverAtUs = Math.max(block.handedOverAtUs, part.block.handedOverAtUs);
       const object = spread.fresh.get(block);
       if (object !== undefined && bad === undefined) {
         block.miniportOffloadContext!.miniportOffloadContext = object;

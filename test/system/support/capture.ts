@@ -6,6 +6,12 @@ import type { Medium } from '../../../src/link/link.ts';
 import { PcapngWriter } from '../../../src/link/pcapng.ts';
 import { run } from './programs.ts';
 
+/**
+ * A wire that loses nothing needs none; but a machine that pauses this process for longer than a timer of either side makes the
+ * sender repeat what it had under way, a window of 1 MiB (720 segments) each time. Far less than a storm.
+ */
+export const RETRANSMISSIONS_MAX = 1500;
+
 /** A capture that is being written. */
 export class Capture {
   readonly tap: PcapngWriter;
@@ -46,6 +52,33 @@ export class Capture {
     const args = ['-n', '-r', this.file, '-Y', filter, '-T', 'fields', ...wanted];
     const { stdout } = await run('tshark', args, { timeoutMs: 120_000 });
     return stdout.split('\n').filter((line) => line !== '');
+  }
+
+  /**
+   * Resets of connections that were not over, a line each. One that answers a segment which comes after both ends have closed (a FIN repeated
+   * because its acknowledgment was late) is what RFC 9293 section 3.10.7.1 demands.
+   */
+  async untimelyResets(): Promise<string[]> {
+    const closed = new Map<string, Set<string>>();
+    const resets: string[] = [];
+    const columns = [
+      'tcp.stream',
+      'ip.src',
+      'ipv6.src',
+      'tcp.flags.reset',
+      'frame.time_relative',
+      'tcp.seq',
+      'tcp.ack',
+    ];
+    for (const line of await this.fields('tcp.flags.fin==1 || tcp.flags.reset==1', ...columns)) {
+      const [stream = '', ip4 = '', ip6 = '', isReset] = line.split('\t');
+      const ends = closed.get(stream) ?? new Set<string>();
+      closed.set(stream, ends);
+      if (isReset === 'True' || isReset === '1') {
+        if (ends.size < 2) resets.push(`${columns.join(' ')}: ${line.replaceAll('\t', ' ')}`);
+      } else ends.add(ip4 + ip6);
+    }
+    return resets;
   }
 
   close(): void {
