@@ -11,13 +11,12 @@ import type { Link } from '../../link/link.ts';
 import {
   type NdisMiniportHandle,
   NdisOffloadHandle,
-  NdisStatus,
   OffloadBlock,
   type OffloadStateType,
   TcpDisconnectFlag,
   TcpUploadReason,
 } from '../../ndis/miniport.ts';
-import { emptyNetBufferList, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import { emptyNetBufferList, type Mdl, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpDelegatedState } from '../../state/tcp.ts';
 import { TcpSlab } from '../../tcp/slab.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
@@ -26,7 +25,7 @@ import { ReceivePool } from '../engine/receive-pool.ts';
 import { type Arena, ControlWord, FRAMES_DOWN_BYTES } from './arena.ts';
 import { NicAdapter } from './nic-adapter.ts';
 import { NicDoors } from './nic-doors.ts';
-import { type NicList, NicListKind, NicLists, NicObject } from './nic-objects.ts';
+import { fillFrame, frameList, type NicList, NicListKind, NicLists, NicObject } from './nic-objects.ts';
 import { FRAME_WORDS, Outbox, RecordReader } from './outbox.ts';
 import { Down, Up, Wish } from './records.ts';
 import { RingReader, RingWriter } from './ring.ts';
@@ -474,24 +473,6 @@ export class NicHalf {
 /** Numbers of objects that are none: a placeholder; a slot in which nothing that is known stands. */
 export const PLACEHOLDER = 0;
 export const UNKNOWN = -1;
-
-/** A list over one frame. */
-function frameList(): NetBufferList {
-  return new NetBufferList(new NetBuffer(new Mdl(new Uint8Array(0)), 0));
-}
-
-function fillFrame(list: NetBufferList, bytes: Uint8Array, at: number, length: number): void {
-  const nb = list.firstNetBuffer!;
-  const mdl = nb.mdlChain!;
-  mdl.buffer = bytes;
-  mdl.byteOffset = at;
-  mdl.byteCount = length;
-  nb.currentMdl = mdl;
-  nb.currentMdlOffset = 0;
-  nb.dataLength = length;
-  list.next = null;
-  list.status = NdisStatus.SUCCESS;
-}
 
 /** As a thread that is at its end does. */
 function fail(hangs: boolean): void {

@@ -91,3 +91,22 @@ export class NicLists {
     this.#lists.push(list);
   }
 }
+
+/** A list over one frame, for frames that lie elsewhere. */
+export function frameList(): NetBufferList {
+  return new NetBufferList(new NetBuffer(new Mdl(new Uint8Array(0)), 0));
+}
+
+/** Lays the list over a frame. */
+export function fillFrame(list: NetBufferList, bytes: Uint8Array, at: number, length: number): void {
+  const nb = list.firstNetBuffer!;
+  const mdl = nb.mdlChain!;
+  mdl.buffer = bytes;
+  mdl.byteOffset = at;
+  mdl.byteCount = length;
+  nb.currentMdl = mdl;
+  nb.currentMdlOffset = 0;
+  nb.dataLength = length;
+  list.next = null;
+  list.status = NdisStatus.SUCCESS;
+}
