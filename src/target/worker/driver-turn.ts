@@ -154,9 +154,7 @@ export class DriverTurn {
         onDone(driver, record.next());
         return;
       case Up.STATUS:
-        // Behind those that wait.
-        driver.enqueue(OperationKind.STATUS, null, record.next());
-        if (driver.initiates === 0) indicateStatuses(driver);
+        onStatus(driver, record.next());
         return;
       case Up.REMOVED:
         if (!driver.isHalted) driver.ndisM.removeMiniport(driver.handle);
@@ -296,6 +294,24 @@ export function onEvent(driver: Driver, connection: DriverConnection, type: numb
   driver.hasIndicated = true;
   driver.ndis.tcpOffloadEventHandler(connection.handle, type, information);
 }
+
+/** A status that the NIC half tells. */
+function onStatus(driver: Driver, statusCode: number): void {
+  if (CHIMNEY_STATUSES.has(statusCode)) {
+    indicateStatus(driver, statusCode);
+    return;
+  }
+  // Behind those that wait.
+  driver.enqueue(OperationKind.STATUS, null, statusCode);
+  if (driver.initiates === 0) indicateStatuses(driver);
+}
+
+/** Those for which initiates wait, not the other way round (EVT-031, EVT-033). */
+const CHIMNEY_STATUSES: ReadonlySet<number> = new Set([
+  NdisStatus.OFFLOAD_PAUSE,
+  NdisStatus.OFFLOAD_RESUME,
+  NdisStatus.UPLOAD_ALL,
+]);
 
 /** Those that wait; a completion of theirs may begin an initiate, which the others then wait for. */
 function indicateStatuses(driver: Driver): void {
