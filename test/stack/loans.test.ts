@@ -3,6 +3,8 @@
 import { once } from 'node:events';
 import type net from 'node:net';
 import { expect, test } from 'vitest';
+import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
+import type { HostEndpoint } from '../../src/host/transport/tcp-endpoint.ts';
 import { memoryLinkPair } from '../../src/link/memory.ts';
 import { SystemRuntime } from '../../src/runtime.ts';
 import { SendBuffer } from '../../src/socket/send-buffer.ts';
@@ -109,6 +111,67 @@ test('chunks are lent where many connections send to near peers at once, and els
   written[0]!.done(null);
   expect([pool.out, progress, send.isDrained]).toEqual([100, 1, true]);
 });
+
+test.each(['host', 'target'])(
+  'a write moves elsewhere while packets with its bytes wait for a full link, at the %s: all arrives as it was',
+  async (at) => {
+    const runtime = new VirtualRuntime(7);
+    // Room for two super-segments: what follows waits for it.
+    const impairment = { rateBps: 200_000_000 };
+    const wire = memoryLinkPair({ runtime, medium: 'ip', largeSendBytes: 65_535, queueBytes: 70_000, impairment });
+    const server = createStack({ runtime, links: [{ link: wire.a, addresses: ['10.0.0.1/24'] }] });
+    const client = createStack({ runtime, links: [{ link: wire.b, addresses: ['10.0.0.2/24'] }] });
+    const received: Uint8Array[] = [];
+    const told: (string | null)[] = [];
+    const quiet = { connected() {}, data: (_b: unknown, _a: number, n: number) => n, dataDone() {}, end() {} };
+    const closed = (error: string | null): void => void told.push(error);
+    server.transports.listen({ local: { address: '10.0.0.1', port: 80 } }, (endpoint) => {
+      endpoint.handler = {
+        ...quiet,
+        closed,
+        data: (bytes, from, length) => {
+          received.push(bytes.slice(from, from + length));
+          return length;
+        },
+        end: () => endpoint.shutdown(),
+      };
+    });
+    const endpoint = client.transports.connect({ remote: { address: '10.0.0.1', port: 80 } }, { ...quiet, closed });
+    runtime.advance(10_000);
+    if (at === 'target') {
+      void endpoint.chimney.offload();
+      runtime.advance(10_000);
+    }
+    expect(endpoint.chimney.location).toBe(at);
+    const [own, after] = [new Uint8Array(2_000_000), new Uint8Array(200_000)];
+    for (let i = 0; i < own.length; i++) own[i] = (i * 7 + (i >> 8)) & 255;
+    const expected = own.slice();
+    const names = [own, after].map((bytes) => endpoint.write(bytes, null));
+    // Until a packet waits, and the window is open a little.
+    const isWaiting = (): boolean => (endpoint as HostEndpoint).firstText !== null;
+    if (at === 'target') runtime.advance(20_000);
+    else runtime.runUntil(() => isWaiting() && endpoint.unacknowledgedBytes < 2_100_000, 10_000_000);
+    expect(isWaiting()).toBe(at === 'host');
+    // The application has its memory back, and writes into it.
+    endpoint.moveWrite(names[0], own.slice());
+    own.fill(0xff);
+    endpoint.shutdown();
+    runtime.advance(5_000_000);
+    const all = Buffer.concat(received);
+    expect(all.length).toBe(2_200_000);
+    expect(all.subarray(0, 2_000_000).equals(expected)).toBe(true);
+    expect(told).toEqual([null, null]);
+    let isClosed = false;
+    void Promise.all([client.close(), server.close()]).then(() => {
+      isClosed = true;
+    });
+    for (let i = 0; i < 1000 && !isClosed; i++) {
+      runtime.advance(100_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(isClosed).toBe(true);
+  },
+);
 
 test('a send buffer of which all is acknowledged is half empty, however little each may hold', () => {
   const pool = new SlabPool();

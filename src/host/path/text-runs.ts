@@ -9,6 +9,8 @@ import { Mdl } from '../../state/net-buffer-list.ts';
 
 /** Whose text a packet refers to. */
 export interface TextOwner {
+  /** The packets that refer to text of his, chained by {@link TextRuns.next}; null: none. */
+  firstText: TextRuns | null;
   /** A packet with text of his is back: nobody reads it for that packet's sake any more. */
   packetBack(): void;
 }
@@ -23,7 +25,10 @@ export class TextRuns {
   count = 0;
   /** Bytes in all of them. */
   length = 0;
-  owner: TextOwner | null = null;
+  /** Others of the same owner. */
+  next: TextRuns | null = null;
+  #previous: TextRuns | null = null;
+  #owner: TextOwner | null = null;
   readonly #head: Mdl;
   readonly #runs: Mdl[] = [];
 
@@ -57,12 +62,35 @@ export class TextRuns {
     this.length = 0;
   }
 
+  /** They are `owner`'s, until the packet is back. */
+  lentBy(owner: TextOwner): void {
+    this.#owner = owner;
+    this.next = owner.firstText;
+    if (this.next !== null) this.next.#previous = this;
+    owner.firstText = this;
+  }
+
+  /** What lies in `from` lies at the same place in `to` from now on. */
+  move(from: Uint8Array, to: Uint8Array): void {
+    for (let i = 0; i < this.count; i++) {
+      const run = this.#runs[i]!;
+      if (run.buffer === from) run.buffer = to;
+    }
+  }
+
   /** The packet is back. */
   back(): void {
-    const { owner } = this;
+    const owner = this.#owner;
     if (this.count > 0) this.clear();
     if (owner === null) return;
-    this.owner = null;
+    this.#owner = null;
+    const { next } = this;
+    const previous = this.#previous;
+    if (next !== null) next.#previous = previous;
+    if (previous === null) owner.firstText = next;
+    else previous.next = next;
+    this.next = null;
+    this.#previous = null;
     owner.packetBack();
   }
 }

@@ -21,6 +21,7 @@ import type {
   TcpInfo,
   TransportErrorCode,
 } from '../api.ts';
+import type { TextRuns } from '../path/text-runs.ts';
 import type { PathEntry } from '../path/types.ts';
 import { endpointText } from './addresses.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
@@ -64,7 +65,7 @@ export class HostEndpoint implements TcpEndpoint {
   /** Next in the turn list, or in the queue of a blocked interface. */
   nextTurn: HostEndpoint | null = null;
   /** Packets on their way down that refer to bytes of writes. */
-  packetsOut = 0;
+  firstText: TextRuns | null = null;
   /** Writes that are over while packets refer to some; null: none. */
   #heldSends: { readonly lists: NetBufferList; readonly error: TransportErrorCode | null }[] | null = null;
   #handler: TcpHandler = NO_HANDLER;
@@ -139,9 +140,10 @@ export class HostEndpoint implements TcpEndpoint {
   }
 
   moveWrite(name: unknown, bytes: Uint8Array): void {
-    if (name !== null) this.transport.writes.move(name as NetBufferList, bytes);
-    // A packet that waits for a full link would send what is not there any more.
-    if (this.packetsOut > 0) this.abort();
+    if (name === null) return;
+    const old = this.transport.writes.move(name as NetBufferList, bytes);
+    // Packets that wait for a full link, too.
+    for (let text = this.firstText; text !== null; text = text.next) text.move(old, bytes);
   }
 
   shutdown(): void {
@@ -321,9 +323,8 @@ export class HostEndpoint implements TcpEndpoint {
 
   /** A packet that referred to writes of ours is back. */
   packetBack(): void {
-    this.packetsOut--;
     const held = this.#heldSends;
-    if (this.packetsOut > 0 || held === null) return;
+    if (this.firstText !== null || held === null) return;
     this.#heldSends = null;
     for (const { lists, error } of held) this.sendsCompleted(lists, error);
   }
@@ -333,7 +334,7 @@ export class HostEndpoint implements TcpEndpoint {
    * packet refers to any of them.
    */
   sendsCompleted(lists: NetBufferList, error: TransportErrorCode | null): void {
-    if (this.packetsOut > 0) {
+    if (this.firstText !== null) {
       this.#heldSends ??= [];
       this.#heldSends.push({ lists, error });
       return;

@@ -115,9 +115,7 @@ function referToText(t: TcpTransport, tcp: TcpConnection, seg: TcpSegment, out: 
     offset += run.length;
     left -= run.length;
   }
-  const endpoint = tcp.owner as HostEndpoint;
-  endpoint.packetsOut++;
-  out.text.owner = endpoint;
+  out.text.lentBy(tcp.owner as HostEndpoint);
   return true;
 }
 

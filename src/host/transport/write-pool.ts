@@ -73,14 +73,16 @@ export class WritePool {
     return list;
   }
 
-  /** The bytes of a write that is out lie elsewhere from now on. */
-  move(list: NetBufferList, bytes: Uint8Array): void {
+  /** The bytes of a write that is out lie elsewhere from now on. Answers where they lay. */
+  move(list: NetBufferList, bytes: Uint8Array): Uint8Array {
     const mdl = (this.#replaced.get(list) ?? list).firstNetBuffer!.mdlChain!;
     assert(
       mdl.buffer !== NO_BYTES && mdl.byteCount === bytes.length,
       'the same bytes, of a write that is not finished',
     );
+    const old = mdl.buffer;
     mdl.buffer = bytes;
+    return old;
   }
 
   /** Takes a list back; answers whom to tell. */
