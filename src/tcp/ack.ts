@@ -16,7 +16,7 @@ import { enterClosed, enterTimeWait } from './lifecycle.ts';
 import { onSynAcked } from './open.ts';
 import type { TcpParameters } from './parameters.ts';
 import { hasRack } from './rack.ts';
-import { onAckByTime, onSameAck, onUnaMoved, takeSack } from './recovery.ts';
+import { judgeTimeout, onAckByTime, onSameAck, onUnaMoved, takeSack } from './recovery.ts';
 import { echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
 import { onWindowOpened, onZeroWindow, restartRetransmit, updateSendWindow } from './send-window.ts';
 import { timestampNow } from './timestamps.ts';
@@ -80,6 +80,7 @@ function onNewAck(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked: nu
   c.sndUna = seg.ack;
   if (seqBefore(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna;
   if (c.sndWnd > 0) c.retransmitCount = 0;
+  if (c.hasMode(TcpMode.TIMEOUT_IN_DOUBT)) judgeTimeout(c, p, seg, acked, reportsDuplicate(seg, seg.ack), nowUs);
   onUnaMoved(c, p, dataBytes, nowUs);
   if (acked > dataBytes) effects |= onFinAcked(c, p, nowUs);
   return effects;

@@ -63,6 +63,9 @@ export const PrivateWord = {
   PRR_OUT: 91,
   PRR_RECOVER_FS: 92,
   PRR_ALLOWED: 93,
+  /** A timeout that may have been in vain (recovery.ts). */
+  TIMEOUT_TS: 94,
+  SS_THRESH_BEFORE: 95,
 } as const;
 
 /** Bits of {@link TcpConnection.mode}: modes and pending things of the engine. None of them crosses the chimney. */
@@ -107,6 +110,8 @@ export const TcpMode = {
   TLP_UNANSWERED: 262144,
   /** The loss timer waits for reordered segments; otherwise it is the probe timeout. RFC 8985 6.3. */
   REORDER_WAIT: 524288,
+  /** The retransmission timer has expired, and what is acknowledged next tells whether in vain. RFC 3522. */
+  TIMEOUT_IN_DOUBT: 1048576,
 } as const;
 
 /** Where each moment stands behind {@link TcpConnection.momentBase}: deadlines first, NEVER when not armed; then other times. */
@@ -294,6 +299,20 @@ export class TcpConnection extends TcpRecord {
   }
   set quickAcks(value: number) {
     this.words[this.base + PrivateWord.QUICK_ACKS] = value;
+  }
+  /** Timestamp clock when the retransmission timer expired: what echoes an older one was sent before. RetransmitTS of RFC 3522. */
+  get timeoutTs(): number {
+    return this.words[this.base + PrivateWord.TIMEOUT_TS]!;
+  }
+  set timeoutTs(value: number) {
+    this.words[this.base + PrivateWord.TIMEOUT_TS] = value;
+  }
+  /** What SSTHRESH becomes again when the timer has expired in vain, bytes. pipe_prev of RFC 4015. */
+  get ssThreshBefore(): number {
+    return this.words[this.base + PrivateWord.SS_THRESH_BEFORE]!;
+  }
+  set ssThreshBefore(value: number) {
+    this.words[this.base + PrivateWord.SS_THRESH_BEFORE] = value;
   }
   /** Segments sent with at least one old byte, ever. Wraps. */
   get retransmittedSegments(): number {

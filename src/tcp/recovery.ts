@@ -3,13 +3,14 @@
  *
  * The engine finds losses and says when recovery begins and ends; the windows are the congestion control's, the scoreboard
  * says what the peer holds. One rule for both kinds: nothing begins again before `recover` is acknowledged.
- * Sources: RFC 5681 3.2, RFC 6582, RFC 6675 5, RFC 3042, RFC 6298 5.4 to 5.6, RFC 2018 8.
+ * A timeout that was in vain is found by the echoed timestamp (Eifel) and taken back.
+ * Sources: RFC 5681 3.2, RFC 6582, RFC 6675 5, RFC 3042, RFC 6298 5.4 to 5.6, RFC 2018 8, RFC 3522, RFC 4015.
  */
 
-import { type Seq, seqBefore, seqDiff } from '../base/seq.ts';
+import { type Seq, seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
 import { TcpConstFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
-import { senderMss } from './congestion/congestion-control.ts';
+import { initialWindowBytes, senderMss } from './congestion/congestion-control.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { disarmDeadline } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
@@ -17,9 +18,10 @@ import { releaseScoreboard } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
 import { beginReduction, reduce } from './proportional-rate.ts';
 import { beginAck, detectLoss, inFlight, learnReordering, noteRepair, onRecoveryEnd } from './rack.ts';
-import { backOffCount, endBackOff } from './rtt.ts';
+import { backOffCount, echoedRttUs, endBackOff, onLateSample } from './rtt.ts';
 import { COUNT_MAX } from './send-window.ts';
 import { forgetProbe, onAckOfProbe, scheduleProbe } from './tail-loss-probe.ts';
+import { timestampNow } from './timestamps.ts';
 import type { Transmissions } from './transmissions.ts';
 
 /** Takes in the SACK blocks of a segment; answers how many bytes they newly reported. RFC 6675 5: Update() on every ACK. */
@@ -212,7 +214,9 @@ export function sendAllAgain(c: TcpConnection): void {
 
 /** The retransmission timer expired with text or FIN unacknowledged: begin again at SND.UNA. RFC 6298 5.4, RFC 6675 5.1. */
 export function beginAgain(c: TcpConnection, p: TcpParameters, nowUs: number): void {
-  p.congestion.onTimeout(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), c.retransmitCount === 0, nowUs);
+  const flight = Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd);
+  if (c.retransmitCount === 0) doubtTimeout(c, p, flight, nowUs);
+  p.congestion.onTimeout(c, flight, c.retransmitCount === 0, nowUs);
   c.scoreboard?.onTimeout(c.sndUna);
   c.recover = c.sndMax;
   c.dupAckCount = 0;
@@ -220,4 +224,44 @@ export function beginAgain(c: TcpConnection, p: TcpParameters, nowUs: number): v
   c.setMode(TcpMode.AFTER_TIMEOUT);
   c.sndNxt = c.sndUna;
   sendAllAgain(c);
+}
+
+/** RFC 3522 3.2 steps 1 and 2, RFC 4015 3.2 step 0. In a recovery that goes on the timeout is believed (5682-4). */
+function doubtTimeout(c: TcpConnection, p: TcpParameters, flightSize: number, nowUs: number): void {
+  if (!c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED) || c.hasMode(TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT)) return;
+  c.setMode(TcpMode.TIMEOUT_IN_DOUBT);
+  c.timeoutTs = timestampNow(c, p, nowUs);
+  c.ssThreshBefore = Math.max(flightSize, c.ssThresh);
+}
+
+/**
+ * The first ACK of new data after a timeout. It answers what was sent before the timeout if it echoes an older timestamp: nothing was lost
+ * then, it only took longer. RFC 3522 3.2 steps 3 to 6, with the response of RFC 4015 3.2: nothing more is sent again, and CWND and
+ * SSTHRESH come back. SND.UNA has moved by `acked`; `isDuplicate`: the ACK was provoked by text that had come before (D-SACK).
+ */
+export function judgeTimeout(
+  c: TcpConnection,
+  p: TcpParameters,
+  seg: TcpSegment,
+  acked: number,
+  isDuplicate: boolean,
+  nowUs: number,
+): void {
+  c.clearMode(TcpMode.TIMEOUT_IN_DOUBT);
+  if (!seg.hasTimestamps || ((seg.tsEcr - c.timeoutTs) | 0) >= 0 || isDuplicate) return;
+  const flight = seqDiff(c.sndMax, c.sndUna);
+  // Where all is acknowledged it may be that every ACK was lost, and this one answers the repetition: a peer with SACK would say so.
+  if (flight === 0 && !c.hasOption(TcpConstFlag.SACK_ENABLED)) return;
+  c.clearMode(TcpMode.AFTER_TIMEOUT | TcpMode.CWND_LIMITED);
+  c.sndNxt = c.sndMax;
+  c.recover = seqAdd(c.sndUna, -1);
+  if (c.transmissions !== null) {
+    onRecoveryEnd(c);
+    c.transmissions.onTimeoutUndone(c.sndUna);
+  }
+  c.ssThresh = c.ssThreshBefore;
+  // At least a segment: a small window of the peer's may have let less be sent.
+  c.cWnd = flight + Math.max(senderMss(c), Math.min(acked, initialWindowBytes(c, p.initialWindowSegments)));
+  const us = echoedRttUs(seg.tsEcr, timestampNow(c, p, nowUs), p.ticksPerSecond);
+  if (us >= 0) onLateSample(c, us);
 }

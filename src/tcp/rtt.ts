@@ -108,6 +108,15 @@ export function onRttSample(c: TcpConnection, rttUs: number, samplesPerRtt = 1):
   endBackOff(c);
 }
 
+/** A round-trip time that was longer than the timeout: the next one is not. RFC 4015 3.2 step 11. */
+export function onLateSample(c: TcpConnection, rttUs: number): void {
+  const words = c.words;
+  const rtt = Math.max(1, Math.min(RTT_MAX_US, Math.round(rttUs)));
+  words[c.base + PrivateWord.RTT_SRTT_8] = Math.max(words[c.base + PrivateWord.RTT_SRTT_8]!, rtt * 8);
+  words[c.base + PrivateWord.RTT_VAR_4] = Math.max(words[c.base + PrivateWord.RTT_VAR_4]!, rtt * 2);
+  endBackOff(c);
+}
+
 /** Forgets all round-trip times: the path is another one, or the timeout has been in vain too often. RFC 6298 5, last note. */
 export function resetRtt(c: TcpConnection): void {
   c.words[c.base + PrivateWord.RTT_SRTT_8] = 0;

@@ -187,6 +187,18 @@ export class Transmissions {
     this.#resentBytes = 0;
   }
 
+  /** A timeout was in vain: an ACK that seemed to answer what was sent again answers what was sent before. */
+  onTimeoutUndone(una: Seq): void {
+    this.#resentRuns = 0;
+    this.#resentBytes = 0;
+    this.#lostEdge = una;
+    this.#resumeAt = una;
+    this.#times[RACK_AT] = NOTHING_DELIVERED;
+    this.#times[RACK_RTT] = 0;
+    this.#rackEnd = una;
+    this.hasReordering = false;
+  }
+
   /** An ACK is about to be taken in. `highest`: one beyond the highest number delivered so far (RACK.fack). */
   beginAck(nowUs: number, minRttUs: number, highest: Seq): void {
     this.#times[NOW] = nowUs;

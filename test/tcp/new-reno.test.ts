@@ -57,17 +57,24 @@ describe('the initial window', () => {
 });
 
 describe('slow start', () => {
-  test('adds what was acknowledged, at most L segments an ACK (RFC 5681 3.1 equation 2, RFC 3465 2.2, TCP-115)', () => {
+  test('adds what was acknowledged, at most L segments an ACK: eight until something is lost (RFC 5681 3.1 equation 2, RFC 9406 4.3, TCP-115)', () => {
     const c = started(10);
     newReno.onAck(c, MSS, true, 0);
     expect(c.cWnd).toBe(11 * MSS);
     newReno.onAck(c, 2 * MSS, true, 0);
     expect(c.cWnd).toBe(13 * MSS);
     newReno.onAck(c, 20 * MSS, true, 0);
-    expect(c.cWnd).toBe(15 * MSS);
+    expect(c.cWnd).toBe(21 * MSS);
     const strict = started(10);
     new NewReno(1).onAck(strict, 20 * MSS, true, 0);
     expect(strict.cWnd).toBe(11 * MSS);
+  });
+
+  test('after a loss an ACK adds two segments at most (RFC 3465 2.2)', () => {
+    const c = started(100);
+    newReno.onTimeout(c, 100 * MSS, true, 0);
+    newReno.onAck(c, 20 * MSS, true, 0);
+    expect(c.cWnd).toBe(3 * MSS);
   });
 
   test('gains nothing from an ACK split into many (5681-11)', () => {

@@ -2,7 +2,8 @@
  * NewReno: slow start, congestion avoidance, fast retransmit and fast recovery.
  *
  * Counts bytes, not ACKs, so an ACK split in many gains nothing and one that covers many segments loses little. Source: RFC
- * 5681, RFC 6582, RFC 3465 for the counting (its limit L, where RFC 5681 alone would say 1).
+ * 5681, RFC 6582; RFC 3465 for the counting, with the limit L of RFC 9406 until something is lost: an ACK of a peer whose device joins
+ * segments is for as many as that joined.
  */
 
 import { PrivateWord, type TcpConnection } from '../connection.ts';
@@ -18,11 +19,13 @@ import {
 /** NewReno; one object serves all connections. */
 export class NewReno implements CongestionControl {
   readonly name: string = 'newreno';
-  /** Most segments by which one ACK opens the window in slow start. L of RFC 3465 section 2.2. */
-  readonly #slowStartLimit: number;
+  /** Most segments by which one ACK opens the window in slow start: at first, and once something was lost. L of RFC 9406 4.3, RFC 3465 2.2. */
+  readonly #firstLimit: number;
+  readonly #laterLimit: number;
 
-  constructor(slowStartLimit = 2) {
-    this.#slowStartLimit = slowStartLimit;
+  constructor(firstLimit = 8, laterLimit = 2) {
+    this.#firstLimit = firstLimit;
+    this.#laterLimit = laterLimit;
   }
 
   onConnected(c: TcpConnection, iw: number): void {
@@ -44,8 +47,9 @@ export class NewReno implements CongestionControl {
     const mss = senderMss(c);
     let left = ackedBytes;
     if (c.cWnd < c.ssThresh) {
-      // RFC 5681 3.1 equation 2 with RFC 3465's L; what goes beyond ssthresh counts for congestion avoidance.
-      const wanted = Math.min(left, this.#slowStartLimit * mss);
+      // RFC 5681 3.1 equation 2 with L; what goes beyond ssthresh counts for congestion avoidance.
+      const limit = c.ssThresh === SS_THRESH_INITIAL ? this.#firstLimit : this.#laterLimit;
+      const wanted = Math.min(left, limit * mss);
       const grown = Math.min(wanted, c.ssThresh - c.cWnd, CWND_MAX - c.cWnd);
       c.cWnd += grown;
       left = wanted - grown;

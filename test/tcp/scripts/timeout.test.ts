@@ -153,3 +153,80 @@ describe('the retransmission timer', () => {
     );
   });
 });
+
+describe('a timeout that was in vain (RFC 3522, RFC 4015)', () => {
+  const sent = `
+      +0    app write 5792
+      +0    > .  1:1449(1448) ack 1 <TS val t+10 ecr 1010>
+      +0    > .  1449:2897(1448) ack 1 <TS val * ecr 1010>
+      +0    > .  2897:4345(1448) ack 1 <TS val * ecr 1010>
+      +0    > P. 4345:5793(1448) ack 1 <TS val * ecr 1010>
+      +0.21 > .  1:1449(1448) ack 1 <TS val t+220 ecr 1010>
+      +0    check ssThresh == 2896
+  `;
+
+  test('is known by an ACK that echoes an older timestamp: nothing more is repeated, the windows come back (4015-1, 4015-2, 4015-4)', () => {
+    play(
+      `${sent}
+      +0.05 < .  1:1(0) ack 1449 win 512 <TS val 1270 ecr t+10>
+      +0    check ssThresh == 2147483647
+      +0    check cWnd == 5792
+      +0    app write 2896
+      +0    > .  5793:7241(1448) ack 1 <TS val * ecr 1270>
+      +0.01 < .  1:1(0) ack 5793 win 512 <TS val 1280 ecr t+10>
+      +0    > P. 7241:8689(1448) ack 1 <TS val * ecr 1280>
+      +0    completed 5792
+      +0.6  nothing
+    `,
+      { handshake: FULL_HANDSHAKE },
+    );
+  });
+
+  test('also where all is acknowledged at once', () => {
+    play(
+      `${sent}
+      +0.05 < .  1:1(0) ack 5793 win 512 <TS val 1270 ecr t+10>
+      +0    completed 5792
+      +0    check ssThresh == 2147483647
+      +0    check cWnd == 5792
+    `,
+      { handshake: FULL_HANDSHAKE },
+    );
+  });
+
+  test('one that was not in vain is repaired: the echo is of the repetition', () => {
+    play(
+      `${sent}
+      +0.05 < .  1:1(0) ack 1449 win 512 <TS val 1270 ecr t+220>
+      +0    check ssThresh == 2896
+      +0    > .  1449:2897(1448) ack 1 <TS val * ecr 1270>
+      +0    > .  2897:4345(1448) ack 1 <TS val * ecr 1270>
+    `,
+      { handshake: FULL_HANDSHAKE },
+    );
+  });
+
+  test('an ACK that reports the repetition as a duplicate tells nothing of the congestion: the ACKs were lost', () => {
+    play(
+      `${sent}
+      +0.05 < .  1:1(0) ack 5793 win 512 <TS val 1270 ecr t+10,sack 1:1449>
+      +0    completed 5792
+      +0    check ssThresh == 2896
+    `,
+      { handshake: FULL_HANDSHAKE },
+    );
+  });
+
+  test('a second timeout is no new doubt: the first repetition is what counts (4015-2)', () => {
+    play(
+      `${sent}
+      +0.42 > .  1:1449(1448) ack 1 <TS val t+640 ecr 1010>
+      +0.05 < .  1:1(0) ack 1449 win 512 <TS val 1700 ecr t+220>
+      +0    check ssThresh == 2896
+      +0    > .  1449:2897(1448) ack 1 <TS val * ecr 1700>
+      +0    > .  2897:4345(1448) ack 1 <TS val * ecr 1700>
+    `,
+      { handshake: FULL_HANDSHAKE },
+    );
+  });
+});
