@@ -66,4 +66,37 @@ export function removeNamespace(): void {
   attempt('ip', 'netns', 'del', NAMESPACE);
 }
 
+/** An Ethernet wire to the kernel's end in the namespace: the name of both its ends, and the addresses. */
+export const WIRE = 'chbench2';
+export const WIRE_KERNEL_ADDRESS = '10.204.10.1';
+export const WIRE_SERVER_ADDRESS = '10.204.10.2';
+
+/**
+ * Makes the wire, for a program that opens this end of it as an AF_PACKET socket. No frame on it is longer than the MTU: neither end leaves
+ * segmentation to it, nor checksums. Both join what they receive (GRO); the far end in a thread of the kernel's, which
+ * waits 20 µs for more when it has seen all, as the interrupts of an Ethernet card do: else each frame takes its whole way up in the
+ * system call that sent it. What the far end sends queues as in front of a card, and is not dropped where 256 frames are on their way.
+ */
+export function makeWire(plain: (command: readonly string[]) => void): void {
+  makeNamespace();
+  attempt('ip', 'link', 'del', WIRE);
+  const end = [WIRE, 'mtu', MTU];
+  run('ip', 'link', 'add', ...end, 'type', 'veth', 'peer', 'name', ...end, 'netns', NAMESPACE);
+  plain([]);
+  plain(IN_NAMESPACE);
+  run('ip', '-n', NAMESPACE, 'addr', 'add', `${WIRE_KERNEL_ADDRESS}/24`, 'dev', WIRE);
+  run('ip', '-n', NAMESPACE, 'link', 'set', WIRE, 'up');
+  run('ip', 'link', 'set', WIRE, 'up');
+  run('ip', 'netns', 'exec', NAMESPACE, 'tc', 'qdisc', 'replace', 'dev', WIRE, 'root', 'pfifo', 'limit', '10000');
+  const settings = ['1 > threaded', '20000 > gro_flush_timeout', '10 > napi_defer_hard_irqs'];
+  const lines = settings.map((setting) => `echo ${setting}`).join(' && ');
+  const [command, ...args] = [...IN_NAMESPACE, 'sh', '-c', `cd /sys/class/net/${WIRE} && ${lines}`];
+  run(command!, ...args);
+}
+
+/** The wire goes with the namespace. */
+export function removeWire(): void {
+  removeNamespace();
+}
+
 export const IN_NAMESPACE: readonly string[] = ['ip', 'netns', 'exec', NAMESPACE];

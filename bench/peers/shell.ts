@@ -2,7 +2,8 @@
  * Programs and namespaces for the comparison: started, waited for, stopped; by their process id, never by name.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readdirSync, readFileSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { READY } from './services.ts';
 
@@ -16,6 +17,20 @@ const NICENESS = -15;
 export function prioritized(command: string, args: readonly string[]): [string, ...string[]] {
   if (process.getuid?.() !== 0 || which('nice') === null) return [command, ...args];
   return ['nice', '-n', String(NICENESS), command, ...args];
+}
+
+/** The same for the kernel's own thread of a device (NAPI), which a busy machine would otherwise let wait. */
+export function prioritizeKernelThread(device: string): void {
+  if (process.getuid?.() !== 0) return;
+  for (const entry of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      // The kernel cuts names of threads at 15 characters.
+      const isIt = readFileSync(`/proc/${entry}/comm`, 'utf8').startsWith(`napi/${device}-`.slice(0, 15));
+      if (isIt) setPriority(Number(entry), NICENESS);
+    } catch {
+      // Over already.
+    }
+  }
 }
 
 /** Where a program is; null: it is not installed. */

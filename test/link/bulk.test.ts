@@ -5,7 +5,7 @@ import { afterAll, expect, test } from 'vitest';
 import { checksumAdd, foldChecksum } from '../../src/base/checksum.ts';
 import { asSeq } from '../../src/base/seq.ts';
 import { Gather, type LinkReceiver, type Medium } from '../../src/link/link.ts';
-import { Device, type DeviceDescription, READ_BYTES, READ_HEADROOM } from '../../src/link/node/device.ts';
+import { Device, type DeviceDescription, Outcome, READ_BYTES, READ_HEADROOM } from '../../src/link/node/device.ts';
 import { FrameMemory } from '../../src/link/node/frame-memory.ts';
 import { FrameReader } from '../../src/link/node/frame-reader.ts';
 import { libc } from '../../src/link/node/libc.ts';
@@ -170,19 +170,40 @@ describeIf([requires.linux, requires.package('koffi')], 'a device that neither c
   const buffer = new Uint8Array(READ_BYTES);
   const address = libc().addressOf(buffer);
 
-  test('a super-segment is written as the segments it stands for, each of them whole', () => {
+  /** Two devices for a way of writing: a system call for each frame (as to a TUN device), or one for many (as to any socket). */
+  const ways = new Map<string, [Device, Device]>();
+  const way = (medium: Medium, checksums: boolean, isBatched: boolean): [Device, Device] => {
+    const name = `${medium} ${checksums} ${isBatched}`;
+    const known = ways.get(name);
+    if (known !== undefined) return known;
+    const [a, b] = openPair({ medium, offload: 'none', bufferBytes: 4 << 20 });
+    opened.push(a, b);
+    const kind = isBatched ? 'pair' : 'tun';
+    const made: [Device, Device] = [
+      new Device({ ...a, kind, checksums, hasHeader: checksums }),
+      new Device({ ...b, hasHeader: checksums }),
+    ];
+    ways.set(name, made);
+    return made;
+  };
+
+  test.each([
+    ['a call for each', false],
+    ['many a call', true],
+  ])('a super-segment is written as the segments it stands for, each of them whole: %s', (_how, isBatched) => {
     fc.assert(
       fc.property(
         families,
         media,
+        fc.boolean(),
         fc.boolean(),
         fc.integer({ min: 1, max: 60_000 }),
         fc.integer({ min: 400, max: 1460 }),
         fc.integer(),
         fc.constantFrom(16, 24, 17, 25, 16 | TcpFlag.CWR),
         fc.nat(5000),
-        (family, medium, hasTimestamps, length, mss, seq, flags, split) => {
-          const [device, other] = pair(medium, false);
+        (family, medium, checksums, hasTimestamps, length, mss, seq, flags, split) => {
+          const [device, other] = way(medium, checksums, isBatched);
           const text = textOf(length, seq);
           const frame = frameOf({ family, medium, port: 5000, hasTimestamps }, seq, flags, text, true);
           // Part of the text may lie elsewhere, in several runs.
@@ -193,7 +214,9 @@ describeIf([requires.linux, requires.package('koffi')], 'a device that neither c
           expect(device.write(frame, 0, frame.length - outside, mss, outside > 0 ? runs : null)).toBe(0);
           let at = 0;
           for (let n = other.read(buffer, 0, address); n > 0; n = other.read(buffer, 0, address)) {
-            const said = spoken(medium, buffer, READ_HEADROOM, n, 0);
+            // What is no longer than a segment may be left to the device as it is.
+            expect(other.segmentBytes > 0).toBe(checksums);
+            const said = spoken(medium, buffer, READ_HEADROOM, n, checksums ? 1 : 0);
             const isLast = at + said.text.length === length;
             expect(said.seq).toBe((seq + at) | 0);
             expect(said.text.length).toBe(isLast ? length - at : mss);
@@ -207,6 +230,55 @@ describeIf([requires.linux, requires.package('koffi')], 'a device that neither c
       ),
       RUNS,
     );
+  });
+
+  test.each([
+    ['a call for each', false],
+    ['many a call', true],
+  ])('a super-segment for which there is not room enough goes on where it stopped: %s', (_how, isBatched) => {
+    for (const checksums of [false, true]) {
+      const [a, b] = openPair({ medium: 'ip', offload: 'none', bufferBytes: 16 << 10 });
+      opened.push(a, b);
+      const device = new Device({ ...a, kind: isBatched ? 'pair' : 'tun', checksums, hasHeader: checksums });
+      const other = new Device({ ...b, hasHeader: checksums });
+      const text = textOf(60_000, 5);
+      const frame = frameOf({ family: 4, medium: 'ip', port: 1, hasTimestamps: true }, 5, 24, text, true);
+      const runs = new Gather();
+      for (let i = 0; i < 10; i++) runs.add(frame, frame.length - 50_000 + i * 5000, 5000);
+      const seqs: number[] = [];
+      let heard = '';
+      let stops = 0;
+      for (let outcome = -1; outcome !== 0; ) {
+        outcome = device.write(frame, 0, frame.length - 50_000, 1000, runs);
+        if (outcome !== 0) {
+          expect(outcome).toBe(Outcome.AGAIN);
+          stops++;
+        }
+        for (let n = other.read(buffer, 0, address); n > 0; n = other.read(buffer, 0, address)) {
+          const said = spoken('ip', buffer, READ_HEADROOM, n, checksums ? 1 : 0);
+          seqs.push(said.seq);
+          heard += said.text;
+        }
+      }
+      expect(stops).toBeGreaterThan(1);
+      expect(seqs).toEqual(Array.from({ length: 60 }, (_, i) => 5 + i * 1000));
+      expect(heard).toBe(Buffer.from(text).toString('latin1'));
+    }
+  });
+
+  test('more frames than go into one call are written by several', () => {
+    const [device, other] = way('ip', true, true);
+    const text = textOf(40_000, 3);
+    const frame = frameOf({ family: 6, medium: 'ip', port: 1, hasTimestamps: false }, 3, 16, text, true);
+    expect(device.write(frame, 0, frame.length, 200, null)).toBe(0);
+    let heard = '';
+    let frames = 0;
+    for (let n = other.read(buffer, 0, address); n > 0; n = other.read(buffer, 0, address)) {
+      heard += spoken('ip', buffer, READ_HEADROOM, n, 1).text;
+      frames++;
+    }
+    expect(frames).toBe(200);
+    expect(heard).toBe(Buffer.from(text).toString('latin1'));
   });
 
   test('a device that makes checksums gets the sum of the pseudo-header and is told where', () => {

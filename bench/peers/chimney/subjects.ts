@@ -1,5 +1,18 @@
-/** This package over a TUN device, MTU 1500: connections on the host path or offloaded, with and without the device's offloads. */
-import { compiled, DEVICE, KERNEL_ADDRESS, removeDevice, SERVER_ADDRESS } from '../places.ts';
+/**
+ * This package over a TUN device, MTU 1500: connections on the host path or offloaded, with and without the device's offloads; and over an
+ * AF_PACKET socket, nothing left to the wire.
+ */
+import { startOverWire, wireMissing } from '../over-wire.ts';
+import {
+  compiled,
+  DEVICE,
+  KERNEL_ADDRESS,
+  removeDevice,
+  SERVER_ADDRESS,
+  WIRE,
+  WIRE_KERNEL_ADDRESS,
+  WIRE_SERVER_ADDRESS,
+} from '../places.ts';
 import { Program } from '../shell.ts';
 import type { Running, Subject } from '../subject.ts';
 
@@ -23,6 +36,19 @@ function subject(name: string, what: string, place: Place, offloads: boolean): S
   };
 }
 
+function packetSubject(name: string, what: string, place: Place): Subject {
+  const args = [compiled('chimney/server.js'), WIRE, WIRE_KERNEL_ADDRESS, WIRE_SERVER_ADDRESS, place, 'none', 'packet'];
+  return {
+    name,
+    what,
+    modes: ['in', 'back', 'out', 'echo'],
+    kind: 'ours',
+    offloads: false,
+    missing: wireMissing,
+    start: () => startOverWire(process.execPath, args),
+  };
+}
+
 export const chimneySubjects: readonly Subject[] = [
   subject('chimney', 'stack.net over TUN, in the application’s thread, virtio-net header, TSO', 'host', true),
   subject('chimney engine', 'the same, each connection offloaded to the engine target in that thread', 'target', true),
@@ -40,4 +66,6 @@ export const chimneySubjects: readonly Subject[] = [
   ),
   subject('chimney thread plain', 'the same, nothing left to the device', 'thread', false),
   subject('chimney plain', 'stack.net over TUN, nothing left to the device', 'host', false),
+  packetSubject('chimney packet', 'stack.net over AF_PACKET on a veth without TSO, nothing left to the device', 'host'),
+  packetSubject('chimney thread packet', 'the callbacks on the device’s thread, over the same wire', 'thread'),
 ];

@@ -9,6 +9,8 @@
  *     what it does to the caches, is left out) or 'echo' (one byte there and back again, one connection). After WARM_MS it counts for RUN_MS and prints one line of JSON. What is
  *     counted for 'in' is what the other end has acknowledged. PID is the process under test: its CPU time is counted too,
  *     of all its threads and of its first one.
+ *   kernel plain DEVICE
+ *     leaves neither segmentation nor checksums of what is sent to DEVICE, and has what it receives joined (GRO).
  *
  * CC is the congestion control of every socket; a word that the kernel does not know is an error, not a default.
  */
@@ -16,6 +18,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/if.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <signal.h>
 #include <stdint.h>
@@ -23,6 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -73,6 +79,19 @@ static void allow_many_files(void) {
 static void watch(int poll, int fd, uint32_t events, uint64_t data) {
   struct epoll_event event = {.events = events, .data.u64 = data};
   if (epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
+}
+
+/* ---- plain ---- */
+
+static void plain(const char *device) {
+  static const struct ethtool_value settings[] = {{ETHTOOL_STSO, 0}, {ETHTOOL_STXCSUM, 0}, {ETHTOOL_SGRO, 1}};
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+    struct ethtool_value value = settings[i];
+    struct ifreq request = {.ifr_data = (char *)&value};
+    strncpy(request.ifr_name, device, IFNAMSIZ - 1);
+    if (ioctl(fd, SIOCETHTOOL, &request) != 0) fail(device);
+  }
 }
 
 /* ---- serve ---- */
@@ -338,8 +357,12 @@ int main(int argc, char **argv) {
   allow_many_files();
   memset(chunk, 7, sizeof chunk);
   if (argc == 4 && strcmp(argv[1], "serve") == 0) serve(argv[2], argv[3]);
+  if (argc == 3 && strcmp(argv[1], "plain") == 0) {
+    plain(argv[2]);
+    return 0;
+  }
   if (argc < 8 || strcmp(argv[1], "load") != 0) {
-    fprintf(stderr, "usage: kernel serve ADDRESS CC | kernel load in|back|out|drop|echo ADDRESS CONNECTIONS WARM_MS RUN_MS CC [PID]\n");
+    fprintf(stderr, "usage: kernel serve ADDRESS CC | kernel plain DEVICE | kernel load in|back|out|drop|echo ADDRESS CONNECTIONS WARM_MS RUN_MS CC [PID]\n");
     return 2;
   }
   int count = atoi(argv[4]), pid = argc > 8 ? atoi(argv[8]) : 0;

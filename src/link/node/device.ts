@@ -8,7 +8,8 @@
 
 import { GATHER_MAX, type Gather, type Medium } from '../link.ts';
 import { type Libc, libc } from './libc.ts';
-import { Segmenter } from './segmenter.ts';
+import { MessageBatch } from './message-batch.ts';
+import { BATCH_FRAMES, Segmenter } from './segmenter.ts';
 import {
   clearVirtioNetHeader,
   readVirtioNetHeader,
@@ -46,6 +47,11 @@ export interface DeviceDescription {
 export const READ_HEADROOM: number = VIRTIO_NET_HEADER_BYTES;
 /** What a buffer must hold: header, Ethernet with a tag, the largest IP packet. */
 export const READ_BYTES: number = READ_HEADROOM + 18 + 65_535 + 40;
+
+/** A device whose queue is full that long, milliseconds, has nobody who empties it (no carrier, say): what is written is lost then. */
+const FULL_MS_MAX = 20;
+/** Runs in a batch: headers and text of each frame, and one more wherever a run of the application's ends within a frame. */
+const BATCH_RUNS = 2 * BATCH_FRAMES + GATHER_MAX + 2;
 
 const EAGAIN = 11;
 const EINTR = 4;
@@ -85,6 +91,10 @@ export class Device {
   readonly #iovAddress: number;
   /** Cuts what the device does not; null: it does, or nothing is to be cut. */
   readonly #segmenter: Segmenter | null;
+  /** Where it is a socket: many frames are written by one call. */
+  readonly #batch: MessageBatch | null;
+  /** Since when each frame has met a full queue of which no poll tells; 0: the last one was taken. */
+  #fullSinceMs = 0;
   /** Frames of a super-segment that the device took before it was full, and which it was. */
   #taken = 0;
   #takenSeq = 0;
@@ -100,7 +110,10 @@ export class Device {
     this.#medium = description.medium;
     this.#headerAddress = this.#libc.addressOf(this.#header);
     this.#iovAddress = this.#libc.addressOf(this.#iov);
-    this.#segmenter = description.bulk && !description.segments ? this.#makeSegmenter() : null;
+    const isCut = description.bulk && !description.segments;
+    const isSocket = description.kind === 'packet' || description.kind === 'pair';
+    this.#batch = isCut && isSocket ? new MessageBatch(this.#libc, BATCH_FRAMES, BATCH_RUNS) : null;
+    this.#segmenter = isCut ? this.#makeSegmenter() : null;
   }
 
   get fd(): number {
@@ -157,8 +170,11 @@ export class Device {
       else if (!writeVirtioNetHeader(this.#header, this.#medium, bytes, at, whole, segmentBytes)) return this.#failed();
       n = this.#libc.writev(this.#fd, this.#iovAddress, this.#fillIov(address, length, text));
     }
-    if (n >= 0) return 0;
-    const outcome = outcomeOf(this.#libc.errno());
+    if (n >= 0) {
+      this.#fullSinceMs = 0;
+      return 0;
+    }
+    const outcome = this.#refusal();
     return outcome === REFUSED ? this.#failed() : outcome;
   }
 
@@ -169,7 +185,8 @@ export class Device {
   #makeSegmenter(): Segmenter {
     const { medium, checksums } = this.description;
     const copy = (to: number, from: number, length: number): void => this.#libc.memcpy(to, from, length);
-    return new Segmenter(medium, this.#headerBytes, checksums, (bytes) => this.addressOf(bytes), copy);
+    const addressOf = (bytes: Uint8Array): number => this.addressOf(bytes);
+    return new Segmenter(medium, this.#headerBytes, checksums, addressOf, copy, this.#batch !== null);
   }
 
   /** What is no longer than a segment goes to the device as it is, if that makes its checksum. */
@@ -179,7 +196,7 @@ export class Device {
   }
 
   /**
-   * Writes a super-segment frame by frame. When the device is full in the middle of one, the next call with the same one goes on there; with
+   * Writes a super-segment as the frames it stands for. When the device is full in the middle of one, the next call with the same one goes on there; with
    * another one in between it is sent again from its beginning, which a receiver bears.
    */
   #writeCut(
@@ -194,24 +211,79 @@ export class Device {
     if (count === 0) return this.#failed();
     const whole = text === null ? length : length + text.length;
     const isSame = this.#taken > 0 && this.#takenSeq === segmenter.seq && this.#takenLength === whole;
-    let i = isSame ? this.#taken : 0;
+    const from = isSame ? this.#taken : 0;
     this.#taken = 0;
-    for (; i < count; i++) {
+    const batch = this.#batch;
+    const outcome =
+      batch === null ? this.#writeEach(segmenter, from, count) : this.#writeAll(segmenter, batch, from, count);
+    if (outcome === Outcome.AGAIN) {
+      this.#takenSeq = segmenter.seq;
+      this.#takenLength = whole;
+    } else this.#taken = 0;
+    return outcome;
+  }
+
+  /** A call for each frame. */
+  #writeEach(segmenter: Segmenter, from: number, count: number): number {
+    for (let i = from; i < count; i++) {
       segmenter.make(i);
       if (this.#libc.write(this.#fd, segmenter.address, segmenter.length) >= 0) continue;
-      const outcome = outcomeOf(this.#libc.errno());
+      const outcome = this.#refusal();
       if (outcome === REFUSED) {
         this.#failed();
         continue;
       }
-      if (outcome === Outcome.AGAIN) {
-        this.#taken = i;
-        this.#takenSeq = segmenter.seq;
-        this.#takenLength = whole;
-      }
+      this.#taken = i;
       return outcome;
     }
     return 0;
+  }
+
+  /** As many frames a call as there may be. */
+  #writeAll(segmenter: Segmenter, batch: MessageBatch, from: number, count: number): number {
+    segmenter.skipTo(from);
+    for (let first = from; first < count; first += BATCH_FRAMES) {
+      this.#fill(segmenter, batch, first, Math.min(count, first + BATCH_FRAMES));
+      for (let done = 0; done < batch.count; ) {
+        const n = batch.send(this.#fd, done);
+        if (n > 0) {
+          this.#fullSinceMs = 0;
+          done += n;
+          continue;
+        }
+        const outcome = this.#refusal();
+        if (outcome !== REFUSED) {
+          this.#taken = first + done;
+          return outcome;
+        }
+        this.#failed();
+        done++;
+      }
+    }
+    return 0;
+  }
+
+  #fill(segmenter: Segmenter, batch: MessageBatch, first: number, end: number): void {
+    batch.clear();
+    for (let i = first; i < end; i++) {
+      segmenter.make(i);
+      batch.addFrame();
+      batch.addRun(segmenter.address, segmenter.length);
+      for (let left = segmenter.textLength; left > 0; ) {
+        const part = segmenter.takeText(left);
+        batch.addRun(segmenter.textAddress, part);
+        left -= part;
+      }
+    }
+  }
+
+  /** Why the kernel has not taken a frame: {@link REFUSED} or an outcome. */
+  #refusal(): number {
+    const errno = this.#libc.errno();
+    if (errno !== ENOBUFS || this.description.kind !== 'packet') return outcomeOf(errno);
+    const nowMs = performance.now();
+    if (this.#fullSinceMs === 0) this.#fullSinceMs = nowMs;
+    return nowMs - this.#fullSinceMs < FULL_MS_MAX ? Outcome.AGAIN : REFUSED;
   }
 
   #failed(): number {

@@ -16,6 +16,8 @@ export interface Libc {
   write(fd: number, address: number, length: number): number;
   /** `address`: of `count` struct iovec. */
   writev(fd: number, address: number, count: number): number;
+  /** sendmmsg(2); `address`: of `count` struct mmsghdr. Answers how many the kernel took. */
+  sendmmsg(fd: number, address: number, count: number, flags: number): number;
   ioctl(fd: number, request: number, address: number): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: number, length: number): number;
@@ -114,6 +116,7 @@ function load(): Libc {
   const read = lib.func('int64_t read(int fd, uintptr_t buf, size_t count)');
   const write = lib.func('int64_t write(int fd, uintptr_t buf, size_t count)');
   const writev = lib.func('int64_t writev(int fd, uintptr_t iov, int count)');
+  const sendmmsg = lib.func('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)');
   const bind = lib.func('int bind(int fd, uintptr_t address, unsigned int length)');
   const setsockopt = lib.func('int setsockopt(int fd, int level, int option, uintptr_t value, unsigned int length)');
   const socketpair = lib.func('int socketpair(int domain, int type, int protocol, uintptr_t fds)');
@@ -133,6 +136,7 @@ function load(): Libc {
     read: (fd, address, length) => read(fd, address, length),
     write: (fd, address, length) => write(fd, address, length),
     writev: (fd, address, count) => writev(fd, address, count),
+    sendmmsg: (fd, address, count, flags) => sendmmsg(fd, address, count, flags),
     bind: (fd, address, length) => bind(fd, address, length),
     setsockopt: (fd, level, option, address, length) => setsockopt(fd, level, option, address, length),
     socketpair: (domain, type, protocol, address) => socketpair(domain, type, protocol, address),

@@ -14,10 +14,11 @@ export interface PacketOptions {
   /** Name of the interface. */
   readonly name: string;
   /**
-   * What is sent: 'all' (the default) leaves checksums and segmentation to the kernel; 'none' sends complete frames. What is
-   * received may be joined and lack its checksum either way, as the kernel hands it over so.
+   * What is sent: 'all' (the default) leaves checksums and segmentation to the kernel, 'checksum' checksums alone; 'none' sends
+   * complete frames, many a system call. What is received may be joined and lack its checksum either way, as the kernel hands it
+   * over so.
    */
-  readonly offload?: 'all' | 'none';
+  readonly offload?: 'all' | 'checksum' | 'none';
   /** SO_RCVBUF and SO_SNDBUF, bytes; the system's limits are passed where that is allowed. Default 8 MiB. */
   readonly receiveBufferBytes?: number;
   readonly sendBufferBytes?: number;
@@ -52,7 +53,7 @@ function knowsDatagrams(): boolean {
 /** Opens the interface. Throws {@link DeviceError}. */
 export function openPacket(options: PacketOptions): DeviceDescription {
   const c = libc();
-  const { name } = options;
+  const { name, offload = 'all', bulk = true } = options;
   const index = c.nameToIndex(name);
   if (index === 0) throw new DeviceError('ENODEV', 'if_nametoindex', `there is no interface '${name}'`);
   // Protocol 0: nothing is received before it is bound to the one interface.
@@ -65,18 +66,18 @@ export function openPacket(options: PacketOptions): DeviceDescription {
     setSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes ?? BUFFER_DEFAULT);
     const hardware = query(fd, SIOCGIFHWADDR, name);
     bindTo(fd, index, name);
-    const { bulk = true } = options;
-    const segments = options.offload !== 'none';
+    const mtu = Math.min(65_535, query(fd, SIOCGIFMTU, name).getInt32(16, true));
+    const segments = offload === 'all';
     return {
       kind: 'packet',
       fd,
       name,
       medium: 'ethernet',
-      mtu: Math.min(65_535, query(fd, SIOCGIFMTU, name).getInt32(16, true)),
+      mtu,
       macAddress: new Uint8Array(hardware.buffer.slice(18, 24)),
       hasHeader: true,
-      largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : 0,
-      checksums: segments,
+      largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : offload === 'none' ? 0 : mtu,
+      checksums: offload !== 'none',
       segments,
       datagrams: segments && knowsDatagrams(),
       bulk,

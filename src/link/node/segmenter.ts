@@ -1,20 +1,25 @@
 /**
  * Cutting super-segments where the device does not (what Linux calls GSO): the frames of one, one after another, each ready to be written.
  *
- * The stack above works once for some forty segments, and what is left for each is a copy of the headers, five fields and a sum. The text
- * is copied once, all of it; each segment's headers go right in front of its text, over the end of the segment before, which has
- * left by then: one run of bytes to write. Promises: nothing is allocated per segment; every frame is whole (or lacks what the
+ * The stack above works once for some forty segments, and what is left for each is a copy of the headers, five fields and a sum. The frames
+ * are made in one of two ways. For a device that takes one a call the text is copied once, all of it, and each segment's headers go right in
+ * front of its text, over the end of the segment before, which has left by then: one run of bytes to write. For one that takes many a call
+ * the headers of each have a place of their own, and the text stays where the application has it; it is copied only if it must be summed. Promises: nothing is allocated per segment; every frame is whole (or lacks what the
  * device adds: the checksum). The packets are the stack's own: TCP or UDP right behind an IPv4 header or the fixed IPv6 header.
  * Sources: RFC 9293 3.1, RFC 768, RFC 791, RFC 8200; RFC 6864 (the identification of packets that are not fragmented).
  */
 
 import { foldChecksum } from '../../base/checksum.ts';
-import type { Gather, Medium } from '../link.ts';
+import { GATHER_MAX, type Gather, type Medium } from '../link.ts';
 import { FrameMemory } from './frame-memory.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
 
 /** Where text is laid: behind room for the longest headers. */
 const TEXT_AT = 256;
+/** Frames whose headers stand side by side at most. */
+export const BATCH_FRAMES = 64;
+/** Room for the headers of one of them: virtio-net, Ethernet with a tag, IPv4 or IPv6, TCP. */
+const HEAD_BYTES = 192;
 const TEXT_MAX = 65_535;
 const TCP = 6;
 const UDP = 17;
@@ -29,7 +34,7 @@ export type CopyMemory = (to: number, from: number, length: number) => void;
 
 /** Cuts one super-segment at a time. */
 export class Segmenter {
-  readonly #memory: FrameMemory = new FrameMemory(TEXT_AT + TEXT_MAX);
+  readonly #memory: FrameMemory;
   readonly #address: number;
   readonly #medium: Medium;
   /** Bytes of virtio-net header before each frame. */
@@ -38,6 +43,15 @@ export class Segmenter {
   readonly #leavesChecksum: boolean;
   readonly #addressOf: (bytes: Uint8Array) => number;
   readonly #copy: CopyMemory;
+  /** Whether many frames are made before they are written. */
+  readonly #isBatched: boolean;
+  /** The text of the super-segment: where each run of it is, and its length. */
+  readonly #runAddress: Float64Array = new Float64Array(GATHER_MAX + 2);
+  readonly #runLength: Int32Array = new Int32Array(GATHER_MAX + 2);
+  #runs = 0;
+  /** The run in which the next part of the text begins, and how far into it. */
+  #run = 0;
+  #runOffset = 0;
   /** The headers of the super-segment. */
   readonly #head: Uint8Array = new Uint8Array(TEXT_AT);
   readonly #headView: DataView = new DataView(this.#head.buffer);
@@ -58,7 +72,10 @@ export class Segmenter {
     leavesChecksum: boolean,
     addressOf: (bytes: Uint8Array) => number,
     copy: CopyMemory,
+    isBatched = false,
   ) {
+    this.#isBatched = isBatched;
+    this.#memory = new FrameMemory(TEXT_AT + TEXT_MAX + (isBatched ? BATCH_FRAMES * HEAD_BYTES : 0));
     this.#medium = medium;
     this.#before = before;
     this.#leavesChecksum = leavesChecksum;
@@ -80,29 +97,79 @@ export class Segmenter {
     if (all > TEXT_MAX) return 0;
     this.#textLength = all;
     this.#segmentBytes = segmentBytes;
-    let to = this.#address + TEXT_AT;
-    if (here > 0) this.#copy(to, this.#addressOf(bytes) + at + this.#headLength, here);
-    to += here;
+    this.#runs = 0;
+    this.#run = 0;
+    this.#runOffset = 0;
+    if (here > 0) this.#addRun(this.#addressOf(bytes) + at + this.#headLength, here);
     for (let i = 0; text !== null && i < text.count; i++) {
-      this.#copy(to, this.#addressOf(text.buffers[i]!) + text.ats[i]!, text.lengths[i]!);
-      to += text.lengths[i]!;
+      this.#addRun(this.#addressOf(text.buffers[i]!) + text.ats[i]!, text.lengths[i]!);
     }
+    if (!this.#isBatched || !this.#leavesChecksum) this.#copyText();
     this.#sumHead();
     return Math.max(1, Math.ceil(all / segmentBytes));
   }
 
-  /** Where the frame (or its virtio-net header) begins that {@link make} has made, as the system knows it, and how long it is. */
+  #addRun(address: number, length: number): void {
+    if (length === 0) return;
+    this.#runAddress[this.#runs] = address;
+    this.#runLength[this.#runs] = length;
+    this.#runs++;
+  }
+
+  /** All of the text into one run of this memory. */
+  #copyText(): void {
+    let to = this.#address + TEXT_AT;
+    for (let i = 0; i < this.#runs; i++) {
+      this.#copy(to, this.#runAddress[i]!, this.#runLength[i]!);
+      to += this.#runLength[i]!;
+    }
+    this.#runAddress[0] = this.#address + TEXT_AT;
+    this.#runLength[0] = this.#textLength;
+    this.#runs = this.#textLength > 0 ? 1 : 0;
+  }
+
+  /** The text of all frames before number `index` has been taken. */
+  skipTo(index: number): void {
+    this.#run = 0;
+    this.#runOffset = 0;
+    for (let left = index * this.#segmentBytes; left > 0; ) {
+      const part = this.takeText(left);
+      if (part === 0) break;
+      left -= part;
+    }
+  }
+
+  /** Where the next text is, as the system knows it, after {@link takeText}. */
+  textAddress = 0;
+
+  /** Takes the next text, as much as is in one run, `most` bytes at most. Answers how much; 0: there is none left. */
+  takeText(most: number): number {
+    if (this.#run === this.#runs) return 0;
+    const there = this.#runLength[this.#run]! - this.#runOffset;
+    const part = Math.min(most, there);
+    this.textAddress = this.#runAddress[this.#run]! + this.#runOffset;
+    this.#runOffset += part;
+    if (part === there) {
+      this.#run++;
+      this.#runOffset = 0;
+    }
+    return part;
+  }
+
+  /** Where the frame (or its virtio-net header) begins that {@link make} has made, as the system knows it, and how long it is; in a
+   * batch its headers alone, {@link textLength} bytes of text follow. */
   address = 0;
   length = 0;
+  textLength = 0;
 
-  /** Makes frame number `index`. Those before it cannot be made again. */
+  /** Makes frame number `index`. Those before it cannot be made again; of a batch, those {@link BATCH_FRAMES} before it. */
   make(index: number): void {
     const { view, bytes } = this.#memory;
     const offset = index * this.#segmentBytes;
     const text = Math.min(this.#segmentBytes, this.#textLength - offset);
     const isLast = offset + text === this.#textLength;
     const before = this.#before;
-    const at = TEXT_AT + offset - this.#headLength;
+    const at = this.#isBatched ? headAt(index) + before : TEXT_AT + offset - this.#headLength;
     copyHead(this.#head, bytes, at, this.#headLength);
     const upper = this.#headLength - this.#transport + text;
     this.#finishIp(view, at + this.#ip, upper, index);
@@ -124,7 +191,8 @@ export class Segmenter {
     }
     if (before > 0) this.#putVirtio(view, at - before);
     this.address = this.#address + at - before;
-    this.length = before + this.#headLength + text;
+    this.textLength = text;
+    this.length = before + this.#headLength + (this.#isBatched ? 0 : text);
   }
 
   /** The sequence number of the whole, for whoever wants to know whether it is the same as before; UDP: 0. */
@@ -201,6 +269,11 @@ export class Segmenter {
     view.setUint16(at + 8, this.#leavesChecksum ? (this.#isTcp ? 16 : 6) : 0, true);
     view.setUint16(at + 10, 0, true);
   }
+}
+
+/** Where the headers of a frame of a batch stand. */
+function headAt(index: number): number {
+  return TEXT_AT + TEXT_MAX + 1 + (index % BATCH_FRAMES) * HEAD_BYTES;
 }
 
 /** Copies the headers to `at`. */
