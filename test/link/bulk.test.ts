@@ -21,6 +21,7 @@ import {
   writeTcpPartialChecksum,
 } from '../../src/wire/tcp.ts';
 import { TcpFlag, TcpSegment } from '../../src/wire/tcp-segment.ts';
+import { isUdpChecksumGood } from '../../src/wire/udp.ts';
 import { describeIf, requires } from '../support/requires.ts';
 import { seed } from '../support/seed.ts';
 
@@ -79,6 +80,36 @@ function frameOf(shape: Shape, seq: number, flags: number, text: Uint8Array, isP
   const [src, dst] = shape.family === 4 ? [link + 12, link + 16] : [link + 8, link + 24];
   (isPartial ? writeTcpPartialChecksum : writeTcpChecksum)(frame, tcpAt, upper, shape.family, src, dst);
   return frame.subarray(0, tcpAt + upper);
+}
+
+/** A frame with one UDP packet, whose checksum is left to the device. */
+function datagramOf(family: 4 | 6, medium: Medium, text: Uint8Array): Uint8Array {
+  const shape: Shape = { family, medium, port: 1, hasTimestamps: false };
+  const link = medium === 'ip' ? 0 : 14;
+  const ip = family === 4 ? 20 : 40;
+  const upper = 8 + text.length;
+  // The headers below UDP are those of a segment of 20 bytes, so far.
+  const segment = frameOf(shape, 0, 16, new Uint8Array(0), true);
+  const frame = new Uint8Array(link + ip + upper);
+  frame.set(segment.subarray(0, link + ip));
+  const view = new DataView(frame.buffer);
+  if (family === 4) {
+    view.setUint16(link + 2, 20 + upper);
+    frame[link + 9] = 17;
+    view.setUint16(link + 10, 0);
+    view.setUint16(link + 10, ~foldChecksum(checksumAdd(0, frame, link, 20)) & 0xffff);
+  } else {
+    view.setUint16(link + 4, upper);
+    frame[link + 6] = 17;
+  }
+  view.setUint16(link + ip, 53);
+  view.setUint16(link + ip + 2, 54);
+  view.setUint16(link + ip + 4, upper);
+  const addressesAt = family === 4 ? link + 12 : link + 8;
+  const pseudo = checksumAdd(17 + upper, frame, addressesAt, family === 4 ? 8 : 32);
+  view.setUint16(link + ip + 6, foldChecksum(pseudo));
+  frame.set(text, link + ip + 8);
+  return frame;
 }
 
 /** Takes a frame apart; every length and checksum in it must be right. `segmentBytes` 0: the TCP checksum too. */
@@ -264,6 +295,42 @@ describeIf([requires.linux, requires.package('koffi')], 'a device that neither c
       expect(seqs).toEqual(Array.from({ length: 60 }, (_, i) => 5 + i * 1000));
       expect(heard).toBe(Buffer.from(text).toString('latin1'));
     }
+  });
+
+  test.each([
+    ['a call for each', false],
+    ['many a call', true],
+  ])('many datagrams in one packet are written as the datagrams they are: %s', (_how, isBatched) => {
+    fc.assert(
+      fc.property(
+        families,
+        media,
+        fc.boolean(),
+        fc.integer({ min: 1, max: 30_000 }),
+        fc.integer({ min: 300, max: 1472 }),
+        (family, medium, checksums, length, each) => {
+          const [device, other] = way(medium, checksums, isBatched);
+          const text = textOf(length, each);
+          const frame = datagramOf(family, medium, text);
+          expect(device.write(frame, 0, frame.length, each, null)).toBe(0);
+          const ip = READ_HEADROOM + (medium === 'ip' ? 0 : 14);
+          const udpAt = ip + (family === 4 ? 20 : 40);
+          const [src, dst] = family === 4 ? [ip + 12, ip + 16] : [ip + 8, ip + 24];
+          let heard = '';
+          for (let n = other.read(buffer, 0, address); n > 0; n = other.read(buffer, 0, address)) {
+            const upper = READ_HEADROOM + n - udpAt;
+            expect((buffer[udpAt + 4]! << 8) | buffer[udpAt + 5]!).toBe(upper);
+            if (family === 4) expect(decodeIpv4(buffer, ip, upper + 20, new Ipv4Header())).toBe(WIRE_OK);
+            else expect(decodeIpv6(buffer, ip, upper + 40, new Ipv6Header())).toBe(WIRE_OK);
+            if (!checksums) expect(isUdpChecksumGood(buffer, udpAt, upper, family, src, dst)).toBe(true);
+            expect(upper - 8).toBe(Math.min(each, length - heard.length));
+            heard += Buffer.from(buffer.subarray(udpAt + 8, udpAt + upper)).toString('latin1');
+          }
+          expect(heard).toBe(Buffer.from(text).toString('latin1'));
+        },
+      ),
+      RUNS,
+    );
   });
 
   test('more frames than go into one call are written by several', () => {

@@ -9,7 +9,7 @@
 import { GATHER_MAX, type Gather, type Medium } from '../link.ts';
 import { type Libc, libc } from './libc.ts';
 import { MessageBatch } from './message-batch.ts';
-import { BATCH_FRAMES, Segmenter } from './segmenter.ts';
+import { BATCH_FRAMES, HEADS, Segmenter } from './segmenter.ts';
 import {
   clearVirtioNetHeader,
   readVirtioNetHeader,
@@ -35,7 +35,7 @@ export interface DeviceDescription {
   readonly checksums: boolean;
   /** Whether the device cuts super-segments and hands over such. */
   readonly segments: boolean;
-  /** Whether it cuts UDP as well (USO). */
+  /** Whether UDP is cut as well (USO), by the device or here. */
   readonly datagrams: boolean;
   /** Whether, where the device does not, super-segments are cut ({@link Segmenter}) and segments joined (FrameReader) here. */
   readonly bulk: boolean;
@@ -97,7 +97,7 @@ export class Device {
   #fullSinceMs = 0;
   /** Frames of a super-segment that the device took before it was full, and which it was. */
   #taken = 0;
-  #takenSeq = 0;
+  #takenTag = 0;
   #takenLength = 0;
   #sharedBuffer: ArrayBufferLike | null = null;
   #sharedAddress = 0;
@@ -210,14 +210,14 @@ export class Device {
     const count = segmenter.begin(bytes, at, length, segmentBytes, text);
     if (count === 0) return this.#failed();
     const whole = text === null ? length : length + text.length;
-    const isSame = this.#taken > 0 && this.#takenSeq === segmenter.seq && this.#takenLength === whole;
+    const isSame = this.#taken > 0 && this.#takenTag === segmenter.tag && this.#takenLength === whole;
     const from = isSame ? this.#taken : 0;
     this.#taken = 0;
     const batch = this.#batch;
     const outcome =
       batch === null ? this.#writeEach(segmenter, from, count) : this.#writeAll(segmenter, batch, from, count);
     if (outcome === Outcome.AGAIN) {
-      this.#takenSeq = segmenter.seq;
+      this.#takenTag = segmenter.tag;
       this.#takenLength = whole;
     } else this.#taken = 0;
     return outcome;
@@ -227,7 +227,7 @@ export class Device {
   #writeEach(segmenter: Segmenter, from: number, count: number): number {
     for (let i = from; i < count; i++) {
       segmenter.make(i);
-      if (this.#libc.write(this.#fd, segmenter.address, segmenter.length) >= 0) continue;
+      if (this.#libc.write(this.#fd, segmenter.bases[HEADS]! + segmenter.headAt, segmenter.length) >= 0) continue;
       const outcome = this.#refusal();
       if (outcome === REFUSED) {
         this.#failed();
@@ -268,10 +268,10 @@ export class Device {
     for (let i = first; i < end; i++) {
       segmenter.make(i);
       batch.addFrame();
-      batch.addRun(segmenter.address, segmenter.length);
+      batch.addRun(segmenter.bases, HEADS, segmenter.headAt, segmenter.length);
       for (let left = segmenter.textLength; left > 0; ) {
         const part = segmenter.takeText(left);
-        batch.addRun(segmenter.textAddress, part);
+        batch.addRun(segmenter.bases, segmenter.textBase, segmenter.textAt, part);
         left -= part;
       }
     }

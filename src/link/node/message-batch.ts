@@ -44,14 +44,19 @@ export class MessageBatch {
   /** Begins another frame. */
   addFrame(): void {
     this.#frameRuns = 0;
-    this.#putAddress(this.count * MESSAGE_BYTES + MESSAGE_IOV, this.#address + this.#runsAt + this.#runs * IOVEC_BYTES);
+    const address = this.#address + this.#runsAt + this.#runs * IOVEC_BYTES;
+    const at = this.count * MESSAGE_BYTES + MESSAGE_IOV;
+    this.#view.setUint32(at, address >>> 0, true);
+    this.#view.setUint32(at + 4, Math.floor(address / TWO_TO_32), true);
     this.count++;
   }
 
-  /** Puts a run behind the others of the frame that was begun last. */
-  addRun(address: number, length: number): void {
+  /** Puts a run behind the others of the frame that was begun last: `length` bytes, `offset` bytes behind `bases[which]`. */
+  addRun(bases: Float64Array, which: number, offset: number, length: number): void {
+    const address = bases[which]! + offset;
     const at = this.#runsAt + this.#runs++ * IOVEC_BYTES;
-    this.#putAddress(at, address);
+    this.#view.setUint32(at, address >>> 0, true);
+    this.#view.setUint32(at + 4, Math.floor(address / TWO_TO_32), true);
     this.#view.setUint32(at + 8, length, true);
     this.#view.setUint32((this.count - 1) * MESSAGE_BYTES + MESSAGE_IOV_COUNT, ++this.#frameRuns, true);
   }
@@ -59,10 +64,5 @@ export class MessageBatch {
   /** Sends the frames from number `first` on. Answers how many were taken, or -1: not even that one (see errno). */
   send(fd: number, first: number): number {
     return this.#libc.sendmmsg(fd, this.#address + first * MESSAGE_BYTES, this.count - first, MSG_DONTWAIT);
-  }
-
-  #putAddress(at: number, address: number): void {
-    this.#view.setUint32(at, address >>> 0, true);
-    this.#view.setUint32(at + 4, Math.floor(address / TWO_TO_32), true);
   }
 }

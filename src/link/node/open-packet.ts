@@ -79,7 +79,7 @@ export function openPacket(options: PacketOptions): DeviceDescription {
       largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : offload === 'none' ? 0 : mtu,
       checksums: offload !== 'none',
       segments,
-      datagrams: segments && knowsDatagrams(),
+      datagrams: segments ? knowsDatagrams() : bulk,
       bulk,
       index,
     };

@@ -63,7 +63,7 @@ export function openPair(options: PairOptions = {}): [DeviceDescription, DeviceD
       largeSendBytes: hasHeader || bulk ? LARGE_SEND_BYTES : 0,
       checksums: hasHeader,
       segments: hasHeader,
-      datagrams: hasHeader,
+      datagrams: hasHeader || bulk,
       bulk,
       index: 0,
     };

@@ -119,7 +119,7 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
       c.close(fd);
       return null;
     }
-    const datagrams = hasHeader && setOffloads(fd, offload) === OFFLOAD_USO;
+    const agreed = hasHeader ? setOffloads(fd, offload) : 0;
     return {
       kind,
       fd,
@@ -131,7 +131,7 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
       largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : hasHeader ? mtu : 0,
       checksums: hasHeader,
       segments,
-      datagrams,
+      datagrams: segments ? agreed === OFFLOAD_USO : bulk,
       bulk,
       index,
     };

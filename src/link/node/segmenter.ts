@@ -29,6 +29,9 @@ const FLAG_PSH = 0x08;
 const FLAG_CWR = 0x80;
 const NEEDS_CSUM = 1;
 
+/** Which of {@link Segmenter.bases} is that of headers, and of whole frames. */
+export const HEADS = 0;
+
 /** Copies memory; addresses as the system knows them. */
 export type CopyMemory = (to: number, from: number, length: number) => void;
 
@@ -45,10 +48,14 @@ export class Segmenter {
   readonly #copy: CopyMemory;
   /** Whether many frames are made before they are written. */
   readonly #isBatched: boolean;
-  /** The text of the super-segment: where each run of it is, and its length. */
-  readonly #runAddress: Float64Array = new Float64Array(GATHER_MAX + 2);
-  readonly #runLength: Int32Array = new Int32Array(GATHER_MAX + 2);
-  #runs = 0;
+  /**
+   * Where memory is, as the system knows it: that of the headers first ({@link HEADS}), then each run of the super-segment's text. What
+   * is made is told as an offset in one of them, as numbers of more than 31 bits would be allocated.
+   */
+  readonly bases: Float64Array = new Float64Array(1 + GATHER_MAX + 2);
+  readonly #runLength: Int32Array = new Int32Array(1 + GATHER_MAX + 2);
+  /** Behind the last run. */
+  #runs = 1;
   /** The run in which the next part of the text begins, and how far into it. */
   #run = 0;
   #runOffset = 0;
@@ -82,6 +89,7 @@ export class Segmenter {
     this.#addressOf = addressOf;
     this.#copy = copy;
     this.#address = addressOf(this.#memory.bytes);
+    this.bases[HEADS] = this.#address;
   }
 
   /**
@@ -97,8 +105,8 @@ export class Segmenter {
     if (all > TEXT_MAX) return 0;
     this.#textLength = all;
     this.#segmentBytes = segmentBytes;
-    this.#runs = 0;
-    this.#run = 0;
+    this.#runs = 1;
+    this.#run = 1;
     this.#runOffset = 0;
     if (here > 0) this.#addRun(this.#addressOf(bytes) + at + this.#headLength, here);
     for (let i = 0; text !== null && i < text.count; i++) {
@@ -111,7 +119,7 @@ export class Segmenter {
 
   #addRun(address: number, length: number): void {
     if (length === 0) return;
-    this.#runAddress[this.#runs] = address;
+    this.bases[this.#runs] = address;
     this.#runLength[this.#runs] = length;
     this.#runs++;
   }
@@ -119,18 +127,18 @@ export class Segmenter {
   /** All of the text into one run of this memory. */
   #copyText(): void {
     let to = this.#address + TEXT_AT;
-    for (let i = 0; i < this.#runs; i++) {
-      this.#copy(to, this.#runAddress[i]!, this.#runLength[i]!);
+    for (let i = 1; i < this.#runs; i++) {
+      this.#copy(to, this.bases[i]!, this.#runLength[i]!);
       to += this.#runLength[i]!;
     }
-    this.#runAddress[0] = this.#address + TEXT_AT;
-    this.#runLength[0] = this.#textLength;
-    this.#runs = this.#textLength > 0 ? 1 : 0;
+    this.bases[1] = this.#address + TEXT_AT;
+    this.#runLength[1] = this.#textLength;
+    this.#runs = this.#textLength > 0 ? 2 : 1;
   }
 
   /** The text of all frames before number `index` has been taken. */
   skipTo(index: number): void {
-    this.#run = 0;
+    this.#run = 1;
     this.#runOffset = 0;
     for (let left = index * this.#segmentBytes; left > 0; ) {
       const part = this.takeText(left);
@@ -139,15 +147,17 @@ export class Segmenter {
     }
   }
 
-  /** Where the next text is, as the system knows it, after {@link takeText}. */
-  textAddress = 0;
+  /** Where the text is that was taken last: the run, and how far into it. */
+  textBase = 0;
+  textAt = 0;
 
   /** Takes the next text, as much as is in one run, `most` bytes at most. Answers how much; 0: there is none left. */
   takeText(most: number): number {
     if (this.#run === this.#runs) return 0;
     const there = this.#runLength[this.#run]! - this.#runOffset;
     const part = Math.min(most, there);
-    this.textAddress = this.#runAddress[this.#run]! + this.#runOffset;
+    this.textBase = this.#run;
+    this.textAt = this.#runOffset;
     this.#runOffset += part;
     if (part === there) {
       this.#run++;
@@ -156,9 +166,11 @@ export class Segmenter {
     return part;
   }
 
-  /** Where the frame (or its virtio-net header) begins that {@link make} has made, as the system knows it, and how long it is; in a
-   * batch its headers alone, {@link textLength} bytes of text follow. */
-  address = 0;
+  /**
+   * Where the frame (or its virtio-net header) begins that {@link make} has made, in the memory of {@link HEADS}, and how long it is; in a
+   * batch its headers alone, {@link textLength} bytes of text follow.
+   */
+  headAt = 0;
   length = 0;
   textLength = 0;
 
@@ -190,14 +202,17 @@ export class Segmenter {
       view.setUint16(checksumAt, checksum === 0 && !this.#isTcp ? 0xffff : checksum);
     }
     if (before > 0) this.#putVirtio(view, at - before);
-    this.address = this.#address + at - before;
+    this.headAt = at - before;
     this.textLength = text;
     this.length = before + this.#headLength + (this.#isBatched ? 0 : text);
   }
 
-  /** The sequence number of the whole, for whoever wants to know whether it is the same as before; UDP: 0. */
-  get seq(): number {
-    return this.#isTcp ? this.#headView.getInt32(this.#transport + 4) : 0;
+  /** What tells the whole from others, for whoever wants to know whether it is the same as before. */
+  get tag(): number {
+    const view = this.#headView;
+    if (this.#isTcp) return view.getInt32(this.#transport + 4);
+    // Ports, and what tells packets of IPv4 apart.
+    return view.getInt32(this.#transport) ^ (this.#isIpv4 ? view.getUint16(this.#ip + 4) : 0);
   }
 
   #readHead(length: number): boolean {
