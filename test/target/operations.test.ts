@@ -272,6 +272,7 @@ describe('pause, resume, upload all', () => {
   test('initiates in a pause wait for the resume (EVT-031 to EVT-035, EVT-038)', () => {
     const { w, c } = world();
     w.target.control.pause();
+    w.settle();
     const block = w.neighborBlock(new HostObject());
     w.initiate(block);
     w.settle();

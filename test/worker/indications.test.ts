@@ -71,4 +71,21 @@ describe.each(SUBJECTS)('%s', (_name, target) => {
       await expectNothingHeld(hosts);
     },
   );
+
+  test('a pause that is taken back before it was told is none: connections go down afterwards', async () => {
+    const hosts = twoHosts({ server: { target } });
+    const { runtime, server } = hosts;
+    const { server: one, client } = connectPeers(hosts, 1000, 1000, 4, 80, false);
+    runtime.advance(100_000);
+    const { control } = server.target('server');
+    control.pause();
+    control.resume();
+    runtime.advance(100_000);
+    one.endpoint.chimney.offload().catch(() => {});
+    runtime.advance(1_000_000);
+    expect(one.endpoint.chimney.location).toBe('target');
+    client.endpoint.abort();
+    runtime.advance(100_000);
+    await expectNothingHeld(hosts);
+  });
 });

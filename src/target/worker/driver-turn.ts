@@ -28,7 +28,7 @@ import { DriverNeighbor } from './driver-objects.ts';
 import { onDone, onResult } from './driver-operations.ts';
 import { disconnected, forwarded, giveForwards, partsBack, shipWaiting } from './driver-sends.ts';
 import { FRAME_WORDS, RecordReader } from './outbox.ts';
-import { Down, Up } from './records.ts';
+import { Down, Up, Wish } from './records.ts';
 
 /** Records done before others get their turn. */
 const RECORDS_MAX = 512;
@@ -297,7 +297,10 @@ export function onEvent(driver: Driver, connection: DriverConnection, type: numb
 
 /** A status that the NIC half tells. */
 function onStatus(driver: Driver, statusCode: number): void {
-  if (CHIMNEY_STATUSES.has(statusCode)) {
+  // The driver half has said so itself, before it told the NIC half.
+  if (statusCode === NdisStatus.OFFLOAD_PAUSE) return;
+  // Initiates of a host that did not heed the pause wait for it (EVT-038).
+  if (statusCode === NdisStatus.OFFLOAD_RESUME) {
     indicateStatus(driver, statusCode);
     return;
   }
@@ -306,13 +309,6 @@ function onStatus(driver: Driver, statusCode: number): void {
   if (driver.initiates === 0) indicateStatuses(driver);
 }
 
-/** Those for which initiates wait, not the other way round (EVT-031, EVT-033). */
-const CHIMNEY_STATUSES: ReadonlySet<number> = new Set([
-  NdisStatus.OFFLOAD_PAUSE,
-  NdisStatus.OFFLOAD_RESUME,
-  NdisStatus.UPLOAD_ALL,
-]);
-
 /** Those that wait; a completion of theirs may begin an initiate, which the others then wait for. */
 function indicateStatuses(driver: Driver): void {
   while (driver.statuses.length > 0 && driver.initiates === 0) indicateStatus(driver, driver.statuses.shift()!);
@@ -320,6 +316,7 @@ function indicateStatuses(driver: Driver): void {
 
 /** NdisMIndicateStatusEx. */
 export function indicateStatus(driver: Driver, statusCode: number): void {
+  if (statusCode === NdisStatus.OFFLOAD_PAUSE) driver.out.say(Down.WISH, Wish.PAUSE);
   driver.hasIndicated = true;
   driver.ndisM.indicateStatusEx(driver.handle, { statusCode, statusBuffer: statusBufferOf(driver, statusCode) });
 }

@@ -56,12 +56,16 @@ export class WorkerControl implements TargetControl {
 
   pause(): void {
     this.isPaused = true;
-    this.#driver.out.say(Down.WISH, Wish.PAUSE);
+    // The NIC half hears of it when it is indicated: initiates that were before it are carried out first.
+    this.#driver.enqueue(OperationKind.STATUS, null, NdisStatus.OFFLOAD_PAUSE);
   }
 
   resume(capacity: Partial<Capacity> = {}): void {
     const driver = this.#driver;
     this.isPaused = false;
+    // A pause that nobody has heard of yet was none.
+    const untold = driver.statuses.indexOf(NdisStatus.OFFLOAD_PAUSE);
+    if (untold >= 0) driver.statuses.splice(untold, 1);
     driver.capacity = { ...driver.capacity, ...capacity };
     this.#wish(Wish.RESUME, capacity);
   }
