@@ -5,6 +5,8 @@
  * no stream use it as it is. A handler is called on the stack's own turn and must not throw.
  */
 
+import type { CongestionName } from '../tcp/congestion/named.ts';
+
 /** An IP address and a port. `address` in text form; IPv6 without brackets. */
 export interface Endpoint {
   readonly address: string;
@@ -255,6 +257,8 @@ export interface ConnectOptions {
   /** Address and port to use on our side; absent parts are chosen. */
   readonly local?: Partial<Endpoint>;
   readonly receiveBuffer?: number;
+  /** How the connection finds its window while the host runs it; default: as the stack does. A target has its own. */
+  readonly congestion?: CongestionName;
 }
 
 export interface ListenOptions {
@@ -263,6 +267,8 @@ export interface ListenOptions {
   /** Connections not yet handed over, half open ones included; 1 to 65535. */
   readonly backlog?: number;
   readonly receiveBuffer?: number;
+  /** Of the connections that come. */
+  readonly congestion?: CongestionName;
   /** With '::': IPv6 only. */
   readonly ipv6Only?: boolean;
 }

@@ -9,6 +9,7 @@ import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import type { TcpSegment } from '../wire/tcp-segment.ts';
 import { challenge } from './acceptability.ts';
 import { senderMss } from './congestion/congestion-control.ts';
+import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmDeadline } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
@@ -106,7 +107,7 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
   if (us < 0) return;
   c.clearMode(TcpMode.TLP_UNANSWERED);
   onRttSample(c, us, samplesPerRtt);
-  p.congestion.onRttSample(c, us, nowUs);
+  congestionOf(c, p).onRttSample(c, us, nowUs);
 }
 
 /**

@@ -54,7 +54,7 @@ export const PrivateWord = {
   RCV_UP: 84,
   QUICK_ACKS: 85,
   RETRANSMITTED_SEGMENTS: 86,
-  // 87 to 95: loss recovery (rack.ts, tail-loss-probe.ts, proportional-rate.ts).
+  // 87 to 103: loss recovery (rack.ts, tail-loss-probe.ts, proportional-rate.ts), and which congestion control it is.
   /** What RACK has learned of the path's reordering; see rack.ts. */
   RACK_FLAGS: 87,
   RACK_DSACK_ROUND: 88,
@@ -66,6 +66,8 @@ export const PrivateWord = {
   /** A timeout that may have been in vain (recovery.ts). */
   TIMEOUT_TS: 94,
   SS_THRESH_BEFORE: 95,
+  /** 0: that of the parameters; else one of its own, see congestion/named.ts. */
+  CONGESTION: 96,
 } as const;
 
 /** Bits of {@link TcpConnection.mode}: modes and pending things of the engine. None of them crosses the chimney. */
@@ -132,9 +134,10 @@ export const Moment = {
   SOONEST: 7,
   // 8 to 11: round-trip timing (rtt.ts) and congestion control (congestion/).
   RTT_TIMED_AT: 8,
-  RTT_MIN_AT: 9,
-  CC_EPOCH_AT: 10,
-  CC_ROUND_AT: 11,
+  /** Congestion control: when its epoch began and when an ACK last opened the window; and a window with its fraction, no moment. */
+  CC_EPOCH_AT: 9,
+  CC_ACK_AT: 10,
+  CC_ESTIMATE: 11,
   /** When the retransmission timer was started for the octet at SND.UNA: TotalRT counts from here. */
   RETRANSMIT_SINCE: 12,
   /** When text or FIN was sent last: a long pause restarts the congestion window. RFC 5681 4.1. */
@@ -149,10 +152,10 @@ export const Moment = {
 export const DEADLINES = 7;
 
 /** Moments, microseconds on the runtime's clock, as float64 indices relative to the record. */
-export const MOMENT_AT_WORD = 96;
+export const MOMENT_AT_WORD = 104;
 
-/** Words in a record: 96 int32 words and 16 float64 moments. */
-export const RECORD_WORDS = 128;
+/** Words in a record: 104 int32 words and 16 float64 moments. */
+export const RECORD_WORDS = 136;
 
 void TCP_STATE_WORDS;
 

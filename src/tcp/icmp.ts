@@ -9,6 +9,7 @@
 import { type Seq, seqDiff } from '../base/seq.ts';
 import { TcpConnectionState as State } from '../state/tcp.ts';
 import { senderMss } from './congestion/congestion-control.ts';
+import { congestionOf } from './congestion/named.ts';
 import { type TcpConnection, TcpMode } from './connection.ts';
 import { Effect, type Effects } from './effects.ts';
 import { enterClosed } from './lifecycle.ts';
@@ -50,7 +51,7 @@ export function onPathMtu(
   // Before the handshake the peer's MSS is not known; learning it does not undo a small path.
   c.effectiveMss = Math.min(c.remoteMss === 0 ? fits : c.remoteMss, fits);
   if (c.effectiveMss >= before || before === 0) return Effect.NONE;
-  if (c.cWnd > 0) p.congestion.onMssReduced(c, oldMss);
+  if (c.cWnd > 0) congestionOf(c, p).onMssReduced(c, oldMss);
   if (c.state < State.ESTABLISHED || seqDiff(c.sndMax, c.sndUna) <= c.effectiveMss || c.sndWnd === 0)
     return Effect.NONE;
   c.clearMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE);

@@ -7,6 +7,7 @@
 
 import { TcpConnectionState as State } from '../state/tcp.ts';
 import { initialWindowBytes } from './congestion/congestion-control.ts';
+import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmAll, disarmDeadline } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
@@ -51,7 +52,7 @@ export function establish(c: TcpConnection, p: TcpParameters, nowUs: number): Ef
   c.retransmitCount = 0;
   disarmDeadline(c, Moment.RETRANSMIT);
   // RFC 6928 section 2: one lost SYN may have been lost for other reasons than congestion, two are believed.
-  p.congestion.onConnected(c, initialWindowBytes(c, p.initialWindowSegments, synRetransmissions > 1));
+  congestionOf(c, p).onConnected(c, initialWindowBytes(c, p.initialWindowSegments, synRetransmissions > 1));
   // Before all data, so that the loss of the very first segment can be repaired (RFC 6582 3.2 step 1).
   c.recover = c.iss;
   c.moments[c.momentBase + Moment.LAST_SENT] = nowUs;

@@ -7,6 +7,7 @@
 
 import { TcpConstFlag } from '../state/tcp.ts';
 import type { CongestionControl } from './congestion/congestion-control.ts';
+import { type CongestionName, congestionControl } from './congestion/named.ts';
 import { newReno } from './congestion/new-reno.ts';
 import { TcpSpares } from './spares.ts';
 
@@ -105,9 +106,21 @@ export const DEFAULT_TCP_PARAMETERS: Readonly<TcpParameters> = Object.freeze({
   defenceKeepAliveUs: 300_000_000,
 });
 
+/** Changes to the parameters, as a user of the engine writes them: a congestion control also by its name. */
+export type TcpParameterChanges = Partial<Omit<TcpParameters, 'congestion'>> & {
+  /** 'newreno' (RFC 5681, 6582; the default), 'cubic' (RFC 9438), or one of one's own. */
+  readonly congestion?: CongestionControl | CongestionName;
+};
+
 /** Parameters of a user of the engine: the defaults, spares of its own, and `changes`. */
-export function tcpParameters(changes: Partial<TcpParameters> = {}): TcpParameters {
-  return { ...DEFAULT_TCP_PARAMETERS, spares: new TcpSpares(), ...changes };
+export function tcpParameters(changes: TcpParameterChanges = {}): TcpParameters {
+  const { congestion = DEFAULT_TCP_PARAMETERS.congestion } = changes;
+  return {
+    ...DEFAULT_TCP_PARAMETERS,
+    spares: new TcpSpares(),
+    ...changes,
+    congestion: typeof congestion === 'string' ? congestionControl(congestion) : congestion,
+  };
 }
 
 /** Microseconds in a tick. */

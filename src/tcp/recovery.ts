@@ -11,6 +11,7 @@ import { type Seq, seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
 import { TcpConstFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { initialWindowBytes, senderMss } from './congestion/congestion-control.ts';
+import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { disarmDeadline } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
@@ -67,7 +68,7 @@ export function onAckByTime(
   learnReordering(c, seg);
   if (c.hasMode(TcpMode.TLP_OUT) && onAckOfProbe(c, seg, isPlain) && !c.hasMode(TcpMode.IN_RECOVERY)) {
     // RFC 8985 7.4.2: the flight had a loss, which the probe has repaired already.
-    p.congestion.onLoss(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), 0, nowUs);
+    congestionOf(c, p).onLoss(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), 0, nowUs);
   }
   // Nothing is in flight; only what became of the last of it was still of interest.
   if (transmissions === null) return Effect.NONE;
@@ -128,7 +129,7 @@ export function onSameAck(
   if (c.dupAckCount < COUNT_MAX) c.dupAckCount++;
 
   if (c.hasMode(TcpMode.IN_RECOVERY)) {
-    if (!hasSack) p.congestion.onDuplicateAck(c, seqDiff(c.sndMax, c.sndUna));
+    if (!hasSack) congestionOf(c, p).onDuplicateAck(c, seqDiff(c.sndMax, c.sndUna));
     return Effect.TRANSMIT;
   }
   // Where losses are found by time that comes with the rest of the ACK.
@@ -147,7 +148,7 @@ export function onSameAck(
 function enterRecovery(c: TcpConnection, p: TcpParameters, hasSack: boolean, nowUs: number): void {
   // What limited transmit sent beyond CWND does not count (RFC 5681 3.2 step 2).
   const flight = Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd);
-  p.congestion.onLoss(c, flight, hasSack ? 0 : p.duplicateAckThreshold, nowUs);
+  congestionOf(c, p).onLoss(c, flight, hasSack ? 0 : p.duplicateAckThreshold, nowUs);
   c.recover = c.sndMax;
   c.sndNxt = c.sndMax;
   c.scoreboard?.enterRecovery(c.sndUna);
@@ -177,9 +178,9 @@ export function onUnaMoved(c: TcpConnection, p: TcpParameters, dataBytes: number
     if (isRecovered) {
       c.clearMode(TcpMode.IN_RECOVERY);
       if (c.transmissions !== null) onRecoveryEnd(c);
-      p.congestion.onRecovered(c, seqDiff(c.sndMax, c.sndUna), hasSack, nowUs);
+      congestionOf(c, p).onRecovered(c, seqDiff(c.sndMax, c.sndUna), hasSack, nowUs);
     } else if (!hasSack) {
-      p.congestion.onPartialAck(c, dataBytes);
+      congestionOf(c, p).onPartialAck(c, dataBytes);
       c.setMode(TcpMode.RETRANSMIT_DUE);
     }
   } else {
@@ -189,7 +190,7 @@ export function onUnaMoved(c: TcpConnection, p: TcpParameters, dataBytes: number
     }
     // Data first sent after the timeout was acknowledged, so the path carries what is sent once. RFC 6298 5, last note.
     if (seqBefore(c.recover, c.sndUna) && backOffCount(c) > 0) endBackOff(c);
-    p.congestion.onAck(c, dataBytes, c.hasMode(TcpMode.CWND_LIMITED | TcpMode.AFTER_TIMEOUT), nowUs);
+    congestionOf(c, p).onAck(c, dataBytes, c.hasMode(TcpMode.CWND_LIMITED | TcpMode.AFTER_TIMEOUT), nowUs);
   }
   if (c.scoreboard?.isEmpty && !c.hasMode(TcpMode.IN_RECOVERY)) releaseScoreboard(c, p);
 }
@@ -216,7 +217,7 @@ export function sendAllAgain(c: TcpConnection): void {
 export function beginAgain(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   const flight = Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd);
   if (c.retransmitCount === 0) doubtTimeout(c, p, flight, nowUs);
-  p.congestion.onTimeout(c, flight, c.retransmitCount === 0, nowUs);
+  congestionOf(c, p).onTimeout(c, flight, c.retransmitCount === 0, nowUs);
   c.scoreboard?.onTimeout(c.sndUna);
   c.recover = c.sndMax;
   c.dupAckCount = 0;
@@ -259,6 +260,7 @@ export function judgeTimeout(
     onRecoveryEnd(c);
     c.transmissions.onTimeoutUndone(c.sndUna);
   }
+  congestionOf(c, p).onTimeoutUndone(c);
   c.ssThresh = c.ssThreshBefore;
   // At least a segment: a small window of the peer's may have let less be sent.
   c.cWnd = flight + Math.max(senderMss(c), Math.min(acked, initialWindowBytes(c, p.initialWindowSegments)));

@@ -10,6 +10,7 @@ import { type Seq, seqAdd, seqBefore, seqDiff, seqMin } from '../base/seq.ts';
 import { TcpCachedFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { initialWindowBytes, senderMss } from './congestion/congestion-control.ts';
+import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmDeadline, isArmed } from './deadlines.ts';
 import { fillHeader, optionBytes } from './header.ts';
@@ -64,7 +65,7 @@ function nextProbe(c: TcpConnection, p: TcpParameters, out: TcpSegment, nowUs: n
 /** RFC 5681 4.1: after a pause longer than the RTO the old window says nothing about the path. */
 function restartAfterIdle(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   if (nowUs - c.moments[c.momentBase + Moment.LAST_SENT]! <= rtoUs(c, p)) return;
-  p.congestion.onRestart(c, initialWindowBytes(c, p.initialWindowSegments));
+  congestionOf(c, p).onRestart(c, initialWindowBytes(c, p.initialWindowSegments));
 }
 
 /** Bytes the congestion window leaves beyond SND.NXT, outside recovery with SACK. */

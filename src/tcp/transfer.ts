@@ -28,6 +28,7 @@ import {
   TIMER_NOT_RUNNING,
 } from '../state/tcp.ts';
 import { advertisedWindow } from './acceptability.ts';
+import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmAll, disarmDeadline, isArmed } from './deadlines.ts';
 import { Effect, type Effects } from './effects.ts';
@@ -221,7 +222,7 @@ function takeOver(c: TcpConnection, p: TcpParameters, nowUs: number): void {
   c.irs = seqAdd(c.rcvNxt, -1);
   readRttTicks(c, p.ticksPerSecond);
   if (c.sndWnd > 0) for (let i = 0; i < c.retransmitCount; i++) backOff(c);
-  p.congestion.onAdopted(c, nowUs);
+  congestionOf(c, p).onAdopted(c, nowUs);
   resumeRecovery(c, p, nowUs);
   resumeTimers(c, p, nowUs);
 }

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/base/random.ts';
 import { TransportError } from '../../src/host/api.ts';
 import { EphemeralPorts } from '../../src/host/transport/ports.ts';
+import type { HostEndpoint } from '../../src/host/transport/tcp-endpoint.ts';
+import { congestionOf } from '../../src/tcp/congestion/named.ts';
 import { RECORD_WORDS } from '../../src/tcp/connection.ts';
 import { parseIp } from '../../src/wire/ip-address.ts';
 import { RawHost } from './raw-host.ts';
@@ -45,6 +47,25 @@ describe('what can be bound and connected to', () => {
     expect(late.error).toBe('ECONNREFUSED');
     client.endpoint.write(pattern(100), null);
     world.until(() => server!.received === 100, 'data', 10);
+  });
+
+  test('a connection and a listener have the congestion control that was asked for; a name that does not exist is refused at once', () => {
+    const world = new World();
+    const server = new Peer();
+    world.b.listen({ local: { address: B4, port: 80 }, congestion: 'cubic' }, (endpoint) => server.attach(endpoint));
+    const client = new Peer();
+    client.attach(world.a.connect({ remote: { address: B4, port: 80 }, congestion: 'newreno' }, client));
+    world.until(() => server.isAttached && client.isConnected, 'connected', 10);
+    const control = (peer: Peer): string => {
+      const { tcp, transport } = peer.endpoint as unknown as HostEndpoint;
+      return congestionOf(tcp, transport.parameters).name;
+    };
+    expect([control(client), control(server)]).toEqual(['newreno', 'cubic']);
+    const bbr = { local: { address: B4, port: 81 }, congestion: 'bbr' as 'cubic' };
+    expect(() => world.b.listen(bbr, ignore)).toThrow(TypeError);
+    expect(() => world.b.listen({ ...bbr, congestion: 'cubic' }, ignore)).not.toThrow();
+    const remote = { address: B4, port: 80 };
+    expect(() => world.a.connect({ remote, congestion: 'bbr' as 'cubic' }, client)).toThrow(TypeError);
   });
 
   test("'::' takes IPv4 too and shows v4-mapped addresses; ipv6Only does not (RFC 4291 2.5.5.2)", () => {

@@ -22,7 +22,7 @@ import { onDeadline, soonestDeadline } from '../../src/tcp/on-deadline.ts';
 import { onSegment, resetFor } from '../../src/tcp/on-segment.ts';
 import { closeSend, nextSegment, queueData } from '../../src/tcp/on-send.ts';
 import { openActive, openPassive } from '../../src/tcp/open.ts';
-import { type TcpParameters, tcpParameters } from '../../src/tcp/parameters.ts';
+import { type TcpParameterChanges, type TcpParameters, tcpParameters } from '../../src/tcp/parameters.ts';
 import { setReceiveSpace } from '../../src/tcp/receive-window.ts';
 import { TcpSlab } from '../../src/tcp/slab.ts';
 import { TextPiece } from '../../src/tcp/text-pool.ts';
@@ -57,7 +57,7 @@ export interface PairOptions {
   readonly noDelay: boolean;
   /** Both ends open at once. */
   readonly simultaneous: boolean;
-  readonly parameters: Partial<TcpParameters>;
+  readonly parameters: TcpParameterChanges;
   /** Mean time between moves of an end from host to target and back, microseconds; 0: they stay. */
   readonly moveEveryUs?: number;
 }

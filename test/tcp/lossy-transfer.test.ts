@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
 import { TcpConstFlag } from '../../src/state/tcp.ts';
+import type { CongestionName } from '../../src/tcp/congestion/named.ts';
 import { LIMIT_US, type PairEnd, type PairOptions, pair } from '../support/tcp-pair.ts';
 
 const CLEAN: PairOptions = {
@@ -103,8 +104,16 @@ describe('over a bad wire', () => {
     noDelay: fc.boolean(),
     simultaneous: fc.boolean(),
     parameters: fc
-      .tuple(fc.nat({ max: ALL }), fc.constantFrom(1, 2, 8), fc.constantFrom(0, 8))
-      .map(([options, ackFrequency, quickAckSegments]) => ({
+      .tuple(
+        fc.nat({ max: ALL }),
+        fc.constantFrom(1, 2, 8),
+        fc.constantFrom(0, 8),
+        fc.constantFrom<CongestionName>('newreno', 'cubic'),
+        fc.record({ rack: fc.boolean(), tailLossProbe: fc.boolean(), proportionalRate: fc.boolean() }),
+      )
+      .map(([options, ackFrequency, quickAckSegments, congestion, repair]) => ({
+        ...repair,
+        congestion,
         options,
         ackFrequency,
         quickAckSegments,

@@ -8,6 +8,7 @@
  * over as soon as they are established, so nothing waits behind the handshake. Source: RFC 4987 sections 3.3 and 3.4, RFC 9293 3.10.7.2.
  */
 
+import type { CongestionName } from '../../tcp/congestion/named.ts';
 import type { Endpoint, TcpEndpoint, TcpListener } from '../api.ts';
 import { type BindAddress, endpointText } from './addresses.ts';
 import type { Bound } from './bind-table.ts';
@@ -43,6 +44,8 @@ export class Listener implements TcpListener, Bound {
   readonly port: number;
   readonly backlog: number;
   readonly receiveBuffer: number;
+  /** Congestion control of the connections that come; undefined: the stack's. */
+  congestion: CongestionName | undefined = undefined;
   readonly onConnection: (endpoint: TcpEndpoint) => void;
   /** Half-open connections, the oldest first. */
   readonly halfOpen: Set<HalfOpen> = new Set();

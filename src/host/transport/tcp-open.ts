@@ -7,6 +7,7 @@
 
 import { type Seq, seqAdd, seqBefore } from '../../base/seq.ts';
 import { TcpCachedFlag, TcpWord } from '../../state/tcp.ts';
+import { chooseCongestion, congestionControl } from '../../tcp/congestion/named.ts';
 import { PrivateWord, type TcpConnection } from '../../tcp/connection.ts';
 import { openActive, openPassive } from '../../tcp/open.ts';
 import { Event } from '../../trace/events.ts';
@@ -37,6 +38,7 @@ const REOPEN_DISTANCE = 128_000;
 /** Active open. */
 export function connect(t: TcpTransport, options: ConnectOptions, handler: TcpHandler): TcpEndpoint {
   if (t.isClosed) throw new TransportError('ENETDOWN', 'connect: the stack is closed');
+  if (options.congestion !== undefined) congestionControl(options.congestion);
   const remote = parseRemote(options.remote, 'connect');
   const path = routeFor(t, remote, options);
   const remotePort = options.remote.port;
@@ -44,6 +46,7 @@ export function connect(t: TcpTransport, options: ConnectOptions, handler: TcpHa
   if (!hasRoom(t)) throw new TransportError('ENOBUFS', `connect: ${t.limits.connections} connections are open`);
   const endpoint = make(t, path, localPort, remotePort, options.receiveBuffer ?? t.receiveBuffer);
   endpoint.handler = handler;
+  if (options.congestion !== undefined) chooseCongestion(endpoint.tcp, options.congestion);
   t.table.insert(endpoint.tcp);
   const nowUs = t.runtime.nowUs();
   act(t, endpoint, openActive(endpoint.tcp, t.parameters, t.isn.next(endpoint.tcp, nowUs), nowUs), null, nowUs);
@@ -99,10 +102,13 @@ export function listen(
   options: ListenOptions,
   onConnection: (endpoint: TcpEndpoint) => void,
 ): TcpListener {
+  // A name that does not exist is the caller's mistake, now and not with the first connection.
+  if (options.congestion !== undefined) congestionControl(options.congestion);
   const { bind, port } = claim(t, options);
   const backlog = Math.max(1, Math.min(65_535, Math.floor(options.backlog ?? DEFAULT_BACKLOG)));
   const receiveBuffer = clampReceiveBuffer(options.receiveBuffer ?? t.receiveBuffer);
   const listener = new Listener(t, bind, port, backlog, receiveBuffer, onConnection);
+  listener.congestion = options.congestion;
   t.listeners.add(listener);
   return listener;
 }
@@ -150,6 +156,7 @@ export function accept(
   }
   const endpoint = make(t, path, syn.dstPort, syn.srcPort, listener.receiveBuffer);
   if (listener.bind.family === 0 && rx.family === 4) endpoint.flags |= EndpointFlag.MAPPED;
+  if (listener.congestion !== undefined) chooseCongestion(endpoint.tcp, listener.congestion);
   t.table.insert(endpoint.tcp);
   endpoint.halfOpen = new HalfOpen(listener, endpoint, nowUs);
   listener.halfOpen.add(endpoint.halfOpen);

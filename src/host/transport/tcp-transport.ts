@@ -9,6 +9,7 @@
 import { DeadlineHeap } from '../../base/deadline-heap.ts';
 import { NEVER, type Runtime, type Timer } from '../../base/runtime.ts';
 import { TcpCachedState, TcpConnectionState } from '../../state/tcp.ts';
+import type { CongestionName } from '../../tcp/congestion/named.ts';
 import { RECORD_WORDS, TcpConnection } from '../../tcp/connection.ts';
 import { soonestDeadline } from '../../tcp/deadlines.ts';
 import { Effect } from '../../tcp/effects.ts';
@@ -16,7 +17,7 @@ import { IsnGenerator } from '../../tcp/isn.ts';
 import { releaseFlight } from '../../tcp/lifecycle.ts';
 import { onDeadline } from '../../tcp/on-deadline.ts';
 import { closeSend } from '../../tcp/on-send.ts';
-import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
+import { type TcpParameterChanges, type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
 import { setReceiveSpace } from '../../tcp/receive-window.ts';
 import { TcpSlab } from '../../tcp/slab.ts';
 import { TcpTable } from '../../tcp/table.ts';
@@ -79,7 +80,9 @@ export const DEFAULT_TCP_LIMITS: TcpLimits = {
 /** How a TCP is set up. */
 export interface TcpOptions {
   /** Tunables of the engine. */
-  readonly parameters?: Partial<TcpParameters>;
+  readonly parameters?: TcpParameterChanges;
+  /** How the window is found; a connection or a listener can have its own. Default 'newreno'. */
+  readonly congestion?: CongestionName;
   readonly limits?: Partial<TcpLimits>;
   /** SO_RCVBUF where nobody asks for another, bytes. */
   readonly receiveBuffer?: number;
@@ -142,7 +145,9 @@ export class TcpTransport implements UpperProtocol {
     this.trace = trace;
     this.ip = ip;
     // A host lets a half-closed connection live as long as its application wants; closed ones are counted as orphans.
-    this.parameters = tcpParameters({ finWait2Us: NEVER, ...options.parameters, role: 'host' });
+    const { congestion } = options;
+    const changes: TcpParameterChanges = { finWait2Us: NEVER, ...options.parameters, role: 'host' };
+    this.parameters = tcpParameters(congestion === undefined ? changes : { ...changes, congestion });
     this.limits = { ...DEFAULT_TCP_LIMITS, ...options.limits };
     this.receiveBuffer = options.receiveBuffer ?? DEFAULT_RECEIVE_BUFFER;
     this.table = new TcpTable(runtime.random.nextUint32());

@@ -25,7 +25,7 @@ import {
 import { TcpConnectionState } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { soonestDeadline } from '../../tcp/deadlines.ts';
-import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
+import { type TcpParameterChanges, type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
 import { TcpSlab } from '../../tcp/slab.ts';
 import { TcpTable } from '../../tcp/table.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
@@ -93,7 +93,7 @@ export interface EngineAdapterOptions {
   /** How long an initiate that arrives in a pause waits for OFFLOAD_RESUME before it is refused, µs. Default 50 ms. */
   readonly pauseQueueUs?: number;
   /** Changes to the parameters of the TCP engine. What the host sets by OID goes over them. */
-  readonly tcp?: Partial<TcpParameters>;
+  readonly tcp?: TcpParameterChanges;
 }
 
 /** What is queued by an entry and done in a turn. */

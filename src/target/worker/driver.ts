@@ -20,7 +20,7 @@ import {
   type TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
 import type { CopyBytes } from '../../state/net-buffer-list.ts';
-import { type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
+import { type TcpParameterChanges, type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
 import type { Trace } from '../../trace/trace.ts';
 import type { Capacity } from '../engine/capacity.ts';
 import type { Administration } from '../engine/configuration.ts';
@@ -68,7 +68,7 @@ export interface DriverParts {
   readonly capacity: Capacity;
   readonly allowSourceMac: boolean;
   readonly supports8021p: boolean;
-  readonly tcp: Partial<TcpParameters>;
+  readonly tcp: TcpParameterChanges;
   /** How long news that only make room may wait for others, µs. */
   readonly lazyUs: number;
   readonly onTurn: () => void;

@@ -1,6 +1,8 @@
 /** What of a worker target's options the NIC half is told, at its start and later. */
 
 import { type AdapterAttributes, Oid } from '../../ndis/miniport.ts';
+import { type CongestionName, congestionControl } from '../../tcp/congestion/named.ts';
+import type { TcpParameterChanges } from '../../tcp/parameters.ts';
 import type { ArenaSizes } from './arena.ts';
 import type { NicConfig } from './nic-half.ts';
 import type { WorkerAdapterOptions } from './worker-adapter.ts';
@@ -18,6 +20,15 @@ export function receiveSize(options: WorkerAdapterOptions): Partial<ArenaSizes> 
   return options.receivePoolBytes === undefined ? {} : { receiveBytes: options.receivePoolBytes };
 }
 
+/** Parameters that can be told to another thread: a congestion control goes by its name. Throws a TypeError for one without. */
+function transferable(tcp: TcpParameterChanges): TcpParameterChanges {
+  const { congestion } = tcp;
+  if (congestion === undefined || typeof congestion === 'string') return tcp;
+  const name = congestion.name as CongestionName;
+  congestionControl(name);
+  return { ...tcp, congestion: name };
+}
+
 /** What of the options the NIC half gets. */
 export function configOf(options: WorkerAdapterOptions, attributes: AdapterAttributes): NicConfig {
   const { capacity, vlanIds, allowSourceMac, supports8021p, multicastAddresses } = options;
@@ -31,7 +42,7 @@ export function configOf(options: WorkerAdapterOptions, attributes: AdapterAttri
     badPackets,
     backlogLists,
     pauseQueueUs,
-    tcp,
+    tcp: tcp === undefined ? undefined : transferable(tcp),
   };
   const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
   return {

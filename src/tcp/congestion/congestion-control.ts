@@ -20,7 +20,7 @@ const TIMESTAMPS_BYTES = 12;
 
 /** One way to set the windows. All calls but {@link onConnected} are made between handshake and close only. */
 export interface CongestionControl {
-  /** 'newreno': for people and configuration. */
+  /** 'newreno', 'cubic': for people and configuration. */
   readonly name: string;
   /** The handshake is done: CWND and SSTHRESH begin. `iw`: the initial window, see {@link initialWindowBytes}. */
   onConnected(c: TcpConnection, iw: number): void;
@@ -46,6 +46,8 @@ export interface CongestionControl {
   onRecovered(c: TcpConnection, flightSize: number, hasSack: boolean, nowUs: number): void;
   /** The retransmission timer expired. `isFirst`: for this segment; only then does SSTHRESH fall. RFC 5681 3.1. */
   onTimeout(c: TcpConnection, flightSize: number, isFirst: boolean, nowUs: number): void;
+  /** The timeout of before was in vain: the caller sets CWND and SSTHRESH as RFC 4015 3.2 has them, the private words are as if it had not been. */
+  onTimeoutUndone(c: TcpConnection): void;
   /** About to send after nothing was sent for longer than the RTO. RFC 5681 4.1. */
   onRestart(c: TcpConnection, iw: number): void;
   /** The segment size fell from `oldMss` to what it is now (path MTU). RFC 5681 3.1. */
@@ -71,6 +73,19 @@ export function initialWindowBytes(c: TcpConnection, segments: number, synTimedO
 /** Zeroes the words a congestion control keeps for itself. */
 export function clearCongestionWords(c: TcpConnection): void {
   c.words.fill(0, c.base + PrivateWord.CC_ACKED, c.base + PrivateWord.CC_D + 1);
+}
+
+/**
+ * Slow start: answers what of `ackedBytes` is left for congestion avoidance. An ACK opens the window by at most `firstLimit` segments
+ * until something was lost, by `laterLimit` from then on. RFC 5681 3.1 equation 2 with L of RFC 9406 4.3 and RFC 3465 2.2.
+ */
+export function slowStart(c: TcpConnection, ackedBytes: number, firstLimit: number, laterLimit: number): number {
+  if (c.cWnd >= c.ssThresh) return ackedBytes;
+  const limit = c.ssThresh === SS_THRESH_INITIAL ? firstLimit : laterLimit;
+  const wanted = Math.min(ackedBytes, limit * senderMss(c));
+  const grown = Math.min(wanted, c.ssThresh - c.cWnd, CWND_MAX - c.cWnd);
+  c.cWnd += grown;
+  return c.cWnd < c.ssThresh ? 0 : wanted - grown;
 }
 
 /** SSTHRESH after a loss: max(FlightSize / 2, 2*SMSS). RFC 5681 equation 4. */

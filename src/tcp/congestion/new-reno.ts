@@ -14,6 +14,7 @@ import {
   halvedFlight,
   SS_THRESH_INITIAL,
   senderMss,
+  slowStart,
 } from './congestion-control.ts';
 
 /** NewReno; one object serves all connections. */
@@ -44,17 +45,8 @@ export class NewReno implements CongestionControl {
 
   onAck(c: TcpConnection, ackedBytes: number, isCwndLimited: boolean, _nowUs: number): void {
     if (!isCwndLimited || ackedBytes <= 0) return;
-    const mss = senderMss(c);
-    let left = ackedBytes;
-    if (c.cWnd < c.ssThresh) {
-      // RFC 5681 3.1 equation 2 with L; what goes beyond ssthresh counts for congestion avoidance.
-      const limit = c.ssThresh === SS_THRESH_INITIAL ? this.#firstLimit : this.#laterLimit;
-      const wanted = Math.min(left, limit * mss);
-      const grown = Math.min(wanted, c.ssThresh - c.cWnd, CWND_MAX - c.cWnd);
-      c.cWnd += grown;
-      left = wanted - grown;
-      if (c.cWnd < c.ssThresh || left === 0) return;
-    }
+    const left = slowStart(c, ackedBytes, this.#firstLimit, this.#laterLimit);
+    if (left === 0) return;
     // RFC 5681 3.1: one SMSS for each full window acknowledged.
     const acked = c.words[c.base + PrivateWord.CC_ACKED]! + left;
     if (acked < c.cWnd) {
@@ -62,7 +54,7 @@ export class NewReno implements CongestionControl {
       return;
     }
     c.words[c.base + PrivateWord.CC_ACKED] = Math.min(acked - c.cWnd, c.cWnd);
-    c.cWnd = Math.min(CWND_MAX, c.cWnd + mss);
+    c.cWnd = Math.min(CWND_MAX, c.cWnd + senderMss(c));
   }
 
   onLoss(c: TcpConnection, flightSize: number, dupAcks: number, _nowUs: number): void {
@@ -96,6 +88,10 @@ export class NewReno implements CongestionControl {
     // The loss window, one segment.
     c.cWnd = senderMss(c);
     c.words[c.base + PrivateWord.CC_ACKED] = 0;
+  }
+
+  onTimeoutUndone(_c: TcpConnection): void {
+    // Nothing is kept that a timeout changes.
   }
 
   onRestart(c: TcpConnection, iw: number): void {
