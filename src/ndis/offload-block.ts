@@ -22,7 +22,7 @@ export class NdisOffloadHandle {
   /** The slot: what the driver below knows the object by; null while it is not offloaded. */
   miniportOffloadContext: unknown = null;
   /** The owner's control block of the object (CONTAINING_RECORD). For the owner only. */
-  readonly owner: unknown;
+  owner: unknown;
 
   constructor(owner: unknown) {
     this.owner = owner;

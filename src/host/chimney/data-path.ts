@@ -55,13 +55,14 @@ export class DataPath {
 
   /** A write of a connection that is not on the host path. */
   send(connection: OffloadedConnection, list: NetBufferList): void {
-    if (connection.isOffloaded && connection.held.isEmpty && this.#hasBacklogRoom(connection)) {
+    if (connection.isOffloaded && !connection.hasHeld && this.#hasBacklogRoom(connection)) {
       this.#post(connection, list);
     } else connection.held.push(list);
   }
 
   #hasBacklogRoom(connection: OffloadedConnection): boolean {
-    return connection.outstandingBytes === 0 || connection.outstandingBytes < connection.sendBacklog;
+    const { outstandingBytes, sendBacklog } = connection;
+    return outstandingBytes === 0 || sendBacklog === 0 || outstandingBytes < sendBacklog;
   }
 
   #post(connection: OffloadedConnection, list: NetBufferList): void {
@@ -75,8 +76,7 @@ export class DataPath {
   /** Hands down what was held, as far as the target wants it, then the close behind it. */
   #flushHeld(connection: OffloadedConnection): void {
     if (!connection.isOffloaded) return;
-    while (!connection.held.isEmpty && this.#hasBacklogRoom(connection))
-      this.#post(connection, connection.held.shift()!);
+    while (connection.hasHeld && this.#hasBacklogRoom(connection)) this.#post(connection, connection.held.shift()!);
     this.#flushDisconnect(connection);
   }
 
@@ -128,7 +128,7 @@ export class DataPath {
   #flushDisconnect(connection: OffloadedConnection): void {
     const wanted = connection.disconnectWanted;
     if (wanted === 'none' || !connection.isOffloaded || connection.wantsTerminate) return;
-    if (wanted === 'graceful' && !connection.held.isEmpty) return;
+    if (wanted === 'graceful' && connection.hasHeld) return;
     connection.disconnectWanted = 'none';
     connection.isDisconnecting = wanted === 'graceful';
     const list = emptyNetBufferList();
@@ -295,6 +295,7 @@ export class DataPath {
     }
     for (const segment of segments) this.segment(connection, segment.bytes, 0, segment.bytes.length);
     this.#flushHeld(connection);
+    connection.settle();
     this.receives.readable(connection);
   }
 
@@ -330,7 +331,7 @@ export class DataPath {
         moves.requestTakeBack(connection, 'close', null, null);
         break;
       case TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE:
-        connection.sendBacklog = information > 0 ? information : Number.POSITIVE_INFINITY;
+        connection.sendBacklog = Math.max(0, information);
         this.#flushHeld(connection);
         break;
       default:

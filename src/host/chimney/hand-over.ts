@@ -10,7 +10,7 @@ import { restoreSendData } from '../../tcp/transfer.ts';
 import { TcpFlag, TcpSegment } from '../../wire/tcp-segment.ts';
 import type { Move } from '../api.ts';
 import { sendBare } from '../transport/tcp-output.ts';
-import { type ChimneyContext, MOVES_KEPT } from './context.ts';
+import type { ChimneyContext } from './context.ts';
 import type { OffloadedConnection } from './objects.ts';
 
 /** Copies lists of received data behind what is unread (TERM-049). */
@@ -26,7 +26,7 @@ export function restoreUnread(connection: OffloadedConnection, lists: NetBufferL
 export function giveBackToHost(context: ChimneyContext, connection: OffloadedConnection, nowUs: number): void {
   const { endpoint } = connection;
   connection.outstandingBytes = 0;
-  connection.sendBacklog = Number.POSITIVE_INFINITY;
+  connection.sendBacklog = 0;
   const returned = connection.outstanding.takeChain();
   const held = connection.held.takeChain();
   const wanted = connection.disconnectWanted;
@@ -96,18 +96,16 @@ export function finishMove(
     status: ndisStatusName(status),
   };
   connection.reason = null;
-  connection.moveCount++;
-  connection.moves.push(move);
-  if (connection.moves.length > MOVES_KEPT) connection.moves.shift();
+  connection.moved(move);
   const waiters = kind === 'initiate' ? connection.offloadWaiters : connection.takeBackWaiters;
   for (const waiter of waiters.splice(0)) waiter.resolve(move);
+  connection.settle();
   context.onMove?.(connection, move);
 }
 
 /** The answer to somebody who asks for what is so already. */
 export function lastMove(connection: OffloadedConnection, kind: Move['kind'], cause: Move['cause']): Move {
-  for (let i = connection.moves.length - 1; i >= 0; i--) {
-    if (connection.moves[i]!.kind === kind) return connection.moves[i]!;
-  }
+  const { moves } = connection;
+  for (let i = moves.length - 1; i >= 0; i--) if (moves[i]!.kind === kind) return moves[i]!;
   return { kind, cause, reason: null, freezeUs: 0, status: 'SUCCESS' };
 }

@@ -5,37 +5,81 @@
  * terminated only when nothing depends on it any more (TERM-063, TERM-064). Nothing here calls NDIS.
  */
 
-import { NdisOffloadHandle, type OffloadBlock } from '../../ndis/protocol.ts';
+import { NdisOffloadHandle } from '../../ndis/protocol.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import type { TcpDelegatedState } from '../../state/tcp.ts';
 import type { Move, TransportErrorCode } from '../api.ts';
 import type { NeighborEntry, PathEntry } from '../path/types.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import type { ChimneyAdapter } from './adapter.ts';
+import { MOVES_KEPT } from './context.ts';
+import { SendList } from './send-list.ts';
 
 /** Where an object is in its life. Operations other than the two moves are possible in OFFLOADED and INVALID only. */
 export const ObjectState = { NONE: 0, INITIATING: 1, OFFLOADED: 2, INVALID: 3, TERMINATING: 4 } as const;
 export type ObjectState = (typeof ObjectState)[keyof typeof ObjectState];
 
-/** What neighbor, path and connection have in common. */
-export class OffloadedObject {
-  readonly handle: NdisOffloadHandle = new NdisOffloadHandle(this);
+/** What is either so or not so of an object, a bit each: an idle connection is to be small. */
+const Flag = {
+  UPDATING: 1,
+  NEEDS_UPDATE: 2,
+  WANTS_TERMINATE: 4,
+  WANTS_OFFLOAD: 8,
+  RELEASED: 16,
+  DISCONNECTING: 32,
+  DISCONNECT_DONE: 64,
+  PEER_FINISHED: 128,
+  OWN_RECEIVE_POSTED: 256,
+} as const;
+
+/** What neighbor, path and connection have in common. The object is its own NDIS_OFFLOAD_HANDLE. */
+export class OffloadedObject extends NdisOffloadHandle {
   readonly adapter: ChimneyAdapter;
   state: ObjectState = ObjectState.NONE;
-  /** Offloaded (or being offloaded) objects that hang on this one. */
-  dependents = 0;
   /** Queries, updates and invalidates below; a terminate waits for them (TERM-028). */
   operations = 0;
-  /** At most one update at a time (UPD-030); a further change waits for its completion. */
-  isUpdating = false;
-  needsUpdate = false;
   /** A relink is due (paths), or action flags are to be sent with the next update (connections). */
   updateFlags = 0;
-  /** Terminate as soon as the state allows. */
-  wantsTerminate = false;
+  #flags = 0;
 
   constructor(adapter: ChimneyAdapter) {
+    super(null);
+    this.owner = this;
     this.adapter = adapter;
+  }
+
+  protected is(flag: number): boolean {
+    return (this.#flags & flag) !== 0;
+  }
+  protected set(flag: number, value: boolean): void {
+    if (value) this.#flags |= flag;
+    else this.#flags &= ~flag;
+  }
+
+  /** What names it below. */
+  get handle(): NdisOffloadHandle {
+    return this;
+  }
+
+  /** At most one update at a time (UPD-030); a further change waits for its completion. */
+  get isUpdating(): boolean {
+    return this.is(Flag.UPDATING);
+  }
+  set isUpdating(value: boolean) {
+    this.set(Flag.UPDATING, value);
+  }
+  get needsUpdate(): boolean {
+    return this.is(Flag.NEEDS_UPDATE);
+  }
+  set needsUpdate(value: boolean) {
+    this.set(Flag.NEEDS_UPDATE, value);
+  }
+  /** Terminate as soon as the state allows. */
+  get wantsTerminate(): boolean {
+    return this.is(Flag.WANTS_TERMINATE);
+  }
+  set wantsTerminate(value: boolean) {
+    this.set(Flag.WANTS_TERMINATE, value);
   }
 
   /** Whether state operations other than the two moves may be started on it. */
@@ -47,6 +91,8 @@ export class OffloadedObject {
 /** A next hop. On links without link-layer addresses there is one for the interface and `entry` is null. */
 export class OffloadedNeighbor extends OffloadedObject {
   readonly entry: NeighborEntry | null;
+  /** Offloaded (or being offloaded) objects that hang on this one. */
+  dependents = 0;
   /** Offloaded ahead of a relink: kept although nothing hangs on it yet (UPD-024). */
   isKept = false;
   /** Our answer zero to a reachability query waits for its check (NBR-022): the NRD that was indicated, ticks; -1: none. */
@@ -62,6 +108,8 @@ export class OffloadedNeighbor extends OffloadedObject {
 export class OffloadedPath extends OffloadedObject {
   readonly entry: PathEntry;
   neighbor: OffloadedNeighbor;
+  /** Offloaded (or being offloaded) connections that hang on this one. */
+  dependents = 0;
 
   constructor(adapter: ChimneyAdapter, entry: PathEntry, neighbor: OffloadedNeighbor) {
     super(adapter);
@@ -81,67 +129,208 @@ export interface HeldSegment {
   readonly bytes: Uint8Array;
 }
 
+/** What is kept of a connection only while it moves, or waits for a move. */
+class Transit {
+  reason: string | null = null;
+  frozenAtUs = 0;
+  gapUntilUs: number = Number.NEGATIVE_INFINITY;
+  readonly offloadWaiters: MoveWaiter[] = [];
+  readonly takeBackWaiters: MoveWaiter[] = [];
+  readonly held: SendList = new SendList();
+  readonly segments: HeldSegment[] = [];
+  segmentBytes = 0;
+  delegated: TcpDelegatedState | null = null;
+  failures = 0;
+
+  get isOver(): boolean {
+    if (this.offloadWaiters.length + this.takeBackWaiters.length + this.segments.length > 0) return false;
+    return this.delegated === null && this.failures === 0 && this.held.isEmpty && this.reason === null;
+  }
+}
+
+/** What is kept of a connection only while the application does not take what comes as it comes. */
+class Reading {
+  refusedBytes = 0;
+  bufferedBelow = 0;
+  postedReceives = 0;
+  keptBytes = 0;
+  ownReceive: NetBufferList | null = null;
+}
+
 /** A connection that was offloaded at least once. */
 export class OffloadedConnection extends OffloadedObject {
   readonly endpoint: HostEndpoint;
   path: OffloadedPath;
-  /** The move under way, and who asked for it. */
+  /** Who asked for the move under way. */
   cause: Move['cause'] = 'manual';
-  reason: string | null = null;
-  frozenAtUs = 0;
-  /** Until when an offload waits for a gap in the received data to close. */
-  gapUntilUs: number = Number.NEGATIVE_INFINITY;
-  wantsOffload = false;
-  readonly offloadWaiters: MoveWaiter[] = [];
-  readonly takeBackWaiters: MoveWaiter[] = [];
-  readonly moves: Move[] = [];
   moveCount = 0;
-
-  /** Lists at the target (or given back by it), in the order in which they were posted. */
-  readonly outstanding: SendList = new SendList();
-  /** Lists that could not be handed down yet: a move is under way or the target's backlog is full. */
-  readonly held: SendList = new SendList();
+  /** The moves that are remembered; null: none, or only the one that is kept as numbers, an initiate that has succeeded. */
+  #moves: Move[] | null = null;
+  #onlyCause: Move['cause'] | null = null;
+  #onlyFreezeUs = 0;
+  #transit: Transit | null = null;
+  #reading: Reading | null = null;
+  #outstanding: SendList | null = null;
   /** Bytes outstanding at the target. */
   outstandingBytes = 0;
-  /** Optimum of outstanding bytes as the target last said; Infinity until it does (EVT-028). */
-  sendBacklog: number = Number.POSITIVE_INFINITY;
-
-  /** The endpoint is over and its record gone: only the target's half is left to be ended. */
-  isReleased = false;
+  /** Optimum of outstanding bytes as the target last said; 0 until it does: there is none (EVT-028). */
+  sendBacklog = 0;
   /** The application asked for a close while it could not be passed on; or it was passed on and is not completed. */
   disconnectWanted: 'none' | 'graceful' | 'abortive' = 'none';
-  isDisconnecting = false;
-  /** The disconnect below was completed with SUCCESS: FIN (or RST) is out and, if graceful, acknowledged. */
-  disconnectDone = false;
-  peerFinished = false;
   /** The peer (or we) reset the connection; only the terminate is left. */
   aborted: TransportErrorCode | null = null;
-  /** Terminates answered FAILURE so far: the state is lost after the first (TERM-020 to 025). */
-  failures = 0;
-
-  /** Bytes of the last refused indication that the target still holds, and does not indicate again by itself. */
-  refusedBytes = 0;
-  /** Bytes that went down with the connection, unread, and have not come up again. */
-  bufferedBelow = 0;
-  /** Posted receives below, the one over the application's own memory not counted. */
-  postedReceives = 0;
-  /** The receive over the application's own memory, used again and again, and whether it is posted. */
-  ownReceive: NetBufferList | null = null;
-  isOwnReceivePosted = false;
-  /** Bytes of indications that the application keeps. */
-  keptBytes = 0;
-  readonly segments: HeldSegment[] = [];
-  segmentBytes = 0;
-  /** The delegated structure of the move under way. */
-  delegated: TcpDelegatedState | null = null;
-  block: OffloadBlock | null = null;
-  /** Looks at a connection that was offloaded half closed and of whose end no event tells. */
-  watchAtUs = 0;
 
   constructor(adapter: ChimneyAdapter, endpoint: HostEndpoint, path: OffloadedPath) {
     super(adapter);
     this.endpoint = endpoint;
     this.path = path;
+  }
+
+  // Moving.
+
+  get #moving(): Transit {
+    this.#transit ??= new Transit();
+    return this.#transit;
+  }
+
+  /** Nothing of a move is under way any more: what it needed is forgotten. */
+  settle(): void {
+    if (this.#transit?.isOver === true) this.#transit = null;
+  }
+
+  /** Why it comes back, in the target's words. */
+  get reason(): string | null {
+    return this.#transit === null ? null : this.#transit.reason;
+  }
+  set reason(value: string | null) {
+    if (value !== null || this.#transit !== null) this.#moving.reason = value;
+  }
+  /** Since when nobody serves it, µs. */
+  get frozenAtUs(): number {
+    return this.#transit === null ? 0 : this.#transit.frozenAtUs;
+  }
+  set frozenAtUs(value: number) {
+    this.#moving.frozenAtUs = value;
+  }
+  /** Until when an offload waits for a gap in the received data to close. */
+  get gapUntilUs(): number {
+    return this.#transit === null ? Number.NEGATIVE_INFINITY : this.#transit.gapUntilUs;
+  }
+  set gapUntilUs(value: number) {
+    this.#moving.gapUntilUs = value;
+  }
+  get offloadWaiters(): MoveWaiter[] {
+    return this.#moving.offloadWaiters;
+  }
+  get takeBackWaiters(): MoveWaiter[] {
+    return this.#moving.takeBackWaiters;
+  }
+  /** The delegated structure of the move under way. */
+  get delegated(): TcpDelegatedState | null {
+    return this.#transit === null ? null : this.#transit.delegated;
+  }
+  set delegated(value: TcpDelegatedState | null) {
+    if (value !== null || this.#transit !== null) this.#moving.delegated = value;
+  }
+  /** Terminates answered FAILURE so far: the state is lost after the first (TERM-020 to 025). */
+  get failures(): number {
+    return this.#transit === null ? 0 : this.#transit.failures;
+  }
+  set failures(value: number) {
+    if (value !== 0 || this.#transit !== null) this.#moving.failures = value;
+  }
+  /** Segments that came while it was between two engines. */
+  get segments(): HeldSegment[] {
+    return this.#moving.segments;
+  }
+  get segmentBytes(): number {
+    return this.#transit === null ? 0 : this.#transit.segmentBytes;
+  }
+  set segmentBytes(value: number) {
+    if (value !== 0 || this.#transit !== null) this.#moving.segmentBytes = value;
+  }
+
+  /** A move is over. Nearly all connections that are offloaded once have this one only. */
+  moved(move: Move): void {
+    const isFirst = this.moveCount++ === 0;
+    if (isFirst && move.kind === 'initiate' && move.reason === null && move.status === 'SUCCESS') {
+      this.#onlyCause = move.cause;
+      this.#onlyFreezeUs = move.freezeUs;
+      return;
+    }
+    const moves = this.#allMoves();
+    moves.push(move);
+    if (moves.length > MOVES_KEPT) moves.shift();
+    this.#moves = moves;
+    this.#onlyCause = null;
+  }
+
+  get moves(): readonly Move[] {
+    return this.#allMoves();
+  }
+
+  #allMoves(): Move[] {
+    const cause = this.#onlyCause;
+    if (cause === null) return this.#moves ?? [];
+    return [{ kind: 'initiate', cause, reason: null, freezeUs: this.#onlyFreezeUs, status: 'SUCCESS' }];
+  }
+
+  // Sending.
+
+  /** Lists at the target (or given back by it), in the order in which they were posted. */
+  get outstanding(): SendList {
+    this.#outstanding ??= new SendList();
+    return this.#outstanding;
+  }
+  /** Lists that could not be handed down yet: a move is under way or the target's backlog is full. */
+  get held(): SendList {
+    return this.#moving.held;
+  }
+  get hasHeld(): boolean {
+    return this.#transit !== null && !this.#transit.held.isEmpty;
+  }
+
+  // Receiving.
+
+  get #reads(): Reading {
+    this.#reading ??= new Reading();
+    return this.#reading;
+  }
+
+  /** Bytes of the last refused indication that the target still holds, and does not indicate again by itself. */
+  get refusedBytes(): number {
+    return this.#reading === null ? 0 : this.#reading.refusedBytes;
+  }
+  set refusedBytes(value: number) {
+    if (value !== 0 || this.#reading !== null) this.#reads.refusedBytes = value;
+  }
+  /** Posted receives below, the one over the application's own memory not counted. */
+  get postedReceives(): number {
+    return this.#reading === null ? 0 : this.#reading.postedReceives;
+  }
+  set postedReceives(value: number) {
+    this.#reads.postedReceives = value;
+  }
+  /** Bytes of indications that the application keeps. */
+  get keptBytes(): number {
+    return this.#reading === null ? 0 : this.#reading.keptBytes;
+  }
+  set keptBytes(value: number) {
+    this.#reads.keptBytes = value;
+  }
+  /** The receive over the application's own memory, used again and again, and whether it is posted. */
+  get ownReceive(): NetBufferList | null {
+    return this.#reading === null ? null : this.#reading.ownReceive;
+  }
+  set ownReceive(value: NetBufferList | null) {
+    this.#reads.ownReceive = value;
+  }
+  /** Bytes that went down with the connection, unread, and have not come up again. */
+  get bufferedBelow(): number {
+    return this.#reading === null ? 0 : this.#reading.bufferedBelow;
+  }
+  set bufferedBelow(value: number) {
+    this.#reads.bufferedBelow = value;
   }
 
   /** Bytes that the target had are up: once all that went down unread is, the end of the stream may be told. */
@@ -150,57 +339,45 @@ export class OffloadedConnection extends OffloadedObject {
     this.bufferedBelow = Math.max(0, this.bufferedBelow - bytes);
     if (this.bufferedBelow === 0) this.endpoint.textIsUp();
   }
-}
 
-/** Send lists in posting order, chained through a queue of references (their `next` belongs to whoever has them). */
-export class SendList {
-  #lists: (NetBufferList | null)[] = [];
-  #head = 0;
+  // Flags.
 
-  get isEmpty(): boolean {
-    return this.#head === this.#lists.length;
+  get wantsOffload(): boolean {
+    return this.is(Flag.WANTS_OFFLOAD);
   }
-
-  get first(): NetBufferList | null {
-    return this.#lists[this.#head] ?? null;
+  set wantsOffload(value: boolean) {
+    this.set(Flag.WANTS_OFFLOAD, value);
   }
-
-  push(list: NetBufferList): void {
-    this.#lists.push(list);
+  /** The endpoint is over and its record gone: only the target's half is left to be ended. */
+  get isReleased(): boolean {
+    return this.is(Flag.RELEASED);
   }
-
-  shift(): NetBufferList | null {
-    if (this.isEmpty) return null;
-    const list = this.#lists[this.#head]!;
-    this.#lists[this.#head++] = null;
-    if (this.#head > 32 && this.#head * 2 > this.#lists.length) {
-      this.#lists.splice(0, this.#head);
-      this.#head = 0;
-    }
-    return list;
+  set isReleased(value: boolean) {
+    this.set(Flag.RELEASED, value);
   }
-
-  /** Takes out one list, wherever it stands; answers whether it was there. Almost always it is the first. */
-  remove(list: NetBufferList): boolean {
-    for (let i = this.#head; i < this.#lists.length; i++) {
-      if (this.#lists[i] !== list) continue;
-      if (i === this.#head) this.shift();
-      else this.#lists.splice(i, 1);
-      return true;
-    }
-    return false;
+  get isDisconnecting(): boolean {
+    return this.is(Flag.DISCONNECTING);
   }
-
-  /** All lists as one chain, in order; the queue is empty afterwards. */
-  takeChain(): NetBufferList | null {
-    let head: NetBufferList | null = null;
-    let tail: NetBufferList | null = null;
-    for (let list = this.shift(); list !== null; list = this.shift()) {
-      list.next = null;
-      if (tail === null) head = list;
-      else tail.next = list;
-      tail = list;
-    }
-    return head;
+  set isDisconnecting(value: boolean) {
+    this.set(Flag.DISCONNECTING, value);
+  }
+  /** The disconnect below was completed with SUCCESS: FIN (or RST) is out and, if graceful, acknowledged. */
+  get disconnectDone(): boolean {
+    return this.is(Flag.DISCONNECT_DONE);
+  }
+  set disconnectDone(value: boolean) {
+    this.set(Flag.DISCONNECT_DONE, value);
+  }
+  get peerFinished(): boolean {
+    return this.is(Flag.PEER_FINISHED);
+  }
+  set peerFinished(value: boolean) {
+    this.set(Flag.PEER_FINISHED, value);
+  }
+  get isOwnReceivePosted(): boolean {
+    return this.is(Flag.OWN_RECEIVE_POSTED);
+  }
+  set isOwnReceivePosted(value: boolean) {
+    this.set(Flag.OWN_RECEIVE_POSTED, value);
   }
 }

@@ -5,6 +5,7 @@
  * slot of the driver above. Plain data: what is done with it is in the other files of this folder, by operation.
  */
 
+import { NEVER } from '../../base/runtime.ts';
 import type { NdisOffloadHandle } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { TcpConnectionState, TcpWord } from '../../state/tcp.ts';
@@ -121,7 +122,28 @@ export interface HeldFrame {
   readonly segmentBytes: number;
 }
 
-/** An offloaded connection. */
+/** Posted requests of a connection: most have none, ever. */
+class Requests {
+  first: NetBufferList | null = null;
+  last: NetBufferList | null = null;
+  filled = 0;
+  room = 0;
+  firstDone: NetBufferList | null = null;
+  lastDone: NetBufferList | null = null;
+  pushAtUs: number = NEVER;
+}
+
+/** What a connection has only as it ends, or when something out of the ordinary happens to it. */
+class Calls {
+  disconnect: NetBufferList | null = null;
+  abort: NetBufferList | null = null;
+  returned: ReturnedCalls | null = null;
+  forwards: NetBufferList | null = null;
+  reason = 0;
+  held: HeldFrame[] | null = null;
+}
+
+/** An offloaded connection. What an idle one does not need is made when it is needed. */
 export class TcpContext extends ConnectionFlags {
   readonly handle: NdisOffloadHandle;
   readonly path: PathContext;
@@ -135,44 +157,16 @@ export class TcpContext extends ConnectionFlags {
   due = 0;
   nextQueued: TcpContext | null = null;
 
-  // Receiving.
-  /** Posted requests, oldest first, chained by `next`. */
-  firstRequest: NetBufferList | null = null;
-  lastRequest: NetBufferList | null = null;
-  /** Bytes in the oldest request, those that came with it included. */
-  filled = 0;
-  /** Room in all requests, bytes. */
-  requestedBytes = 0;
-  /** Requests that are finished and about to be completed. */
-  firstDone: NetBufferList | null = null;
-  lastDone: NetBufferList | null = null;
   readonly buffered: BufferedData = new BufferedData();
-  /** When the push timer expires, µs; NEVER. */
-  pushAtUs: number = Number.POSITIVE_INFINITY;
-
   /** Bytes that were indicated and are not taken yet, where an indication says nothing about that; they narrow the window. */
   unreadBytes = 0;
-
-  // Sending.
-  /** A graceful disconnect that is not complete. */
-  disconnect: NetBufferList | null = null;
-  /** An abortive disconnect that is not complete. */
-  abort: NetBufferList | null = null;
-  /** Calls that are not carried out and go back; null: none. */
-  returned: ReturnedCalls | null = null;
   /** Optimum of outstanding send bytes as told last; and when. */
   backlog = 0;
   backlogAtUs = 0;
-
-  /** Forwarded segments that wait to be processed, a chain. */
-  forwards: NetBufferList | null = null;
-
-  /** A TCP_UPLOAD_REASON to be raised; 0: none. */
-  reason = 0;
   /** What happens on it, where the target has an eye on that; else null. */
   activity: Activity | null = null;
-  /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
-  held: HeldFrame[] | null = null;
+  #requests: Requests | null = null;
+  #calls: Calls | null = null;
 
   constructor(handle: NdisOffloadHandle, path: PathContext, tcp: TcpConnection) {
     super();
@@ -183,6 +177,111 @@ export class TcpContext extends ConnectionFlags {
 
   get layer(): 'tcp' {
     return 'tcp';
+  }
+
+  // Posted requests; see Receiver.
+
+  get #asked(): Requests {
+    this.#requests ??= new Requests();
+    return this.#requests;
+  }
+
+  /** Posted requests, oldest first, chained by `next`. */
+  get firstRequest(): NetBufferList | null {
+    return this.#requests === null ? null : this.#requests.first;
+  }
+  set firstRequest(value: NetBufferList | null) {
+    this.#asked.first = value;
+  }
+  get lastRequest(): NetBufferList | null {
+    return this.#requests === null ? null : this.#requests.last;
+  }
+  set lastRequest(value: NetBufferList | null) {
+    this.#asked.last = value;
+  }
+  /** Bytes in the oldest request, those that came with it included. */
+  get filled(): number {
+    return this.#requests === null ? 0 : this.#requests.filled;
+  }
+  set filled(value: number) {
+    this.#asked.filled = value;
+  }
+  /** Room in all requests, bytes. */
+  get requestedBytes(): number {
+    return this.#requests === null ? 0 : this.#requests.room;
+  }
+  set requestedBytes(value: number) {
+    this.#asked.room = value;
+  }
+  /** Requests that are finished and about to be completed. */
+  get firstDone(): NetBufferList | null {
+    return this.#requests === null ? null : this.#requests.firstDone;
+  }
+  set firstDone(value: NetBufferList | null) {
+    this.#asked.firstDone = value;
+  }
+  get lastDone(): NetBufferList | null {
+    return this.#requests === null ? null : this.#requests.lastDone;
+  }
+  set lastDone(value: NetBufferList | null) {
+    this.#asked.lastDone = value;
+  }
+  /** When the push timer expires, µs; NEVER. */
+  get pushAtUs(): number {
+    return this.#requests === null ? NEVER : this.#requests.pushAtUs;
+  }
+  set pushAtUs(value: number) {
+    if (value !== NEVER || this.#requests !== null) this.#asked.pushAtUs = value;
+  }
+
+  // Calls of the host that are under way.
+
+  get #made(): Calls {
+    this.#calls ??= new Calls();
+    return this.#calls;
+  }
+
+  /** A graceful disconnect that is not complete. */
+  get disconnect(): NetBufferList | null {
+    return this.#calls === null ? null : this.#calls.disconnect;
+  }
+  set disconnect(value: NetBufferList | null) {
+    if (value !== null || this.#calls !== null) this.#made.disconnect = value;
+  }
+  /** An abortive disconnect that is not complete. */
+  get abort(): NetBufferList | null {
+    return this.#calls === null ? null : this.#calls.abort;
+  }
+  set abort(value: NetBufferList | null) {
+    if (value !== null || this.#calls !== null) this.#made.abort = value;
+  }
+  /** Calls that are not carried out and go back; null: none. */
+  get returned(): ReturnedCalls | null {
+    return this.#calls === null ? null : this.#calls.returned;
+  }
+  set returned(value: ReturnedCalls | null) {
+    if (value !== null || this.#calls !== null) this.#made.returned = value;
+  }
+  /** Forwarded segments that wait to be processed, a chain. */
+  get forwards(): NetBufferList | null {
+    return this.#calls === null ? null : this.#calls.forwards;
+  }
+  set forwards(value: NetBufferList | null) {
+    if (value !== null || this.#calls !== null) this.#made.forwards = value;
+  }
+  /** A TCP_UPLOAD_REASON to be raised; 0: none. */
+  get reason(): number {
+    return this.#calls === null ? 0 : this.#calls.reason;
+  }
+  set reason(value: number) {
+    if (value !== 0 || this.#calls !== null) this.#made.reason = value;
+  }
+  /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
+  get held(): HeldFrame[] | null {
+    return this.#calls === null ? null : this.#calls.held;
+  }
+  set held(value: HeldFrame[] | null) {
+    if (value !== null || this.#calls !== null) this.#made.held = value;
   }
 
   /** The interface's word for it, a `TcpConnectionState`. */
