@@ -17,6 +17,8 @@ export class PassThrough extends IntermediateDriver {
     super(environment, options);
     this.below = environment.ndis.openAdapterEx(this, this, adapterBelow);
     // What is above sees the adapter below under this driver's name.
-    this.attributes = { ...environment.ndis.adapterAttributes(this.below), name: options.name };
+    // Drivers on this base look into packets, copy or keep them: none is to be larger than its header can say.
+    const { bigSendBytes: _, ...attributes } = environment.ndis.adapterAttributes(this.below);
+    this.attributes = { ...attributes, name: options.name };
   }
 }

@@ -85,6 +85,11 @@ export interface Link {
    * and every frame must be complete. At least the MTU, at most 65535.
    */
   readonly largeSendBytes?: number;
+  /**
+   * Largest IPv4 packet that `transmit` takes with `segmentBytes` and most of its text in a {@link Gather}, where that is more than an IP
+   * header can say: its total length is 0 then (BIG TCP of Linux). Absent: {@link largeSendBytes} is all.
+   */
+  readonly bigSendBytes?: number;
   /** Whether a super-segment may be UDP, one that stands for several datagrams, too (USO). Absent: TCP only. */
   readonly largeDatagrams?: boolean;
   /** Whether `transmit` takes text in a {@link Gather}. */

@@ -97,6 +97,11 @@ export interface AdapterAttributes {
    * every frame is sent complete, checksum and all.
    */
   readonly largeSendBytes?: number;
+  /**
+   * The same for TCP over IPv4, where it is more than an IP header can say: the total length in the header is 0 then (BIG TCP of Linux),
+   * and the text is in MDLs of its own. A driver that looks into packets or copies them does not pass it on. Absent: largeSendBytes is all.
+   */
+  readonly bigSendBytes?: number;
   /** Whether such a packet may be UDP, too: one that stands for several datagrams (USO). Absent: TCP only. */
   readonly largeDatagrams?: boolean;
 }

@@ -7,6 +7,7 @@
  */
 
 import type { SendBuffer } from './send-buffer.ts';
+import { SLAB_BYTES } from './slabs.ts';
 
 /** Writes shorter than this are copied in any case. */
 const LENT_FROM = 16_384;
@@ -39,6 +40,8 @@ export class PendingWrite {
     }
     let room = Math.min(send.room(), this.bytes);
     if (room === 0) return;
+    // What does not fit is cut where a slab ends: pieces that straddle slabs are many, and short.
+    if (room < this.bytes && room > SLAB_BYTES) room -= room % SLAB_BYTES;
     send.begin(room);
     this.bytes -= room;
     while (room > 0) {

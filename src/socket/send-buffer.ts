@@ -94,8 +94,11 @@ export class SendBuffer implements SlabOwner {
 
   /** Says how many bytes will be appended before {@link flush}, so that they get memory that fits. */
   begin(total: number): void {
-    if (this.#slab === null && total <= SMALL_BYTES) {
-      this.#open(new Slab(smallBytes(total)));
+    if (this.#slab === null) {
+      if (total <= SMALL_BYTES) this.#open(new Slab(smallBytes(total)));
+    } else if (total >= SLAB_BYTES && this.#pending === 0) {
+      // What fills slabs begins with one of its own, rather than be cut in two at the end of each.
+      this.#slab = null;
     }
   }
 

@@ -118,9 +118,10 @@ export class IpParts {
     }
     const { interfaces } = this.context;
     const mac = attributes.macAddress.slice();
-    const { name, medium, largeSendBytes = 0, largeDatagrams = false } = attributes;
+    const { name, medium, largeSendBytes = 0, largeDatagrams = false, bigSendBytes = 0 } = attributes;
     const { mtu } = parsed;
-    const iface = new Interface(name, interfaces.length, medium, mac, mtu, config, largeSendBytes, largeDatagrams);
+    const { length: index } = interfaces;
+    const iface = new Interface(name, index, medium, mac, mtu, config, largeSendBytes, largeDatagrams, bigSendBytes);
     iface.binding = binding;
     drawReachableTime(this.context, iface);
     interfaces.push(iface);

@@ -24,6 +24,9 @@ import { LINK_HEADROOM, type OutPacket, type PathEntry } from './types.ts';
 const IPV4_ID_MASK = 0x7fff;
 const IPV6_ID_MASK = 0x7fff_ffff;
 
+/** Longest packet that an IPv4 header can tell of. */
+const IPV4_LENGTH_MAX = 65_535;
+
 /** What a packet's header says, for the fragments of it. */
 class SendRequest {
   protocol = 0;
@@ -166,7 +169,8 @@ export class IpSender {
   ): void {
     const header = this.#ipv4;
     header.tos = tos;
-    header.totalLength = totalLength;
+    // What is larger is cut by the device, which knows how long it is.
+    header.totalLength = totalLength > IPV4_LENGTH_MAX ? 0 : totalLength;
     header.id = id;
     header.flags = flags;
     header.fragmentOffset = offset;

@@ -1,12 +1,14 @@
 /**
  * Segments on their way out: from the engine's next segment to a packet of the IP layer.
  *
- * A super-segment refers to the application's bytes where they lie; what is shorter, or is in many pieces, is one gather copy into the
- * packet, then the checksum. A packet buffer is there before the engine is asked for a segment, so nothing counts as sent that could not be. Sources: RFC 9293 3.1 (MUST-2), 3.10.7.1.
+ * A super-segment refers to the application's bytes where they lie, short pieces among them apart, which are copied; what is shorter, or is
+ * in many pieces, is one gather copy into the packet, then the checksum. A packet buffer is there before the engine is asked for a segment, so nothing counts as sent that could not be. Sources: RFC 9293 3.1 (MUST-2), 3.10.7.1.
  */
 
+import { assert } from '../../base/assert.ts';
 import { write16 } from '../../base/bytes.ts';
 import { seqDiff } from '../../base/seq.ts';
+import { copyBytes } from '../../state/net-buffer-list.ts';
 import { TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';
@@ -39,7 +41,7 @@ export function sendSegments(t: TcpTransport, endpoint: HostEndpoint, nowUs: num
     let out: OutPacket | null = null;
     if (path.iface.largeSendBytes > 0 && hasLargeUnsent(tcp)) {
       out = t.ip.beginLargePacket(path);
-      if (out !== null) mostText = Math.max(mostText, out.room - TCP_HEADER_LENGTH_MAX);
+      if (out !== null) mostText = mostTextOf(t, tcp, path, Math.max(mostText, out.room - TCP_HEADER_LENGTH_MAX));
     }
     out ??= t.ip.beginPacket(path);
     if (out === null) {
@@ -71,6 +73,27 @@ function hasLargeUnsent(tcp: TcpConnection): boolean {
   return tcp.queuedBytes - seqDiff(tcp.sndMax, tcp.sndUna) > tcp.effectiveMss;
 }
 
+/** Bytes of IPv4 and TCP header at most. */
+const HEADERS_MAX = 20 + TCP_HEADER_LENGTH_MAX;
+
+/** Most text of one packet: `fitting` in its buffer, or more where the interface takes that and the text need not be copied. */
+function mostTextOf(t: TcpTransport, tcp: TcpConnection, path: PathEntry, fitting: number): number {
+  if (path.family !== 4 || path.iface.bigSendBytes - HEADERS_MAX <= fitting) return fitting;
+  const inFlight = seqDiff(tcp.sndMax, tcp.sndUna);
+  const most = Math.min(path.iface.bigSendBytes - HEADERS_MAX, tcp.queuedBytes - inFlight);
+  if (most <= fitting || Math.min(tcp.sndWnd, tcp.cWnd) - inFlight <= fitting) return fitting;
+  const run = t.run;
+  let bytes = 0;
+  let copied = 0;
+  for (let runs = 0; runs < TEXT_RUNS_MAX && bytes < most; runs++) {
+    if (!tcp.sendQueue!.runAt(inFlight + bytes, most - bytes, run)) break;
+    if (run.length < RUN_LEAST) copied += run.length;
+    if (copied > fitting) break;
+    bytes += run.length;
+  }
+  return Math.max(fitting, bytes);
+}
+
 /** Writes header, text and checksum into the packet and sends it. */
 function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegment, out: OutPacket): void {
   const bytes = out.bytes;
@@ -79,8 +102,9 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
   const length = headerLength + seg.textLength;
   // An adapter that cuts super-segments computes all checksums.
   const isLeft = path.iface.largeSendBytes > 0;
-  const isReferred = isLeft && seg.textLength >= REFERRED_FROM && referToText(t, tcp, seg, out);
+  const isReferred = isLeft && seg.textLength >= REFERRED_FROM && referToText(t, tcp, seg, out, headerLength);
   if (seg.textLength > 0 && !isReferred) {
+    assert(length <= out.room, 'only text that is referred to may be more than fits');
     tcp.sendQueue!.copyOut(seg.sendOffset, seg.textLength, bytes, at + headerLength);
   }
   const segmentBytes = isLeft ? Math.max(1, tcp.effectiveMss + TCP_HEADER_LENGTH - headerLength) : 0;
@@ -100,21 +124,36 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
   );
 }
 
-/** Names the runs in which the text of a segment lies. False: there are too many, or one of them is too short. */
-function referToText(t: TcpTransport, tcp: TcpConnection, seg: TcpSegment, out: OutPacket): boolean {
+/** Names the runs in which the text of a segment lies; short ones are copied behind its header. False: there are too many. */
+function referToText(
+  t: TcpTransport,
+  tcp: TcpConnection,
+  seg: TcpSegment,
+  out: OutPacket,
+  headerLength: number,
+): boolean {
   const run = t.run;
+  const { text } = out;
+  let copyAt = out.at + headerLength;
   let offset = seg.sendOffset;
   let left = seg.textLength;
   while (left > 0) {
-    const isFit = out.text.count < TEXT_RUNS_MAX && tcp.sendQueue!.runAt(offset, left, run) && run.length >= RUN_LEAST;
-    if (!isFit) {
-      out.text.clear();
+    if (text.count === TEXT_RUNS_MAX || !tcp.sendQueue!.runAt(offset, left, run)) {
+      text.clear();
       return false;
     }
-    out.text.add(run.bytes, run.at, run.length);
-    offset += run.length;
-    left -= run.length;
+    const { length } = run;
+    if (length >= RUN_LEAST) text.add(run.bytes, run.at, length);
+    else {
+      copyBytes(run.bytes, run.at, length, out.bytes, copyAt);
+      // What comes first stands behind the header as it is.
+      if (text.count > 0) text.add(out.bytes, copyAt, length);
+      copyAt += length;
+    }
+    offset += length;
+    left -= length;
   }
+  if (text.count === 0) return true;
   out.text.lentBy(tcp.owner as HostEndpoint);
   return true;
 }

@@ -10,6 +10,7 @@ export abstract class DescribedDevice {
   readonly mtu: number;
   readonly macAddress?: Uint8Array;
   readonly largeSendBytes: number;
+  readonly bigSendBytes?: number;
   readonly largeDatagrams: boolean;
   readonly takesGather = true;
 
@@ -19,6 +20,7 @@ export abstract class DescribedDevice {
     this.mtu = device.mtu;
     if (device.macAddress !== null) this.macAddress = device.macAddress;
     this.largeSendBytes = device.largeSendBytes;
+    if (device.bigSendBytes !== undefined) this.bigSendBytes = device.bigSendBytes;
     this.largeDatagrams = device.datagrams;
   }
 }

@@ -7,6 +7,7 @@
  */
 
 import { GATHER_MAX, type Gather, type Medium } from '../link.ts';
+import { BigSend, SAID_MAX } from './big-send.ts';
 import { type Libc, libc } from './libc.ts';
 import { MessageBatch } from './message-batch.ts';
 import { BATCH_FRAMES, HEADS, Segmenter } from './segmenter.ts';
@@ -31,6 +32,8 @@ export interface DeviceDescription {
   readonly hasHeader: boolean;
   /** See `Link.largeSendBytes`. */
   readonly largeSendBytes: number;
+  /** See `Link.bigSendBytes`. Absent: none. */
+  readonly bigSendBytes?: number;
   /** Whether the device makes the checksums of what is written. */
   readonly checksums: boolean;
   /** Whether the device cuts super-segments and hands over such. */
@@ -52,6 +55,9 @@ export const READ_BYTES: number = READ_HEADROOM + 18 + 65_535 + 40;
 const FULL_MS_MAX = 20;
 /** Runs in a batch: headers and text of each frame, and one more wherever a run of the application's ends within a frame. */
 const BATCH_RUNS = 2 * BATCH_FRAMES + GATHER_MAX + 2;
+
+/** After a super-segment that the kernel had no room for in one piece so many are cut before one is tried whole again. */
+const CUT_AFTER_REFUSAL = 256;
 
 const EAGAIN = 11;
 const EINTR = 4;
@@ -99,6 +105,10 @@ export class Device {
   #taken = 0;
   #takenTag = 0;
   #takenLength = 0;
+  /** Cuts what the kernel does not take whole; made when that is first needed. */
+  #bigSend: BigSend | null = null;
+  /** So many are cut before one is tried whole. */
+  #toCut = 0;
   #sharedBuffer: ArrayBufferLike | null = null;
   #sharedAddress = 0;
 
@@ -166,6 +176,10 @@ export class Device {
     if (this.#headerBytes === 0 && text === null) n = this.#libc.write(this.#fd, address, length);
     else {
       const whole = text === null ? length : length + text.length;
+      if (whole > SAID_MAX && text !== null && this.#toCut > 0) {
+        this.#toCut--;
+        return this.#writePieces(bytes, at, length, segmentBytes, text);
+      }
       if (segmentBytes === 0) clearVirtioNetHeader(this.#header);
       else if (!writeVirtioNetHeader(this.#header, this.#medium, bytes, at, whole, segmentBytes)) return this.#failed();
       n = this.#libc.writev(this.#fd, this.#iovAddress, this.#fillIov(address, length, text));
@@ -175,7 +189,10 @@ export class Device {
       return 0;
     }
     const outcome = this.#refusal();
-    return outcome === REFUSED ? this.#failed() : outcome;
+    if (outcome !== REFUSED) return outcome;
+    if (text === null || length + text.length <= SAID_MAX) return this.#failed();
+    this.#toCut = CUT_AFTER_REFUSAL;
+    return this.#writePieces(bytes, at, length, segmentBytes, text);
   }
 
   close(): void {
@@ -284,6 +301,28 @@ export class Device {
     const nowMs = performance.now();
     if (this.#fullSinceMs === 0) this.#fullSinceMs = nowMs;
     return nowMs - this.#fullSinceMs < FULL_MS_MAX ? Outcome.AGAIN : REFUSED;
+  }
+
+  /** Writes a super-segment in pieces that their headers can tell of; one that a full device cuts short goes on as in {@link #writeCut}. */
+  #writePieces(bytes: Uint8Array, at: number, length: number, segmentBytes: number, text: Gather): number {
+    this.#bigSend ??= new BigSend(this.#medium);
+    const pieces = this.#bigSend;
+    const count = pieces.begin(bytes, at, length, segmentBytes, text);
+    const whole = length + text.length;
+    const isSame = this.#taken > 0 && this.#takenTag === pieces.seq && this.#takenLength === whole;
+    let i = isSame ? this.#taken : 0;
+    this.#taken = 0;
+    for (; i < count; i++) {
+      pieces.make(i);
+      const outcome = this.write(pieces.head, 0, pieces.headLength, segmentBytes, pieces.text);
+      if (outcome === 0) continue;
+      if (outcome !== Outcome.AGAIN) return outcome;
+      this.#taken = i;
+      this.#takenTag = pieces.seq;
+      this.#takenLength = whole;
+      return outcome;
+    }
+    return 0;
   }
 
   #failed(): number {

@@ -5,6 +5,7 @@
  * include/uapi/linux/if_tun.h.
  */
 
+import { release } from 'node:os';
 import type { DeviceDescription } from './device.ts';
 import { startKernelThread } from './kernel-thread.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
@@ -63,6 +64,10 @@ const NAME_BYTES = 16;
 /** Enough for the windows of a thousand connections: the queue drops what does not fit, and senders then slow down. */
 const TXQUEUE_DEFAULT = 50_000;
 const LARGE_SEND_BYTES = 65_535;
+/** Some hundred segments at once: a wakeup of the receiver is shared by them, and their bytes still find room in its caches. */
+const BIG_SEND_BYTES = 262_144;
+/** From here on the kernel takes IPv4 super-segments that are longer than a header can say (6.3), and devices have room for them (6.6). */
+const BIG_SEND_KERNEL = [6, 6] as const;
 
 /** Opens a device with so many queues, each a descriptor of its own; the kernel spreads flows over them. Throws {@link DeviceError}. */
 export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription[] {
@@ -128,6 +133,7 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
       mtu,
       macAddress: null,
       hasHeader,
+      ...(segments && takesBigSends(release()) ? { bigSendBytes: BIG_SEND_BYTES } : {}),
       largeSendBytes: segments || bulk ? LARGE_SEND_BYTES : hasHeader ? mtu : 0,
       checksums: hasHeader,
       segments,
@@ -141,6 +147,13 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
     if ((flags & IFF_NAPI) !== 0 && error instanceof DeviceError && error.code === 'EINVAL') return null;
     throw error;
   }
+}
+
+/** Whether a kernel of this release ('6.18.5-foo') is new enough for {@link BIG_SEND_BYTES}. */
+export function takesBigSends(kernel: string): boolean {
+  const [major = 0, minor = 0] = kernel.split('.').map((part) => Number.parseInt(part, 10));
+  const [least, leastMinor] = BIG_SEND_KERNEL;
+  return major > least || (major === least && minor >= leastMinor);
 }
 
 function attach(fd: number, name: string, kind: 'tun' | 'tap', flags: number): string {

@@ -28,7 +28,7 @@ import {
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
-import { attributesOf } from '../plain/attributes.ts';
+import { attributesOf, withBigSends } from '../plain/attributes.ts';
 import { Standing, TcpContext } from './contexts.ts';
 import { EngineControl } from './control.ts';
 import { postRequests } from './delivery.ts';
@@ -59,7 +59,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   #isPlain = false;
 
   constructor(options: EngineAdapterOptions) {
-    this.attributes = attributesOf(options);
+    this.attributes = withBigSends(attributesOf(options), options.link);
     const engine: Engine = new Engine(
       options,
       this.attributes,

@@ -7,6 +7,13 @@ import type { Link } from '../../link/link.ts';
 import type { AdapterAttributes } from '../../ndis/miniport.ts';
 import { isZeroMac, MAC_LENGTH } from '../../wire/mac-address.ts';
 
+/** The attributes of an adapter that hands on text where it lies: super-segments may be as large as the link takes them. */
+export function withBigSends(attributes: AdapterAttributes, link: Link): AdapterAttributes {
+  const { bigSendBytes = 0, largeSendBytes = 0 } = link;
+  if (link.takesGather !== true || bigSendBytes <= largeSendBytes) return attributes;
+  return { ...attributes, bigSendBytes };
+}
+
 /** What the attributes are made of. */
 export interface AttributeSource {
   readonly link: Link;

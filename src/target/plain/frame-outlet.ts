@@ -55,7 +55,8 @@ export class FrameOutlet {
     this.#trace = options.trace;
     this.#tap = options.packetTap;
     this.#backlogMax = options.backlogLists ?? BACKLOG_LISTS_DEFAULT;
-    this.#gathered = new Uint8Array(LINK_HEADER_MAX + Math.max(options.link.mtu, options.link.largeSendBytes ?? 0));
+    const { mtu, largeSendBytes = 0, bigSendBytes = 0 } = options.link;
+    this.#gathered = new Uint8Array(LINK_HEADER_MAX + Math.max(mtu, largeSendBytes, bigSendBytes));
   }
 
   /** Who the completions go to. */
@@ -216,7 +217,9 @@ export class FrameOutlet {
     let left = nb.dataLength - (first.byteCount - nb.currentMdlOffset);
     for (let mdl = first.next; mdl !== null && left > 0; mdl = mdl.next) {
       const length = Math.min(left, mdl.byteCount);
-      if (text.count === GATHER_MAX || length < GATHER_RUN_LEAST) return false;
+      // A short run in large memory is the sender's own choice.
+      const isShort = length < GATHER_RUN_LEAST && mdl.buffer.length < GATHER_RUN_LEAST;
+      if (text.count === GATHER_MAX || isShort) return false;
       text.add(mdl.buffer, mdl.byteOffset, length);
       left -= length;
     }

@@ -23,7 +23,7 @@ import {
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { HandledBy, type PacketTap, type Trace } from '../../trace/trace.ts';
-import { attributesOf } from './attributes.ts';
+import { attributesOf, withBigSends } from './attributes.ts';
 import { FrameIndicator } from './frame-indicator.ts';
 import { FrameOutlet } from './frame-outlet.ts';
 
@@ -58,7 +58,7 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
   #isStill = false;
 
   constructor(options: PlainAdapterOptions) {
-    this.attributes = attributesOf(options);
+    this.attributes = withBigSends(attributesOf(options), options.link);
     this.#link = options.link;
     this.#runtime = options.runtime;
     this.#tap = options.packetTap ?? null;
