@@ -60,7 +60,7 @@ async function tryOffload(hosts: TwoHosts, endpoint: TcpEndpoint): Promise<strin
 describe('a filter between host and target', () => {
   test('without rules everything passes, offloads too', async () => {
     const { hosts, filter } = filtered();
-    const peers = connectPeers(hosts, 300_000, 300_000);
+    const peers = connectPeers(hosts, 1_000_000, 1_000_000);
     hosts.runtime.advance(20_000);
     expect(await tryOffload(hosts, peers.server.endpoint)).toBe('target');
     expect(filter.offloadedConnections).toBe(1);
