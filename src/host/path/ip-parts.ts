@@ -120,8 +120,8 @@ export class IpParts {
     const mac = attributes.macAddress.slice();
     const { name, medium, largeSendBytes = 0, largeDatagrams = false, bigSendBytes = 0 } = attributes;
     const { mtu } = parsed;
-    const { length: index } = interfaces;
-    const iface = new Interface(name, index, medium, mac, mtu, config, largeSendBytes, largeDatagrams, bigSendBytes);
+    const iface = new Interface(name, interfaces.length, medium, mac, mtu, config, largeSendBytes, largeDatagrams);
+    iface.bigSendBytes = bigSendBytes;
     iface.binding = binding;
     drawReachableTime(this.context, iface);
     interfaces.push(iface);

@@ -116,9 +116,8 @@ export class Interface {
   /** Largest IP packet that the adapter cuts into segments and computes checksums of; 0: it does neither. At least the MTU. */
   readonly largeSendBytes: number;
   /** The same for TCP over IPv4 where its text is not copied, though the header cannot say the length; 0: no larger than others. */
-  readonly bigSendBytes: number;
-  /** Whether it cuts UDP as well. */
-  readonly largeDatagrams: boolean;
+  bigSendBytes = 0;
+  readonly largeDatagrams: boolean; // Whether it cuts UDP as well.
   readonly addresses: InterfaceAddress[] = [];
   /** 802.1Q tag control information for frames sent, or -1. */
   readonly vlanTci: number;
@@ -144,11 +143,9 @@ export class Interface {
     config: InterfaceConfig,
     largeSendBytes = 0,
     largeDatagrams = false,
-    bigSendBytes = 0,
   ) {
     this.largeSendBytes = largeSendBytes;
     this.largeDatagrams = largeDatagrams;
-    this.bigSendBytes = bigSendBytes;
     this.name = name;
     this.index = index;
     this.medium = medium;
