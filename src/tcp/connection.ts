@@ -184,6 +184,11 @@ export class TcpConnection extends TcpRecord {
     this.slot = slot;
   }
 
+  /** Itself: see `TableEntry`. */
+  get record(): this {
+    return this;
+  }
+
   /** IP version, 4 or 6. */
   get family(): number {
     return this.words[this.base + PrivateWord.FAMILY]!;

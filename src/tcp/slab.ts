@@ -2,7 +2,7 @@
  * The slab: memory of all connection records of one user of the engine, and the views of those in use.
  *
  * Promises: a record is zeroed, its deadlines unarmed, when it is allocated; slots are reused, the last freed first; chunks are
- * added as needed and never given back. Leaves to others: what runs on a record, and taking it out of tables and heaps first.
+ * added as needed, and given back when nothing is in them and enough is free elsewhere. Leaves to others: what runs on a record, and taking it out of tables and heaps first.
  */
 
 import { assert } from '../base/assert.ts';
@@ -27,14 +27,26 @@ export function recordAt(memory: SlabMemory, slot: number): TcpConnection {
   return new TcpConnection(words, new Float64Array(memory.buffer, at, RECORD_WORDS / 2), 0, slot);
 }
 
+/** Records that were made together. */
+interface Chunk {
+  readonly first: number;
+  readonly count: number;
+  live: number;
+}
+
 /** Records in chunks, named by slot numbers from 0. */
 export class TcpSlab {
   readonly #chunkRecords: number;
   readonly #memory: SlabMemory | null;
-  readonly #views: TcpConnection[] = [];
+  readonly #views: (TcpConnection | null)[] = [];
+  /** The chunk of each slot. */
+  readonly #chunkOf: Chunk[] = [];
+  /** Chunks whose memory was given back: made anew before others are. */
+  readonly #gone: Chunk[] = [];
   /** Slots that are free, a stack. */
   #free: Int32Array = new Int32Array(0);
   #freeCount = 0;
+  #records = 0;
   #isLive: Uint8Array = new Uint8Array(0);
 
   /** `chunkRecords`: most records added at a time. `memory`: where the first are to be, for others to see. */
@@ -45,23 +57,35 @@ export class TcpSlab {
 
   /** Records in use. */
   get live(): number {
-    return this.#views.length - this.#freeCount;
+    return this.#records - this.#freeCount;
   }
 
   /** Bytes of record memory, used or not. */
   get byteLength(): number {
-    return this.#views.length * RECORD_WORDS * 4;
+    return this.#records * RECORD_WORDS * 4;
+  }
+
+  /** Whether others see the records where they are. */
+  get isShared(): boolean {
+    return this.#memory !== null;
   }
 
   /** A fresh record: all words and moments 0, all deadlines NEVER, nothing referred to. */
   allocate(): TcpConnection {
+    const c = this.take();
+    c.words.fill(0, c.base, c.base + RECORD_WORDS);
+    for (let i = 0; i < DEADLINES; i++) c.moments[c.momentBase + i] = NEVER;
+    c.moments[c.momentBase + Moment.SOONEST] = NEVER;
+    return c;
+  }
+
+  /** A record with whatever is in its words. */
+  take(): TcpConnection {
     if (this.#freeCount === 0) this.#grow();
     this.#freeCount--;
     const c = this.#views[this.#free[this.#freeCount]!]!;
     this.#isLive[c.slot] = 1;
-    c.words.fill(0, c.base, c.base + RECORD_WORDS);
-    for (let i = 0; i < DEADLINES; i++) c.moments[c.momentBase + i] = NEVER;
-    c.moments[c.momentBase + Moment.SOONEST] = NEVER;
+    this.#chunkOf[c.slot]!.live++;
     return c;
   }
 
@@ -75,34 +99,66 @@ export class TcpSlab {
     c.reassembly?.clear();
     c.reassembly = null;
     c.scoreboard = null;
-    c.transmissions = null;
     this.#free[this.#freeCount] = c.slot;
     this.#freeCount++;
+    const chunk = this.#chunkOf[c.slot]!;
+    chunk.live--;
+    if (chunk.live === 0) this.#shrink(chunk);
   }
 
   /** The record with this slot number. */
   at(slot: number): TcpConnection {
     const c = this.#views[slot];
-    assert(c !== undefined && this.#isLive[slot] === 1, 'a slot number names a record in use');
+    assert(c != null && this.#isLive[slot] === 1, 'a slot number names a record in use');
     return c;
   }
 
+  /** Gives back the memory of a chunk that nobody uses, where another one's worth of records is free. */
+  #shrink(chunk: Chunk): void {
+    if (this.#memory !== null || this.#freeCount < chunk.count + this.#chunkRecords) return;
+    const end = chunk.first + chunk.count;
+    let kept = 0;
+    for (let i = 0; i < this.#freeCount; i++) {
+      const slot = this.#free[i]!;
+      if (slot < chunk.first || slot >= end) this.#free[kept++] = slot;
+    }
+    this.#freeCount = kept;
+    for (let slot = chunk.first; slot < end; slot++) this.#views[slot] = null;
+    this.#records -= chunk.count;
+    this.#gone.push(chunk);
+  }
+
   #grow(): void {
-    const first = this.#views.length;
-    // Few at first, as many again each time, a whole chunk in the end: who has three connections does not pay for a thousand.
-    const wanted = Math.min(this.#chunkRecords, Math.max(FIRST_RECORDS, first));
+    const chunk = this.#gone.pop() ?? this.#newChunk();
+    const { first, count } = chunk;
     const room = this.#memory === null ? 0 : this.#memory.records - first;
-    const count = room > 0 ? Math.min(wanted, room) : wanted;
     const buffer = room > 0 ? this.#memory!.buffer : new ArrayBuffer(count * RECORD_WORDS * 4);
     const at = room > 0 ? this.#memory!.at + first * RECORD_WORDS * 4 : 0;
     const words = new Int32Array(buffer, at, count * RECORD_WORDS);
     const moments = new Float64Array(buffer, at, (count * RECORD_WORDS) / 2);
-    for (let i = 0; i < count; i++) this.#views.push(new TcpConnection(words, moments, i * RECORD_WORDS, first + i));
-    const isLive = new Uint8Array(this.#views.length);
-    isLive.set(this.#isLive);
-    this.#isLive = isLive;
-    this.#free = new Int32Array(this.#views.length);
+    for (let i = 0; i < count; i++) {
+      this.#views[first + i] = new TcpConnection(words, moments, i * RECORD_WORDS, first + i);
+    }
+    this.#records += count;
     for (let i = 0; i < count; i++) this.#free[i] = first + count - 1 - i;
     this.#freeCount = count;
+  }
+
+  #newChunk(): Chunk {
+    const first = this.#views.length;
+    // Few at first, as many again each time, a whole chunk in the end: who has three connections does not pay for a thousand.
+    const wanted = Math.min(this.#chunkRecords, Math.max(FIRST_RECORDS, first));
+    const room = this.#memory === null ? 0 : this.#memory.records - first;
+    const chunk: Chunk = { first, count: room > 0 ? Math.min(wanted, room) : wanted, live: 0 };
+    const end = first + chunk.count;
+    for (let slot = first; slot < end; slot++) {
+      this.#views.push(null);
+      this.#chunkOf.push(chunk);
+    }
+    const isLive = new Uint8Array(end);
+    isLive.set(this.#isLive);
+    this.#isLive = isLive;
+    this.#free = new Int32Array(end);
+    return chunk;
   }
 }

@@ -11,10 +11,16 @@ import { PrivateWord, type TcpConnection } from './connection.ts';
 
 const FIRST_CAPACITY = 64;
 
+/** What stands in the table: a record, or whoever has packed his. */
+export interface TableEntry {
+  /** The record; unpacked now, if it was not. */
+  readonly record: TcpConnection;
+}
+
 /** 4-tuple -> connection. */
 export class TcpTable {
   #hashes: Int32Array = new Int32Array(FIRST_CAPACITY);
-  #connections: (TcpConnection | null)[] = new Array<TcpConnection | null>(FIRST_CAPACITY).fill(null);
+  #connections: (TableEntry | null)[] = new Array<TableEntry | null>(FIRST_CAPACITY).fill(null);
   #size = 0;
   readonly #key: number;
 
@@ -81,10 +87,11 @@ export class TcpTable {
     }
     hash = finish(hash);
     for (let at = hash & mask; ; at = (at + 1) & mask) {
-      const c = this.#connections[at]!;
-      if (c === null) return null;
+      const entry = this.#connections[at]!;
+      if (entry === null) return null;
+      if (this.#hashes[at] !== hash) continue;
+      const c = entry.record;
       if (
-        this.#hashes[at] === hash &&
         c.localPort === localPort &&
         c.remotePort === remotePort &&
         c.family === family &&
@@ -96,9 +103,20 @@ export class TcpTable {
     }
   }
 
-  /** All connections, in no order; a copy, so that they may be removed meanwhile. For what is rare. */
-  connections(): TcpConnection[] {
-    return this.#connections.filter((c) => c !== null);
+  /** Another entry for the same connection, whose record `c` is: it is being packed, or has been unpacked. */
+  replace(c: TcpConnection, from: TableEntry, to: TableEntry): void {
+    const mask = this.#hashes.length - 1;
+    let at = this.#hashOf(c) & mask;
+    while (this.#connections[at] !== from) {
+      assert(this.#connections[at] !== null, 'a connection that is packed or unpacked is in the table');
+      at = (at + 1) & mask;
+    }
+    this.#connections[at] = to;
+  }
+
+  /** All entries, in no order; a copy, so that they may be removed meanwhile. For what is rare. */
+  entries(): TableEntry[] {
+    return this.#connections.filter((entry) => entry !== null);
   }
 
   #hashOf(c: TcpConnection): number {
@@ -115,7 +133,7 @@ export class TcpTable {
     const hashes = this.#hashes;
     const mask = hashes.length * 2 - 1;
     this.#hashes = new Int32Array(mask + 1);
-    this.#connections = new Array<TcpConnection | null>(mask + 1).fill(null);
+    this.#connections = new Array<TableEntry | null>(mask + 1).fill(null);
     for (let i = 0; i < hashes.length; i++) {
       const c = connections[i]!;
       if (c === null) continue;

@@ -160,6 +160,7 @@ export class Initiates {
     this.#context.operations.afterInitiate(connection);
     this.#context.own.wentDown(connection);
     if (connection.wantsTerminate) connection.adapter.terminates.add(connection);
+    endpoint.transport.packing.soon(endpoint);
   }
 
   #stayedUp(connection: OffloadedConnection, status: number, nowUs: number): void {

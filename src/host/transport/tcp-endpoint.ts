@@ -39,8 +39,8 @@ const GONE = EndpointFlag.CLOSED_TOLD | EndpointFlag.CLOSED_DUE;
 /** A connection of the host stack. Made by the transport only. */
 export class HostEndpoint implements TcpEndpoint {
   readonly transport: TcpTransport;
-  /** The engine's record; a dead one (state 0) once the connection is released. */
-  tcp: TcpConnection;
+  /** The record, or the number under which it is packed; see {@link tcp}. */
+  #tcp: TcpConnection | number;
   readonly path: PathEntry;
   /** Written by the chimney client, which calls {@link suspend} and {@link backOnHost} around it. */
   location: ChimneyLocation = 'host';
@@ -72,10 +72,28 @@ export class HostEndpoint implements TcpEndpoint {
 
   constructor(transport: TcpTransport, tcp: TcpConnection, path: PathEntry, localPort: number, remotePort: number) {
     this.transport = transport;
-    this.tcp = tcp;
+    this.#tcp = tcp;
     this.path = path;
     this.ports = (localPort << 16) | remotePort;
     tcp.owner = this;
+  }
+
+  /** The engine's record, unpacked now if it was packed; a dead one (state 0) once the connection is released. */
+  get tcp(): TcpConnection {
+    const tcp = this.#tcp;
+    return typeof tcp === 'number' ? this.transport.packing.unpack(this, tcp) : tcp;
+  }
+  set tcp(tcp: TcpConnection | number) {
+    this.#tcp = tcp;
+  }
+
+  /** See `TableEntry`. */
+  get record(): TcpConnection {
+    return this.tcp;
+  }
+
+  get isPacked(): boolean {
+    return typeof this.#tcp === 'number';
   }
 
   get localPort(): number {

@@ -179,7 +179,7 @@ function makeRoom(t: TcpTransport, listener: Listener, nowUs: number): boolean {
 
 /** Whether one more connection may be held; connections at rest make place for it. */
 function hasRoom(t: TcpTransport): boolean {
-  return t.slab.live < t.limits.connections || t.resting.recycle();
+  return t.connectionCount < t.limits.connections || t.resting.recycle();
 }
 
 /** A fresh endpoint and its record, with everything the engine wants to find in it. */

@@ -40,6 +40,7 @@ import { BindTable } from './bind-table.ts';
 import { type ChimneyPort, NO_CHIMNEY } from './chimney-port.ts';
 import { Collecting, PUSH_US_DEFAULT } from './collecting.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
+import { Packing } from './packing.ts';
 import { EphemeralPorts } from './ports.ts';
 import * as effectsOf from './tcp-effects.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
@@ -123,6 +124,7 @@ export class TcpTransport implements UpperProtocol {
   readonly turn: Turn;
   readonly collecting: Collecting;
   readonly resting: Resting;
+  readonly packing: Packing;
   /** Half-open connections of all listeners. */
   halfOpenCount = 0;
   /** Reused: the segment received, the segment to be sent, a piece of reassembled text, a run of text to be sent, a cached state being changed. */
@@ -157,6 +159,7 @@ export class TcpTransport implements UpperProtocol {
     this.turn = new Turn(runtime, this);
     this.collecting = new Collecting(runtime, options.pushUs ?? PUSH_US_DEFAULT);
     this.resting = new Resting(this, options.orphanUs);
+    this.packing = new Packing(this);
     this.#timer = runtime.timer((nowUs) => this.#onTimer(nowUs));
     const buffer = new ArrayBuffer(RECORD_WORDS * 4);
     this.#dead = new TcpConnection(new Int32Array(buffer), new Float64Array(buffer), 0, 0);
@@ -175,7 +178,7 @@ export class TcpTransport implements UpperProtocol {
 
   /** Connections in all states. */
   get connectionCount(): number {
-    return this.slab.live;
+    return this.table.size;
   }
 
   /** Resets all connections and closes all listeners; handlers hear of it on the last turn, as ECANCELED. */
@@ -389,7 +392,7 @@ export class TcpTransport implements UpperProtocol {
 
   /** All endpoints that have a record; a copy. For what is rare. */
   endpoints(): HostEndpoint[] {
-    return this.table.connections().map((c) => c.owner as HostEndpoint);
+    return this.table.entries().map((entry) => (entry instanceof TcpConnection ? entry.owner : entry) as HostEndpoint);
   }
 
   /** The connection of these two ends, or null. */
