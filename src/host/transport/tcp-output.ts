@@ -80,12 +80,15 @@ const HEADERS_MAX = 20 + TCP_HEADER_LENGTH_MAX;
 function mostTextOf(t: TcpTransport, tcp: TcpConnection, path: PathEntry, fitting: number): number {
   if (path.family !== 4 || path.iface.bigSendBytes - HEADERS_MAX <= fitting) return fitting;
   const inFlight = seqDiff(tcp.sndMax, tcp.sndUna);
-  const most = Math.min(path.iface.bigSendBytes - HEADERS_MAX, tcp.queuedBytes - inFlight);
+  const room = path.iface.bigSendBytes - HEADERS_MAX;
+  const most = Math.min(room, tcp.queuedBytes - inFlight);
   if (most <= fitting || Math.min(tcp.sndWnd, tcp.cWnd) - inFlight <= fitting) return fitting;
   const run = t.run;
   let bytes = 0;
   let copied = 0;
-  for (let runs = 0; runs < TEXT_RUNS_MAX && bytes < most; runs++) {
+  for (let runs = 0; runs < TEXT_RUNS_MAX; runs++) {
+    // Whatever of it is sent can be referred to.
+    if (bytes === most) return room;
     if (!tcp.sendQueue!.runAt(inFlight + bytes, most - bytes, run)) break;
     if (run.length < RUN_LEAST) copied += run.length;
     if (copied > fitting) break;
