@@ -23,10 +23,12 @@ afterEach(async () => {
   world = undefined;
 });
 
-describeIf([requires.tun, requires.program('curl')], 'a device that vanishes', () => {
+describeIf([requires.tun, requires.netns, requires.program('curl')], 'a device that vanishes', () => {
   test.each([
     ['tun', 'none'],
     ['tap', 'all'],
+    ['packet', 'none'],
+    ['packet', 'all'],
   ] as const)(
     'a %s device (offload: %s), in the middle of downloads that move',
     async (kind, offload) => {

@@ -73,8 +73,9 @@ export class DeviceLink extends DevicePort implements Link {
       this.#waitForRoom();
       return false;
     }
-    // Told by the next read, as nothing may be told from inside here.
+    // Told by a read, as nothing may be told from inside here; that of an AF_PACKET socket waits for frames that no longer come.
     this.device.writeErrors++;
+    if (outcome === Outcome.GONE) setImmediate(() => this.#drain(0));
     return true;
   }
 

@@ -24,13 +24,18 @@ export abstract class DevicePort extends DescribedDevice {
     super(description);
     this.#isUp = isUp;
     this.device = new Device(description);
-    this.monitor = description.index > 0 ? new LinkMonitor(description.index) : null;
+    const { index, kind } = description;
+    this.monitor = index > 0 ? new LinkMonitor(index, kind === 'packet') : null;
   }
 
-  /** The monitor has spoken. Of REMOVED (from this namespace) a read tells whether it is gone. */
+  /**
+   * The monitor has spoken. Of REMOVED (from this namespace) a read tells whether it is gone, but for an AF_PACKET socket, which has lost its
+   * interface then, wherever that is now, and whose reads only tell that there is nothing.
+   */
   protected changed(change: LinkChange): void {
     if (change === LinkChange.UP) this.#setUp(true);
     else if (change === LinkChange.DOWN) this.#setUp(false);
+    else if (change === LinkChange.REMOVED && this.device.description.kind === 'packet') this.vanished();
   }
 
   #setUp(isUp: boolean): void {
@@ -41,6 +46,7 @@ export abstract class DevicePort extends DescribedDevice {
 
   /** The device was removed under us. */
   protected vanished(): void {
+    if (this.isGone) return;
     this.#setUp(false);
     this.isGone = true;
     this.receiver?.removed?.();

@@ -62,6 +62,7 @@ const CUT_AFTER_REFUSAL = 256;
 const EAGAIN = 11;
 const EINTR = 4;
 const EIO = 5;
+const ENXIO = 6;
 const ENOMEM = 12;
 const EINVAL = 22;
 const EMSGSIZE = 90;
@@ -99,6 +100,8 @@ export class Device {
   readonly #segmenter: Segmenter | null;
   /** Where it is a socket: many frames are written by one call. */
   readonly #batch: MessageBatch | null;
+  /** A write has found that an AF_PACKET socket has lost its interface, of which reads tell nothing. */
+  #isGone = false;
   /** Since when each frame has met a full queue of which no poll tells; 0: the last one was taken. */
   #fullSinceMs = 0;
   /** Frames of a super-segment that the device took before it was full, and which it was. */
@@ -147,6 +150,7 @@ export class Device {
    * `address`: where `at` is in memory. Answers its length, or an {@link Outcome}.
    */
   read(bytes: Uint8Array, at: number, address: number): number {
+    if (this.#isGone) return Outcome.GONE;
     const { skipped } = this;
     const n = this.#libc.read(this.#fd, address + skipped, READ_BYTES - skipped);
     if (n >= 0) return this.took(n, bytes, at);
@@ -297,7 +301,11 @@ export class Device {
   /** Why the kernel has not taken a frame: {@link REFUSED} or an outcome. */
   #refusal(): number {
     const errno = this.#libc.errno();
-    if (errno !== ENOBUFS || this.description.kind !== 'packet') return outcomeOf(errno);
+    if (this.description.kind !== 'packet' || (errno !== ENOBUFS && errno !== ENXIO)) return outcomeOf(errno);
+    if (errno === ENXIO) {
+      this.#isGone = true;
+      return Outcome.GONE;
+    }
     const nowMs = performance.now();
     if (this.#fullSinceMs === 0) this.#fullSinceMs = nowMs;
     return nowMs - this.#fullSinceMs < FULL_MS_MAX ? Outcome.AGAIN : REFUSED;

@@ -1,11 +1,12 @@
 /**
- * Whether a network interface is up, as the kernel tells it: rtnetlink(7) notifications.
+ * Whether a network interface is up (and has a carrier), as the kernel tells it: rtnetlink(7) notifications.
  *
  * Promises: never blocks; an interface that was moved to another namespace while its descriptor still works is not called gone.
  */
 
 import { DeviceError, errnoName, libc } from './libc.ts';
 
+const AF_UNSPEC = 0;
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
@@ -14,6 +15,8 @@ const RTMGRP_LINK = 1;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const IFF_UP = 1;
+/** There is a carrier. */
+const IFF_LOWER_UP = 0x10000;
 const NLMSG_HEADER = 16;
 
 /** What {@link LinkMonitor.read} found out. */
@@ -27,10 +30,14 @@ export class LinkMonitor {
   readonly #buffer: Uint8Array = new Uint8Array(16_384);
   readonly #view: DataView = new DataView(this.#buffer.buffer);
 
-  /** `index`: of the interface. Throws {@link DeviceError}. */
-  constructor(index: number) {
+  /** Flags of an interface that is up. */
+  readonly #flags: number;
+
+  /** `index`: of the interface. `needsCarrier`: whether it is down without one, too. Throws {@link DeviceError}. */
+  constructor(index: number, needsCarrier = false) {
     const c = libc();
     this.#index = index;
+    this.#flags = needsCarrier ? IFF_UP | IFF_LOWER_UP : IFF_UP;
     this.fd = c.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (this.fd < 0) throw new DeviceError(errnoName(c.errno()), 'socket', 'rtnetlink notifications');
     const address = new Uint8Array(128); // struct sockaddr_nl
@@ -72,9 +79,10 @@ export class LinkMonitor {
       const length = this.#view.getUint32(at, true);
       if (length < NLMSG_HEADER) break;
       const type = this.#view.getUint16(at + 4, true);
-      // struct ifinfomsg: family, pad, type, index at 4, flags at 8.
-      if (this.#view.getInt32(at + NLMSG_HEADER + 4, true) === this.#index) {
-        const isUp = (this.#view.getUint32(at + NLMSG_HEADER + 8, true) & IFF_UP) !== 0;
+      // struct ifinfomsg: family, pad, type, index at 4, flags at 8. Of another family: it joined or left a bridge, say.
+      const isOurs = this.#view.getInt32(at + NLMSG_HEADER + 4, true) === this.#index;
+      if (isOurs && this.#view.getUint8(at + NLMSG_HEADER) === AF_UNSPEC) {
+        const isUp = (this.#view.getUint32(at + NLMSG_HEADER + 8, true) & this.#flags) === this.#flags;
         if (type === RTM_DELLINK) change = LinkChange.REMOVED;
         else if (type === RTM_NEWLINK) change = isUp ? LinkChange.UP : LinkChange.DOWN;
       }

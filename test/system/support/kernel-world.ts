@@ -1,24 +1,30 @@
 /**
- * A stack and the kernel of this machine on one TUN or TAP device: the stage of the tests in this folder.
+ * A stack and the kernel of this machine on one TUN or TAP device, or on a veth pair whose near end is an AF_PACKET socket: the stage of
+ * the tests in this folder.
  *
- * Every world has a subnet of its own and takes its device away when it is closed, or, with `namespace`, lives with the
- * kernel's end in a network namespace, whose settings may be changed without touching the machine's.
+ * Every world has a subnet of its own and takes its device away when it is closed, or, with `settings` and where it is a veth pair, lives
+ * with the kernel's end in a network namespace, whose settings may be changed without touching the machine's.
  */
 import { execFileSync } from 'node:child_process';
 import { expect } from 'vitest';
 import { findingText } from '../../../src/contract/finding.ts';
 import type { Link } from '../../../src/link/link.ts';
+import type { DeviceLink } from '../../../src/link/node/device-link.ts';
+import { PacketLink } from '../../../src/link/node/packet.ts';
 import { TunLink } from '../../../src/link/node/tun.ts';
 import { createStack, type Stack } from '../../../src/stack.ts';
 import type { StackLink, StackOptions } from '../../../src/stack-options.ts';
 import { Capture } from './capture.ts';
+import { type Features, setFeatures } from './ethtool.ts';
 import { Mover } from './mover.ts';
 import { type Outcome, type RunOptions, run, shell } from './programs.ts';
 
 export type Family = 4 | 6;
 
 export interface KernelWorldOptions {
-  readonly kind?: 'tun' | 'tap';
+  readonly kind?: 'tun' | 'tap' | 'packet';
+  /** Of a veth pair: what its ends leave to each other; the near one, and the kernel's. */
+  readonly features?: readonly [Features, Features];
   readonly mtu?: number;
   /** What is left to the device. Default 'none': every packet of the capture is as on a wire. */
   readonly offload?: 'all' | 'checksum' | 'none';
@@ -39,7 +45,7 @@ export interface KernelWorldOptions {
 let worlds = 0;
 
 export class KernelWorld {
-  readonly device: TunLink;
+  readonly device: DeviceLink;
   readonly stack: Stack;
   readonly capture: Capture;
   readonly mover: Mover;
@@ -51,17 +57,20 @@ export class KernelWorld {
     const n = (process.pid + worlds++ * 7) % 250;
     this.#prefix4 = `10.201.${n}`;
     this.#prefix6 = `fd00:c41:${n.toString(16)}:`;
-    this.#namespace = options.settings === undefined ? null : `chimney-${process.pid}-${worlds}`;
+    const { kind = 'tun' } = options;
+    const isApart = options.settings !== undefined || kind === 'packet';
+    this.#namespace = isApart ? `chimney-${process.pid}-${worlds}` : null;
     const common = {
-      kind: options.kind ?? 'tun',
       mtu: options.mtu ?? 1500,
       offload: options.offload ?? 'none',
       bulk: options.bulk ?? false,
       kernelThread: options.bulk ?? false,
     } as const;
-    this.device =
-      this.#namespace === null ? TunLink.open({ ...common, addresses: this.#kernelAddresses() }) : TunLink.open(common);
-    if (this.#namespace !== null) this.#moveDevice(common.mtu, options.settings ?? {});
+    if (kind === 'packet') this.device = PacketLink.open({ ...common, name: this.#makePair(options.features) });
+    else {
+      this.device = TunLink.open({ ...common, kind, ...(isApart ? {} : { addresses: this.#kernelAddresses() }) });
+    }
+    if (this.#namespace !== null) this.#moveDevice(kind === 'packet', common.mtu, options.settings ?? {});
     const link = options.wrap?.(this.device) ?? this.device;
     this.capture = new Capture(link.medium, options.captureAll ? 0x40000 : 128);
     this.mover = new Mover(options.moveEveryMs ?? 25);
@@ -92,10 +101,16 @@ export class KernelWorld {
     return family === 4 ? this.stackAddress(4) : `[${this.stackAddress(6)}]`;
   }
 
+  /** A program on the kernel's side. */
+  command(program: string, args: readonly string[]): [string, string[]] {
+    if (this.#namespace === null) return [program, [...args]];
+    return ['ip', ['netns', 'exec', this.#namespace, program, ...args]];
+  }
+
   /** A line of shell on the kernel's side. */
   shell(line: string, options: RunOptions = {}): Promise<Outcome> {
     if (this.#namespace === null) return shell(line, options);
-    return run('ip', ['netns', 'exec', this.#namespace, 'bash', '-o', 'pipefail', '-c', line], options);
+    return run(...this.command('bash', ['-o', 'pipefail', '-c', line]), options);
   }
 
   /** Takes everything down; demands that nothing is held and no rule was broken. */
@@ -124,8 +139,19 @@ export class KernelWorld {
     ];
   }
 
-  #moveDevice(mtu: number, settings: Readonly<Record<string, string | number>>): void {
-    const { name } = this.device;
+  /** A veth pair, both ends of one name and the far one on its way to the namespace; answers the name. */
+  #makePair([near, far]: readonly [Features, Features] = [{}, {}]): string {
+    const name = `chv${process.pid % 100_000}x${worlds}`;
+    const end = `${name}k`;
+    execFileSync('ip', ['link', 'add', name, 'type', 'veth', 'peer', 'name', end], { stdio: 'pipe' });
+    setFeatures(name, near);
+    setFeatures(end, far);
+    execFileSync('ip', ['link', 'set', name, 'up'], { stdio: 'pipe' });
+    return name;
+  }
+
+  #moveDevice(isPair: boolean, mtu: number, settings: Readonly<Record<string, string | number>>): void {
+    const name = isPair ? `${this.device.name}k` : this.device.name;
     const ns = this.#namespace!;
     const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: 'pipe' });
     ip('netns', 'add', ns);
