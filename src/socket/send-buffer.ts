@@ -12,8 +12,8 @@ import { SLAB_BYTES, Slab, type SlabOwner, type SlabPool } from './slabs.ts';
 /** Bytes a send buffer takes at first, and at most when the path asks for more. */
 const LIMIT_FIRST = 256 << 10;
 const LIMIT_MAX = 4 << 20;
-/** The same for a peer that is so near, microseconds, that more would wait in queues only, and leave the caches. */
-const LIMIT_NEAR = 1 << 20;
+/** The same for peers that are so near, microseconds, that more would wait in queues only, and leave the caches: of all senders together. */
+const LIMIT_NEAR = 4 << 20;
 const NEAR_RTT_US = 1_000;
 
 /** A write of at most so many bytes gets memory of its own size: a slab would be too much for it. */
@@ -22,9 +22,9 @@ const SMALL_BYTES = 4096;
 /**
  * Writes are lent where so many connections send at once to peers that are so near, microseconds: there a write is acknowledged by the
  * time that the others have had their turn, and copies of all of them are more than the caches hold. What is for a far peer, or
- * for one alone, is copied, so that more than one write is on its way.
+ * for a few, is copied, so that more than one write is on its way.
  */
-const LENDS_FROM_SENDERS = 4;
+const LENDS_FROM_SENDERS = 64;
 const LENDS_BELOW_RTT_US = 5_000;
 /** Memory of the pool that connections share: with more of it out each may fill less, one slab at least. */
 const SHARED_BYTES = 512 << 20;
@@ -83,7 +83,7 @@ export class SendBuffer implements SlabOwner {
   /** Twice the congestion window: one on its way, one to follow it. Asked for only when the buffer is full. */
   #grow(): void {
     const { cWnd, minRttUs } = this.#endpoint.info();
-    const most = minRttUs > 0 && minRttUs < NEAR_RTT_US ? LIMIT_NEAR : LIMIT_MAX;
+    const most = minRttUs > 0 && minRttUs < NEAR_RTT_US ? LIMIT_NEAR / Math.max(1, this.#pool.senders) : LIMIT_MAX;
     if (2 * cWnd > this.#limit) this.#limit = Math.max(this.#limit, Math.min(most, 2 * cWnd));
   }
 
