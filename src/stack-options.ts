@@ -186,6 +186,16 @@ const TEAM_KEYS: readonly string[] = [
   'maxOffloadEntries',
   'maxSendLists',
 ];
+const TCP_KEYS: readonly string[] = [
+  'parameters',
+  'congestion',
+  'ecn',
+  'limits',
+  'receiveBuffer',
+  'ephemeralPorts',
+  'pushUs',
+  'orphanUs',
+];
 const POLICY_KEYS: readonly string[] = ['afterBytes', 'afterSeconds', 'match'];
 const TAKE_BACK_KEYS: readonly string[] = ['onLinkDown', 'onPause', 'afterIdleSeconds', 'byPriority'];
 
@@ -369,9 +379,14 @@ function checkTakeBack(takeBack: unknown): void {
 function checkTcp(tcp: unknown): void {
   if (tcp === undefined) return;
   if (!isObject(tcp)) throw new StackOptionError('tcp', 'an object', tcp);
-  checkKeys(tcp, ['parameters', 'limits', 'receiveBuffer', 'ephemeralPorts', 'pushUs', 'orphanUs'], 'tcp.');
+  checkKeys(tcp, TCP_KEYS, 'tcp.');
   const buffer = tcp['receiveBuffer'];
   if (buffer !== undefined && !(Number.isInteger(buffer) && (buffer as number) >= 1 && (buffer as number) <= 1 << 30)) {
     throw new StackOptionError('tcp.receiveBuffer', 'bytes, 1 to 2^30', buffer);
   }
+  const { congestion, ecn } = tcp;
+  if (congestion !== undefined && congestion !== 'newreno' && congestion !== 'cubic') {
+    throw new StackOptionError('tcp.congestion', "'newreno' or 'cubic'", congestion);
+  }
+  if (ecn !== undefined && typeof ecn !== 'boolean') throw new StackOptionError('tcp.ecn', 'true or false', ecn);
 }

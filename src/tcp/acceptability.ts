@@ -11,6 +11,7 @@ import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline } from './deadlines.ts';
+import { onRepeatedSynFlags, onSynAckFlags } from './ecn.ts';
 import { Effect, type Effects } from './effects.ts';
 import { startDefence } from './keep-alive.ts';
 import { enterClosed } from './lifecycle.ts';
@@ -139,11 +140,13 @@ function checkSyn(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: nu
 function onRepeatedSyn(c: TcpConnection, seg: TcpSegment): Effects {
   if ((seg.flags & TcpFlag.ACK) !== 0) {
     // Simultaneous open, RFC 9293 figure 8: its SYN,ACK is the ACK of our SYN. The SYN itself is old.
+    onSynAckFlags(c, seg);
     seg.flags &= ~TcpFlag.SYN;
     seg.seq = seqAdd(seg.seq, 1);
     return Effect.NONE;
   }
   // It has not seen our SYN,ACK.
+  onRepeatedSynFlags(c, seg);
   c.setMode(TcpMode.SYN_DUE);
   return Effect.DROPPED | Effect.TRANSMIT;
 }

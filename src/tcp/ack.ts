@@ -12,6 +12,7 @@ import { senderMss } from './congestion/congestion-control.ts';
 import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmDeadline } from './deadlines.ts';
+import { isEcho, onEcho } from './ecn.ts';
 import { Effect, type Effects } from './effects.ts';
 import { enterClosed, enterTimeWait } from './lifecycle.ts';
 import { onSynAcked } from './open.ts';
@@ -65,6 +66,7 @@ function onAckInRange(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked
     if (acked > 0) restartRetransmit(c, p, nowUs);
     if (c.sndWnd > windowBefore) effects |= Effect.TRANSMIT;
   }
+  if (isEcho(c, seg)) onEcho(c, p, acked, nowUs);
   return effects;
 }
 
@@ -82,7 +84,7 @@ function onNewAck(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked: nu
   if (seqBefore(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna;
   if (c.sndWnd > 0) c.retransmitCount = 0;
   if (c.hasMode(TcpMode.TIMEOUT_IN_DOUBT)) judgeTimeout(c, p, seg, acked, reportsDuplicate(seg, seg.ack), nowUs);
-  onUnaMoved(c, p, dataBytes, nowUs);
+  onUnaMoved(c, p, dataBytes, isEcho(c, seg), nowUs);
   if (acked > dataBytes) effects |= onFinAcked(c, p, nowUs);
   return effects;
 }

@@ -68,6 +68,8 @@ export const PrivateWord = {
   SS_THRESH_BEFORE: 95,
   /** 0: that of the parameters; else one of its own, see congestion/named.ts. */
   CONGESTION: 96,
+  /** Where marks begin to tell of new congestion (ecn.ts). */
+  ECN_RECOVER: 97,
 } as const;
 
 /** Bits of {@link TcpConnection.mode}: modes and pending things of the engine. None of them crosses the chimney. */
@@ -114,6 +116,18 @@ export const TcpMode = {
   REORDER_WAIT: 524288,
   /** The retransmission timer has expired, and what is acknowledged next tells whether in vain. RFC 3522. */
   TIMEOUT_IN_DOUBT: 1048576,
+  /** ECN was asked for in the SYN that counts, ours or the peer's. RFC 3168 6.1.1. */
+  ECN_ASKED: 2097152,
+  /** We have sent a SYN that did not ask: no packet of ours is ECN-capable. */
+  ECN_PLAIN: 4194304,
+  /** ECN was agreed on. */
+  ECN: 8388608,
+  /** A mark is to be echoed in every ACK. RFC 3168 6.1.3. */
+  ECN_ECHO: 16777216,
+  /** The next new data says that the window was reduced. RFC 3168 6.1.2. */
+  CWR_DUE: 33554432,
+  /** The window is one segment and still marked: nothing is sent before the retransmission timer expires. RFC 3168 6.1.2. */
+  ECN_HOLD: 67108864,
 } as const;
 
 /** Where each moment stands behind {@link TcpConnection.momentBase}: deadlines first, NEVER when not armed; then other times. */

@@ -9,6 +9,7 @@ import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { disarmDeadline } from './deadlines.ts';
+import { synFlags } from './ecn.ts';
 import type { TcpParameters } from './parameters.ts';
 import { advertiseWindow } from './receive-window.ts';
 import { sackBlocksDue, writeSackOption } from './sack-option.ts';
@@ -47,7 +48,8 @@ export function fillHeader(
   flags: number,
   nowUs: number,
 ): void {
-  fillCommon(c, p, out, seq, flags | TcpFlag.ACK, nowUs);
+  const echo = c.hasMode(TcpMode.ECN_ECHO) ? TcpFlag.ECE : 0;
+  fillCommon(c, p, out, seq, flags | TcpFlag.ACK | echo, nowUs);
   if (c.hasOption(TcpConstFlag.SACK_ENABLED)) {
     writeSackOption(c, out, sackRoom(c));
     if (out.sackCount > 0) out.headerLength += SACK_BYTES + SACK_BLOCK_BYTES * out.sackCount;
@@ -63,7 +65,8 @@ export function fillHeader(
 /** Fills the SYN of SYN-SENT or the SYN,ACK of SYN-RCVD. RFC 7323: only what the other SYN had is in a SYN,ACK. */
 export function fillSyn(c: TcpConnection, p: TcpParameters, out: TcpSegment, nowUs: number): void {
   const isAnswer = c.state === State.SYN_RCVD;
-  fillCommon(c, p, out, c.iss, isAnswer ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN, nowUs);
+  const flags = (isAnswer ? TcpFlag.SYN | TcpFlag.ACK : TcpFlag.SYN) | synFlags(c, p, isAnswer);
+  fillCommon(c, p, out, c.iss, flags, nowUs);
   out.ack = isAnswer ? c.rcvNxt : asSeq(0);
   // RFC 7323 3.2: TSecr is zero when the ACK bit is not set.
   if (!isAnswer) out.tsEcr = 0;
@@ -102,6 +105,7 @@ function fillCommon(c: TcpConnection, p: TcpParameters, out: TcpSegment, seq: Se
   out.urgentPointer = 0;
   out.textLength = 0;
   out.sendOffset = 0;
+  out.ecn = 0;
   out.mss = 0;
   out.windowScale = -1;
   out.sackPermitted = false;

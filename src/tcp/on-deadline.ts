@@ -63,6 +63,7 @@ function onLossTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effec
 /** The one timer of Retransmit.TimeoutDelta. */
 function onRetransmitTimeout(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {
   disarmDeadline(c, Moment.RETRANSMIT);
+  c.clearMode(TcpMode.ECN_HOLD);
   const state = c.state;
   if (state === State.FIN_WAIT2) {
     // TCP-025, TCP-026: both roles end in CLOSED.

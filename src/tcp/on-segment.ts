@@ -18,6 +18,7 @@ import { checkSegment } from './acceptability.ts';
 import { onAck } from './ack.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, isArmed } from './deadlines.ts';
+import { onMarks } from './ecn.ts';
 import { Effect, type Effects } from './effects.ts';
 import { onPeerHeard } from './keep-alive.ts';
 import { onSegmentInSynSent } from './open.ts';
@@ -40,6 +41,7 @@ export function onSegment(c: TcpConnection, p: TcpParameters, seg: TcpSegment, n
   if (c.state === State.FIN_WAIT2 && isArmed(c, Moment.RETRANSMIT)) {
     armDeadline(c, Moment.RETRANSMIT, nowUs, p.finWait2Us);
   }
+  if (c.hasMode(TcpMode.ECN)) onMarks(c, seg);
   effects = onAck(c, p, seg, nowUs);
   if ((effects & (Effect.DROPPED | Effect.CLOSED)) !== 0) return effects;
   if ((seg.flags & TcpFlag.URG) !== 0) effects |= onUrgent(c, seg);

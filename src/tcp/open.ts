@@ -11,6 +11,7 @@ import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import { TcpFlag, type TcpSegment } from '../wire/tcp-segment.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { disarmDeadline } from './deadlines.ts';
+import { agree, onSynAckFlags, onSynFlags } from './ecn.ts';
 import { Effect, type Effects } from './effects.ts';
 import { enterClosed, establish } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
@@ -45,6 +46,7 @@ export function openPassive(c: TcpConnection, p: TcpParameters, syn: TcpSegment,
   c.remotePort = syn.srcPort;
   begin(c, p, iss);
   learnSyn(c, syn, nowUs);
+  onSynFlags(c, p, syn);
   c.state = nextState(State.LISTEN, TcpEvent.SYN_RECEIVED);
   c.setMode(TcpMode.SYN_DUE);
   return Effect.TRANSMIT;
@@ -65,6 +67,7 @@ export function onSegmentInSynSent(c: TcpConnection, p: TcpParameters, seg: TcpS
   if ((seg.flags & TcpFlag.SYN) === 0) return Effect.DROPPED;
   learnSyn(c, seg, nowUs);
   if (!hasAck) {
+    onSynFlags(c, p, seg);
     // Simultaneous open: our SYN goes out once more, acknowledging theirs.
     c.state = nextState(State.SYN_SENT, TcpEvent.SYN_RECEIVED);
     c.setMode(TcpMode.SYN_DUE);
@@ -72,6 +75,7 @@ export function onSegmentInSynSent(c: TcpConnection, p: TcpParameters, seg: TcpS
     disarmDeadline(c, Moment.RETRANSMIT);
     return Effect.TRANSMIT;
   }
+  onSynAckFlags(c, seg);
   return onSynAcked(c, p, seg, nowUs);
 }
 
@@ -87,6 +91,7 @@ export function onSynAcked(c: TcpConnection, p: TcpParameters, seg: TcpSegment, 
   c.sndWl2 = seg.ack;
   const rttUs = timedRttUs(c, seg.ack, nowUs);
   if (rttUs >= 0) onRttSample(c, rttUs);
+  agree(c);
   const effects = establish(c, p, nowUs);
   if (isSynAck) c.setMode(TcpMode.ACK_NOW);
   return effects;

@@ -44,6 +44,8 @@ export interface TcpParameters {
   tailLossProbe: boolean;
   /** With {@link rack}, the window comes down evenly in recovery; otherwise at once. RFC 9937. */
   proportionalRate: boolean;
+  /** ECN is asked for in opens and agreed to. RFC 3168. Such a connection is not offloaded. */
+  ecn: boolean;
   /** Least RTO. RFC 6298 2.4 asks for 1 s; 200 ms is what Linux does and what peers expect (docs/rfc/exceptions.toml). */
   rtoMinUs: number;
   /** Greatest RTO; at least 60 s (RFC 6298 2.5). */
@@ -90,6 +92,7 @@ export const DEFAULT_TCP_PARAMETERS: Readonly<TcpParameters> = Object.freeze({
   rack: true,
   tailLossProbe: true,
   proportionalRate: true,
+  ecn: false,
   rtoMinUs: 200_000,
   rtoMaxUs: 120_000_000,
   rtoInitialUs: 1_000_000,

@@ -14,6 +14,7 @@ import { initialWindowBytes, senderMss } from './congestion/congestion-control.t
 import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { disarmDeadline } from './deadlines.ts';
+import { isEcho, noteReduction } from './ecn.ts';
 import { Effect, type Effects } from './effects.ts';
 import { releaseScoreboard } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
@@ -69,6 +70,7 @@ export function onAckByTime(
   if (c.hasMode(TcpMode.TLP_OUT) && onAckOfProbe(c, seg, isPlain) && !c.hasMode(TcpMode.IN_RECOVERY)) {
     // RFC 8985 7.4.2: the flight had a loss, which the probe has repaired already.
     congestionOf(c, p).onLoss(c, Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd), 0, nowUs);
+    noteReduction(c);
   }
   // Nothing is in flight; only what became of the last of it was still of interest.
   if (transmissions === null) return Effect.NONE;
@@ -149,6 +151,7 @@ function enterRecovery(c: TcpConnection, p: TcpParameters, hasSack: boolean, now
   // What limited transmit sent beyond CWND does not count (RFC 5681 3.2 step 2).
   const flight = Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd);
   congestionOf(c, p).onLoss(c, flight, hasSack ? 0 : p.duplicateAckThreshold, nowUs);
+  noteReduction(c);
   c.recover = c.sndMax;
   c.sndNxt = c.sndMax;
   c.scoreboard?.enterRecovery(c.sndUna);
@@ -166,8 +169,17 @@ function enterRecovery(c: TcpConnection, p: TcpParameters, hasSack: boolean, now
   if (!p.proportionalRate && transmissions.nextLeft === c.sndUna) c.setMode(TcpMode.RETRANSMIT_DUE);
 }
 
-/** SND.UNA has moved by an ACK for `dataBytes` of text: recovery ends, goes on, or the congestion window grows. */
-export function onUnaMoved(c: TcpConnection, p: TcpParameters, dataBytes: number, nowUs: number): void {
+/**
+ * SND.UNA has moved by an ACK for `dataBytes` of text: recovery ends, goes on, or the congestion window grows, unless the ACK echoes
+ * a mark (`isMarked`, RFC 3168 6.1.2).
+ */
+export function onUnaMoved(
+  c: TcpConnection,
+  p: TcpParameters,
+  dataBytes: number,
+  isMarked: boolean,
+  nowUs: number,
+): void {
   const hasSack = c.hasOption(TcpConstFlag.SACK_ENABLED);
   c.dupAckCount = 0;
   c.clearMode(TcpMode.RETRANSMIT_DUE);
@@ -190,7 +202,9 @@ export function onUnaMoved(c: TcpConnection, p: TcpParameters, dataBytes: number
     }
     // Data first sent after the timeout was acknowledged, so the path carries what is sent once. RFC 6298 5, last note.
     if (seqBefore(c.recover, c.sndUna) && backOffCount(c) > 0) endBackOff(c);
-    congestionOf(c, p).onAck(c, dataBytes, c.hasMode(TcpMode.CWND_LIMITED | TcpMode.AFTER_TIMEOUT), nowUs);
+    if (!isMarked) {
+      congestionOf(c, p).onAck(c, dataBytes, c.hasMode(TcpMode.CWND_LIMITED | TcpMode.AFTER_TIMEOUT), nowUs);
+    }
   }
   if (c.scoreboard?.isEmpty && !c.hasMode(TcpMode.IN_RECOVERY)) releaseScoreboard(c, p);
 }
@@ -218,6 +232,7 @@ export function beginAgain(c: TcpConnection, p: TcpParameters, nowUs: number): v
   const flight = Math.min(seqDiff(c.sndMax, c.sndUna), c.cWnd);
   if (c.retransmitCount === 0) doubtTimeout(c, p, flight, nowUs);
   congestionOf(c, p).onTimeout(c, flight, c.retransmitCount === 0, nowUs);
+  noteReduction(c);
   c.scoreboard?.onTimeout(c.sndUna);
   c.recover = c.sndMax;
   c.dupAckCount = 0;
@@ -249,7 +264,8 @@ export function judgeTimeout(
   nowUs: number,
 ): void {
   c.clearMode(TcpMode.TIMEOUT_IN_DOUBT);
-  if (!seg.hasTimestamps || ((seg.tsEcr - c.timeoutTs) | 0) >= 0 || isDuplicate) return;
+  // RFC 4015 3.4: nothing is taken back where the path says that it is congested.
+  if (!seg.hasTimestamps || ((seg.tsEcr - c.timeoutTs) | 0) >= 0 || isDuplicate || isEcho(c, seg)) return;
   const flight = seqDiff(c.sndMax, c.sndUna);
   // Where all is acknowledged it may be that every ACK was lost, and this one answers the repetition: a peer with SACK would say so.
   if (flight === 0 && !c.hasOption(TcpConstFlag.SACK_ENABLED)) return;

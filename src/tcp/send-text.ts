@@ -13,6 +13,7 @@ import { initialWindowBytes, senderMss } from './congestion/congestion-control.t
 import { congestionOf } from './congestion/named.ts';
 import { Moment, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline, disarmDeadline, isArmed } from './deadlines.ts';
+import { isHeld, markNew } from './ecn.ts';
 import { fillHeader, optionBytes } from './header.ts';
 import { isFinQueued } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
@@ -47,6 +48,7 @@ export function nextText(c: TcpConnection, p: TcpParameters, out: TcpSegment, no
     c.clearMode(TcpMode.CWND_LIMITED | TcpMode.SWS_OVERRIDE);
     return false;
   }
+  if (isHeld(c)) return false;
   if (c.sndMax === c.sndUna) restartAfterIdle(c, p, nowUs);
   return nextNew(c, p, out, mss, congestionRoom(c), nowUs, maxText);
 }
@@ -271,7 +273,8 @@ function nextNew(
   const isHeldByCongestion = room < usable;
   if (isHeldByCongestion) c.setMode(TcpMode.CWND_LIMITED);
   else c.clearMode(TcpMode.CWND_LIMITED);
-  const most = maxText > mss ? maxText - (maxText % mss) : mss;
+  // CWR goes in a segment by itself: no device has to know which piece of a super-segment bears it.
+  const most = maxText > mss && !c.hasMode(TcpMode.CWR_DUE) ? maxText - (maxText % mss) : mss;
   let length = Math.min(usable, most);
   if (isHeldByCongestion) {
     // What is held back by congestion goes in full segments when ACKs come.
@@ -343,6 +346,7 @@ function send(c: TcpConnection, p: TcpParameters, out: TcpSegment, seq: Seq, len
     if (hasRack(c, p)) noteResent(c, p, seq, end, nowUs);
   } else {
     startTiming(c, end, nowUs);
+    if (c.hasMode(TcpMode.ECN)) markNew(c, out);
     if (hasRack(c, p)) transmissionsOf(c, p).sent(end, nowUs);
   }
   c.sndNxt = end;

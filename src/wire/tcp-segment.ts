@@ -29,6 +29,8 @@ export class TcpSegment {
   textAt = 0;
   /** Bytes of text (payload). */
   textLength = 0;
+  /** ECN field of the IP packet around it: received, where its owner knows it; to be sent, what is to stand there. RFC 3168 5. */
+  ecn = 0;
   /** To be sent: where the text starts, in bytes behind SND.UNA in the send queue. */
   sendOffset = 0;
 

@@ -16,6 +16,7 @@ import {
   TcpDelegatedState,
 } from '../../src/state/tcp.ts';
 import type { TcpConnection } from '../../src/tcp/connection.ts';
+import { Ecn } from '../../src/tcp/ecn.ts';
 import { Effect, type Effects } from '../../src/tcp/effects.ts';
 import { onPathMtu } from '../../src/tcp/icmp.ts';
 import { onDeadline, soonestDeadline } from '../../src/tcp/on-deadline.ts';
@@ -46,6 +47,8 @@ export interface PairOptions {
   readonly loss: number;
   readonly duplicate: number;
   readonly reorder: number;
+  /** Chance that a packet that is ECN-capable is marked. */
+  readonly mark?: number;
   readonly delayUs: number;
   /** Segments the wire holds in one direction; more are lost. */
   readonly queue: number;
@@ -85,18 +88,19 @@ class Wire {
     this.#options = options;
   }
 
-  send(bytes: Uint8Array, to: PairEnd): void {
+  send(bytes: Uint8Array, ecn: number, to: PairEnd): void {
     const { random } = this.#runtime;
-    const { loss, duplicate, reorder, delayUs, queue } = this.#options;
+    const { loss, duplicate, reorder, delayUs, queue, mark = 0 } = this.#options;
     this.sent++;
     if (random.nextFloat() < loss || this.inFlight >= queue) return;
+    const field = ecn !== Ecn.NOT_ECT && mark > 0 && random.nextFloat() < mark ? Ecn.CE : ecn;
     const copies = random.nextFloat() < duplicate ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       const extraUs = random.nextFloat() < reorder ? Math.floor(random.nextFloat() * delayUs * 2) : 0;
       this.inFlight++;
       const timer = this.#runtime.timer(() => {
         this.inFlight--;
-        to.arrive(bytes);
+        to.arrive(bytes, field);
       });
       // One microsecond apart, for timers of one moment fire in any order.
       const inOrderUs = Math.max(this.#runtime.nowUs() + delayUs, this.#lastUs + 1);
@@ -135,7 +139,7 @@ export class PairEnd {
   /** Parameters of the target, which has spares and a clock of its own. */
   readonly #target: TcpParameters;
   /** While it moves: what came in meanwhile, to be forwarded. */
-  #frozen: Uint8Array[] | null = null;
+  #frozen: { readonly bytes: Uint8Array; readonly ecn: number }[] | null = null;
   readonly #mover: Timer;
   #retransmittedByTarget = 0;
 
@@ -197,13 +201,14 @@ export class PairEnd {
     this.#obey(openActive(this.c, this.p, asSeq(this.#runtime.random.nextUint32()), this.#nowUs()), null);
   }
 
-  arrive(bytes: Uint8Array): void {
+  arrive(bytes: Uint8Array, ecn: number): void {
     if (this.#frozen !== null) {
-      this.#frozen.push(bytes);
+      this.#frozen.push({ bytes, ecn });
       return;
     }
     const seg = this.#in;
     if (decodeTcp(bytes, 0, bytes.length, seg) !== 0) throw new Error('the engine sent a segment that cannot be read');
+    seg.ecn = ecn;
     const nowUs = this.#nowUs();
     if (this.c.state === TcpConnectionState.CLOSED) {
       const isSyn = (seg.flags & (TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST)) === TcpFlag.SYN;
@@ -310,19 +315,20 @@ export class PairEnd {
 
   /** Cuts a super-segment into segments, as a device does: PSH and FIN go with the last. */
   #transmit(out: TcpSegment, mss: number): void {
-    const { seq, flags, sendOffset, textLength } = out;
+    const { seq, flags, sendOffset, textLength, ecn } = out;
     let sent = 0;
     do {
       const n = Math.min(mss, textLength - sent);
       const isLast = sent + n === textLength;
       out.seq = asSeq(seq + sent);
       out.flags = isLast ? flags : flags & ~(TcpFlag.PSH | TcpFlag.FIN);
+      if (sent > 0) out.flags &= ~TcpFlag.CWR;
       const bytes = new Uint8Array(60 + n);
       const header = encodeTcp(bytes, 0, out);
       if (header !== out.headerLength)
         throw new Error(`a header of ${header} bytes was announced as ${out.headerLength}`);
       if (n > 0) this.c.sendQueue!.copyOut(sendOffset + sent, n, bytes, header);
-      this.#wire.send(bytes.subarray(0, header + n), this.peer!);
+      this.#wire.send(bytes.subarray(0, header + n), ecn, this.peer!);
       sent += n;
     } while (sent < textLength);
   }
@@ -373,7 +379,7 @@ export class PairEnd {
     const effects = setReceiveSpace(this.c, this.p, this.#options.receiveBuffer - this.#buffered, this.#nowUs());
     const waiting = this.#frozen!;
     this.#frozen = null;
-    for (const bytes of waiting) this.arrive(bytes);
+    for (const { bytes, ecn } of waiting) this.arrive(bytes, ecn);
     this.#obey(effects | Effect.TRANSMIT, null);
     this.#planMove();
   }

@@ -89,12 +89,45 @@ describe('over a clean wire', () => {
   });
 });
 
+describe('over a wire that marks what it would have lost (RFC 3168)', () => {
+  test.each(['newreno', 'cubic'] as const)(
+    '%s keeps to its share, and nothing is sent twice [3168-11]',
+    (congestion) => {
+      const options = { ...CLEAN, bytes: [1_000_000, 100_000] as const, receiveBuffer: 1_000_000 };
+      const parameters = { ecn: true, congestion, maxReceiveBuffer: 1_000_000 };
+      let cleanUs = 0;
+      let markedUs = 0;
+      let lostUs = 0;
+      for (let seed = 1; seed <= 12; seed++) {
+        const clean = run({ ...options, parameters }, seed);
+        const marked = run({ ...options, mark: 0.02, parameters }, seed);
+        expect(clean.retransmissions + marked.retransmissions).toBe(0);
+        cleanUs += clean.elapsedUs;
+        markedUs += marked.elapsedUs;
+        // Without ECN the same chance is one of loss.
+        lostUs += run({ ...options, loss: 0.02, parameters }, seed).elapsedUs;
+      }
+      expect(markedUs).toBeGreaterThan(2 * cleanUs);
+      expect(markedUs).toBeLessThan(1.3 * lostUs);
+    },
+  );
+
+  test('where everything is marked it still goes on, a segment at a time [3168-13, 9438-10]', () => {
+    for (const congestion of ['newreno', 'cubic'] as const) {
+      const parameters = { ecn: true, congestion };
+      const outcome = run({ ...CLEAN, bytes: [60_000, 0], mark: 1, parameters }, 1);
+      expect(outcome.retransmissions).toBe(0);
+    }
+  });
+});
+
 describe('over a bad wire', () => {
   const arbitrary: fc.Arbitrary<PairOptions> = fc.record({
     bytes: fc.tuple(fc.nat({ max: 150_000 }), fc.nat({ max: 150_000 })),
     loss: fc.constantFrom(0, 0.01, 0.03, 0.1, 0.25),
     duplicate: fc.constantFrom(0, 0.02, 0.2),
     reorder: fc.constantFrom(0, 0.05, 0.5),
+    mark: fc.constantFrom(0, 0.1, 1),
     delayUs: fc.constantFrom(1, 100, 10_000, 100_000),
     queue: fc.constantFrom(5, 20, 1000),
     receiveBuffer: fc.constantFrom(1000, 4000, 65_535, 1_000_000),
@@ -109,7 +142,12 @@ describe('over a bad wire', () => {
         fc.constantFrom(1, 2, 8),
         fc.constantFrom(0, 8),
         fc.constantFrom<CongestionName>('newreno', 'cubic'),
-        fc.record({ rack: fc.boolean(), tailLossProbe: fc.boolean(), proportionalRate: fc.boolean() }),
+        fc.record({
+          rack: fc.boolean(),
+          tailLossProbe: fc.boolean(),
+          proportionalRate: fc.boolean(),
+          ecn: fc.boolean(),
+        }),
       )
       .map(([options, ackFrequency, quickAckSegments, congestion, repair]) => ({
         ...repair,

@@ -3,6 +3,7 @@
  */
 
 import { TcpConnectionState } from '../../state/tcp.ts';
+import { TcpMode } from '../../tcp/connection.ts';
 import { NeighborState } from '../path/types.ts';
 import { EndpointFlag } from '../transport/endpoint-flags.ts';
 import { ChimneyError } from './error.ts';
@@ -32,6 +33,8 @@ export function whyNotOffloadable(connection: OffloadedConnection): ChimneyError
   if (!adapter.iface.isUp) return no(`the link of ${adapter.name} is down`);
   if (!OFFLOADABLE_STATES.has(endpoint.tcp.state)) return no('the connection is not established');
   if ((endpoint.flags & EndpointFlag.IP_OPTIONS) !== 0) return no('its packets have IPv4 options');
+  if (endpoint.tcp.hasMode(TcpMode.ECN))
+    return no('it has agreed on ECN, whose echo has no place in the delegated state');
   const { capabilities } = adapter;
   if (endpoint.path.family === 4 ? !capabilities.ip4 : !capabilities.ip6) {
     return no(`the target does not offload IPv${endpoint.path.family}`);

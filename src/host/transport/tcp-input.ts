@@ -32,6 +32,7 @@ export function receive(t: TcpTransport, rx: RxPacket, nowUs: number): void {
   }
   const statistics = t.ip.statistics(rx.family);
   statistics.inSegments++;
+  seg.ecn = rx.tos & 3;
   if (decodeTcp(rx.bytes, rx.at, rx.length, seg) !== WIRE_OK) {
     t.trace.count(Event.TCP_HEADER_BAD);
     statistics.inErrors++;
@@ -94,6 +95,7 @@ export function processSegment(
 ): void {
   if ((endpoint.flags & EndpointFlag.RELEASED) !== 0) return;
   const seg = t.received;
+  seg.ecn = 0;
   if (decodeTcp(bytes, at, length, seg) !== WIRE_OK) {
     t.trace.count(Event.TCP_HEADER_BAD);
     return;

@@ -23,6 +23,8 @@ import { partialPathChecksum, pathChecksum } from './path-checksum.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
 import type { TcpTransport } from './tcp-transport.ts';
 
+/** The two bits of TOS or traffic class that are ECN's. RFC 3168 5. */
+const ECN_FIELD = 3;
 /** Where the checksum stands in the TCP header. */
 const CHECKSUM_AT = 16;
 /** Text from so many bytes on stays where it lies, in runs no shorter than that: those are cheaper to copy. */
@@ -114,13 +116,14 @@ function emit(t: TcpTransport, tcp: TcpConnection, path: PathEntry, seg: TcpSegm
   if (isLeft) write16(bytes, at + CHECKSUM_AT, partialPathChecksum(path, IpProtocol.TCP, length));
   else writeChecksum(path, bytes, at, length);
   const { words, base } = tcp;
+  const tos = words[base + TcpWord.TOS_OR_TRAFFIC_CLASS]!;
   out.priority = words[base + TcpWord.USER_PRIORITY]!;
   t.ip.sendPacket(
     out,
     length,
     IpProtocol.TCP,
     words[base + TcpWord.TTL_OR_HOP_LIMIT]!,
-    words[base + TcpWord.TOS_OR_TRAFFIC_CLASS]!,
+    seg.ecn === 0 ? tos : (tos & ~ECN_FIELD) | seg.ecn,
     words[base + TcpWord.FLOW_LABEL]!,
     true,
     segmentBytes,

@@ -84,6 +84,8 @@ export interface TcpOptions {
   readonly parameters?: TcpParameterChanges;
   /** How the window is found; a connection or a listener can have its own. Default 'newreno'. */
   readonly congestion?: CongestionName;
+  /** Explicit Congestion Notification is asked for and agreed to (RFC 3168); such a connection is not offloaded. Default false. */
+  readonly ecn?: boolean;
   readonly limits?: Partial<TcpLimits>;
   /** SO_RCVBUF where nobody asks for another, bytes. */
   readonly receiveBuffer?: number;
@@ -103,6 +105,18 @@ const LOOPBACK_INDEX = 0;
 
 /** Segments of one connection in one visit; then the next one has its turn. */
 const BURST_SEGMENTS = 32;
+
+/** A host lets a half-closed connection live as long as its application wants; closed ones are counted as orphans. */
+function parametersOf(options: TcpOptions): TcpParameterChanges {
+  const { parameters, congestion, ecn } = options;
+  return {
+    finWait2Us: NEVER,
+    ...parameters,
+    ...(congestion === undefined ? {} : { congestion }),
+    ...(ecn === undefined ? {} : { ecn }),
+    role: 'host',
+  };
+}
 
 /** TCP above an IP layer. */
 export class TcpTransport implements UpperProtocol {
@@ -146,10 +160,7 @@ export class TcpTransport implements UpperProtocol {
     this.runtime = runtime;
     this.trace = trace;
     this.ip = ip;
-    // A host lets a half-closed connection live as long as its application wants; closed ones are counted as orphans.
-    const { congestion } = options;
-    const changes: TcpParameterChanges = { finWait2Us: NEVER, ...options.parameters, role: 'host' };
-    this.parameters = tcpParameters(congestion === undefined ? changes : { ...changes, congestion });
+    this.parameters = tcpParameters(parametersOf(options));
     this.limits = { ...DEFAULT_TCP_LIMITS, ...options.limits };
     this.receiveBuffer = options.receiveBuffer ?? DEFAULT_RECEIVE_BUFFER;
     this.table = new TcpTable(runtime.random.nextUint32());

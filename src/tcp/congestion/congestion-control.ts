@@ -38,6 +38,8 @@ export interface CongestionControl {
    * without what limited transmit sent. `dupAcks`: those that CWND is to be inflated by (without SACK); 0 with SACK.
    */
   onLoss(c: TcpConnection, flightSize: number, dupAcks: number, nowUs: number): void;
+  /** The path marked a packet instead of dropping it: as a loss, but CWND may become one segment. RFC 3168 6.1.2. */
+  onMarked(c: TcpConnection, flightSize: number, nowUs: number): void;
   /** Another duplicate ACK in recovery without SACK: a segment has left the network. RFC 5681 3.2 step 4. */
   onDuplicateAck(c: TcpConnection, flightSize: number): void;
   /** Recovery without SACK goes on: a partial ACK. RFC 6582 3.2 step 3. */

@@ -71,6 +71,13 @@ export class Cubic extends NewReno {
     c.cWnd = Math.min(CWND_MAX, c.ssThresh + dupAcks * senderMss(c));
   }
 
+  /** RFC 9438 4.6: CWND may become one segment, SSTHRESH two. */
+  override onMarked(c: TcpConnection, flightSize: number, _nowUs: number): void {
+    const cWnd = Math.max(senderMss(c), Math.min(c.cWnd, Math.floor(flightSize * BETA)));
+    reduce(c, flightSize);
+    c.cWnd = cWnd;
+  }
+
   override onRecovered(c: TcpConnection, flightSize: number, hasSack: boolean, nowUs: number): void {
     super.onRecovered(c, flightSize, hasSack, nowUs);
     c.moments[c.momentBase + Moment.CC_ACK_AT] = nowUs;

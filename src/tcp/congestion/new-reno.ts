@@ -63,6 +63,12 @@ export class NewReno implements CongestionControl {
     c.words[c.base + PrivateWord.CC_ACKED] = 0;
   }
 
+  onMarked(c: TcpConnection, flightSize: number, _nowUs: number): void {
+    c.ssThresh = halvedFlight(c, flightSize);
+    c.cWnd = Math.max(senderMss(c), Math.min(c.cWnd, flightSize >> 1));
+    c.words[c.base + PrivateWord.CC_ACKED] = 0;
+  }
+
   onDuplicateAck(c: TcpConnection, flightSize: number): void {
     // RFC 5681 3.2 step 4 and section 4.3: not by more segments than can have left the network, whoever forges ACKs.
     const mss = senderMss(c);

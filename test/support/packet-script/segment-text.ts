@@ -27,6 +27,8 @@ export interface PacketSpec {
   readonly ack: number | null;
   readonly win: number | null;
   readonly urg: number | null;
+  /** ECN field of the IP header: 0 to 3. */
+  readonly ecn: number | null;
   readonly options: OptionsSpec | null;
 }
 
@@ -44,13 +46,15 @@ const LETTERS: readonly (readonly [letter: string, flag: number])[] = [
   ['W', TcpFlag.CWR],
 ];
 
-const PACKET = /^([FSRP.UEW]+)\s+(-?\d+):(-?\d+)\((\d+)\)((?:\s+(?:ack|win|urg)\s+-?\d+)*)\s*(?:<([^>]*)>)?$/;
+const PACKET = /^([FSRP.UEW]+)\s+(-?\d+):(-?\d+)\((\d+)\)((?:\s+(?:ack|win|urg|ecn)\s+-?\d+)*)\s*(?:<([^>]*)>)?$/;
 
 /** Reads a packet; throws an Error that says what was expected. */
 export function parsePacket(text: string): PacketSpec {
   const match = PACKET.exec(text.trim());
   if (match === null)
-    throw new Error(`"${text}" is no packet; expected FLAGS first:last(length) [ack N] [win N] [urg N] [<options>]`);
+    throw new Error(
+      `"${text}" is no packet; expected FLAGS first:last(length) [ack N] [win N] [urg N] [ecn N] [<options>]`,
+    );
   const [, letters, first, last, length, rest, options] = match;
   if (Number(last) - Number(first) !== Number(length)) throw new Error(`${first}:${last} is not ${length} bytes`);
   let flags = 0;
@@ -66,6 +70,7 @@ export function parsePacket(text: string): PacketSpec {
     ack: field('ack'),
     win: field('win'),
     urg: field('urg'),
+    ecn: field('ecn'),
     options: options === undefined ? null : parseOptions(options),
   };
 }
@@ -112,6 +117,7 @@ export function fillSegment(spec: PacketSpec, out: TcpSegment, seqBase: Seq, ack
   out.flags = spec.flags;
   out.window = spec.win ?? 0;
   out.urgentPointer = spec.urg ?? 0;
+  out.ecn = spec.ecn ?? 0;
   out.textLength = spec.length;
   const options = spec.options;
   if (options === null) return;
@@ -151,6 +157,7 @@ export function differences(spec: PacketSpec, seen: TcpSegment, seqBase: Seq, ac
   if (spec.win !== null && seen.window !== spec.win) out.push(`window ${seen.window} instead of ${spec.win}`);
   if (spec.urg !== null && seen.urgentPointer !== spec.urg)
     out.push(`urgent pointer ${seen.urgentPointer} instead of ${spec.urg}`);
+  if (spec.ecn !== null && seen.ecn !== spec.ecn) out.push(`ECN field ${seen.ecn} instead of ${spec.ecn}`);
   if (spec.options !== null) optionDifferences(spec.options, seen, ackBase, names, out);
   return out;
 }
@@ -193,6 +200,7 @@ export function segmentText(seg: TcpSegment, seqBase: Seq, ackBase: Seq): string
   if ((seg.flags & TcpFlag.ACK) !== 0) text += ` ack ${seqDiff(seg.ack, ackBase)}`;
   text += ` win ${seg.window}`;
   if ((seg.flags & TcpFlag.URG) !== 0) text += ` urg ${seg.urgentPointer}`;
+  if (seg.ecn !== 0) text += ` ecn ${seg.ecn}`;
   const options: string[] = [];
   if (seg.mss !== 0) options.push(`mss ${seg.mss}`);
   if (seg.sackPermitted) options.push('sackOK');
