@@ -1,5 +1,6 @@
 /**
- * Records of connections on which nothing happens, packed: only the words that differ from those of a fresh record.
+ * Records of connections on which nothing happens, packed: only the words that differ from those of a pattern, one of a few records that
+ * were packed before. Most of what two idle connections of a stack have is the same.
  *
  * Promises: what is unpacked is what was packed, word for word; memory is used again, by size; nothing is allocated per connection
  * once the store has grown. A packed record has a number. Leaves to others: when to pack, and everything that is not in the record.
@@ -9,8 +10,8 @@ import { assert } from '../base/assert.ts';
 import { NEVER } from '../base/runtime.ts';
 import { DEADLINES, MOMENT_AT_WORD, Moment, RECORD_WORDS } from './connection.ts';
 
-/** Words that tell which words follow, a bit each. */
-const MAP_WORDS = (RECORD_WORDS + 31) >> 5;
+/** Words that tell which words follow, a bit each; the number of the pattern is in the highest bits of the last one. */
+const MAP_WORDS = (RECORD_WORDS + 8 + 31) >> 5;
 /** Sizes differ by so many words. */
 const STEP_WORDS = 4;
 const SIZES = Math.ceil((MAP_WORDS + RECORD_WORDS) / STEP_WORDS) + 1;
@@ -19,7 +20,12 @@ const SIZE_BITS = 6;
 const FIRST_RECORDS = 16;
 const CHUNK_RECORDS = 1024;
 
-/** A fresh record. */
+const PATTERN_SHIFT = 24;
+const PATTERNS_MAX = 8;
+/** A record that differs from all patterns in more words is a pattern for others. */
+const FIT_WORDS = 32;
+
+/** A fresh record: the first pattern. */
 const FRESH: Int32Array = freshWords();
 
 function freshWords(): Int32Array {
@@ -80,6 +86,9 @@ class Shelf {
 /** The packed records of one user of the engine. */
 export class RecordStore {
   readonly #shelves: (Shelf | undefined)[] = new Array<Shelf | undefined>(SIZES).fill(undefined);
+  readonly #patterns: Int32Array[] = [FRESH];
+  /** The pattern that was used last. */
+  #last = 0;
   #held = 0;
 
   /** Packed records. */
@@ -89,9 +98,10 @@ export class RecordStore {
 
   /** Packs the record that begins at word `base`; answers its number. */
   pack(words: Int32Array, base: number): number {
-    let count = 0;
-    for (let i = 0; i < RECORD_WORDS; i++) if (words[base + i] !== FRESH[i]) count++;
-    const size = Math.ceil((MAP_WORDS + count) / STEP_WORDS);
+    const which = this.#choose(words, base);
+    this.#last = which;
+    const pattern = this.#patterns[which]!;
+    const size = Math.ceil((MAP_WORDS + differences(words, base, pattern)) / STEP_WORDS);
     const shelf = this.#shelves[size] ?? new Shelf(size * STEP_WORDS);
     this.#shelves[size] = shelf;
     const index = shelf.take();
@@ -103,14 +113,30 @@ export class RecordStore {
       const end = Math.min(32, RECORD_WORDS - 32 * m);
       for (let i = 0; i < end; i++) {
         const word = words[base + 32 * m + i]!;
-        if (word === FRESH[32 * m + i]) continue;
+        if (word === pattern[32 * m + i]) continue;
         bits |= 1 << i;
         into[at++] = word;
       }
       into[map + m] = bits;
     }
+    into[map + MAP_WORDS - 1]! |= which << PATTERN_SHIFT;
     this.#held++;
     return (index << SIZE_BITS) | size;
+  }
+
+  /** The pattern that fits: the last one as a rule. */
+  #choose(words: Int32Array, base: number): number {
+    if (differences(words, base, this.#patterns[this.#last]!) <= FIT_WORDS) return this.#last;
+    let best = 0;
+    let least = RECORD_WORDS + 1;
+    for (let i = 0; i < this.#patterns.length; i++) {
+      const count = differences(words, base, this.#patterns[i]!);
+      if (count >= least) continue;
+      least = count;
+      best = i;
+    }
+    if (least <= FIT_WORDS || this.#patterns.length === PATTERNS_MAX) return best;
+    return this.#patterns.push(words.slice(base, base + RECORD_WORDS)) - 1;
   }
 
   /** Puts a packed record into the words from `base` on; its number is free. */
@@ -120,15 +146,22 @@ export class RecordStore {
     const index = number >> SIZE_BITS;
     const from = shelf.chunkOf(index);
     const map = shelf.at;
+    const pattern = this.#patterns[from[map + MAP_WORDS - 1]! >>> PATTERN_SHIFT]!;
     let at = map + MAP_WORDS;
     for (let m = 0; m < MAP_WORDS; m++) {
       const bits = from[map + m]!;
       const end = Math.min(32, RECORD_WORDS - 32 * m);
       for (let i = 0; i < end; i++) {
-        words[base + 32 * m + i] = (bits & (1 << i)) === 0 ? FRESH[32 * m + i]! : from[at++]!;
+        words[base + 32 * m + i] = (bits & (1 << i)) === 0 ? pattern[32 * m + i]! : from[at++]!;
       }
     }
     shelf.give(index);
     this.#held--;
   }
+}
+
+function differences(words: Int32Array, base: number, pattern: Int32Array): number {
+  let count = 0;
+  for (let i = 0; i < RECORD_WORDS; i++) if (words[base + i] !== pattern[i]) count++;
+  return count;
 }

@@ -1,5 +1,5 @@
 /**
- * What is either so or not so of an offloaded connection, a bit each: seventeen booleans in the room of one, as an idle
+ * What is either so or not so of an offloaded connection, a bit each: eighteen booleans in the room of one, as an idle
  * connection is to be small.
  */
 
@@ -21,6 +21,7 @@ const Flag = {
   DISCONNECT_QUEUED: 16384,
   FIN_ACKED: 32768,
   TERMINATING: 65536,
+  ACTIVE: 131072,
 } as const;
 
 /** The flags of a connection under their names. */
@@ -145,6 +146,13 @@ export class ConnectionFlags {
   }
   set isTerminating(value: boolean) {
     this.#set(Flag.TERMINATING, value);
+  }
+  /** Something has happened on it since it was last looked at, see Packing. */
+  get isActive(): boolean {
+    return this.#is(Flag.ACTIVE);
+  }
+  set isActive(value: boolean) {
+    this.#set(Flag.ACTIVE, value);
   }
   get isFinAcked(): boolean {
     return this.#is(Flag.FIN_ACKED);

@@ -12,6 +12,7 @@ import { TcpConnectionState, TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { ConnectionFlags } from './connection-flags.ts';
 import type { Activity } from './discretion.ts';
+import type { Packing } from './packing.ts';
 import { BufferedData } from './receive-pool.ts';
 
 /** What a layer is called where people read it. */
@@ -58,6 +59,8 @@ export class PathContext {
   isInvalid = false;
   firstConnection: TcpContext | null = null;
   connectionCount = 0;
+  /** Of the records of its connections, where these are packed. */
+  packing: Packing | null = null;
 
   constructor(
     handle: NdisOffloadHandle,
@@ -147,7 +150,8 @@ class Calls {
 export class TcpContext extends ConnectionFlags {
   readonly handle: NdisOffloadHandle;
   readonly path: PathContext;
-  readonly tcp: TcpConnection;
+  /** The record, or the number under which it is packed; see {@link tcp}. */
+  #tcp: TcpConnection | number;
   nextOfPath: TcpContext | null = null;
   previousOfPath: TcpContext | null = null;
 
@@ -172,11 +176,29 @@ export class TcpContext extends ConnectionFlags {
     super();
     this.handle = handle;
     this.path = path;
-    this.tcp = tcp;
+    this.#tcp = tcp;
   }
 
   get layer(): 'tcp' {
     return 'tcp';
+  }
+
+  /** The engine's record, unpacked now if it was packed. */
+  get tcp(): TcpConnection {
+    const tcp = this.#tcp;
+    return typeof tcp === 'number' ? this.path.packing!.unpack(this, tcp) : tcp;
+  }
+  set tcp(tcp: TcpConnection | number) {
+    this.#tcp = tcp;
+  }
+
+  /** See `TableEntry`. */
+  get record(): TcpConnection {
+    return this.tcp;
+  }
+
+  get isPacked(): boolean {
+    return typeof this.#tcp === 'number';
   }
 
   // Posted requests; see Receiver.

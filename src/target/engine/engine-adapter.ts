@@ -257,6 +257,7 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     flush(engine);
     engine.hasIndicated = false;
     engine.indicator.done();
+    engine.packing.rest();
   }
 
   linkState(isUp: boolean): void {

@@ -35,6 +35,7 @@ import { type AllocateSends, type Capacity, DEFAULT_CAPACITY, type Refuse } from
 import type { Administration } from './configuration.ts';
 import { type NeighborContext, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import { type Discretion, DiscretionWatch } from './discretion.ts';
+import { Packing } from './packing.ts';
 import { ReceivePool } from './receive-pool.ts';
 
 import type { ReceiveScaling, WakeQueue } from './receive-scaling.ts';
@@ -162,6 +163,7 @@ export class Engine {
   /** Told before anything is done with a connection: its record is between two states from here on. */
   onTouch: ((ctx: TcpContext) => void) | null = null;
   readonly table: TcpTable;
+  readonly packing: Packing;
   readonly heap: DeadlineHeap = new DeadlineHeap();
   readonly timer: Timer;
   readonly neighbors: Set<NeighborContext> = new Set();
@@ -229,6 +231,7 @@ export class Engine {
     applyTunables(this.tunables, this.parameters);
     this.slab = options.slab ?? new TcpSlab();
     this.table = new TcpTable(options.runtime.random.nextUint32());
+    this.packing = new Packing(this);
     this.pool = options.pool ?? new ReceivePool(options.receivePoolBytes ?? RECEIVE_POOL_BYTES_DEFAULT);
     this.outlet = new FrameOutlet({
       link: options.link,
@@ -258,7 +261,7 @@ export class Engine {
 
   /** Connections offloaded now. */
   get connectionCount(): number {
-    return this.slab.live;
+    return this.table.size;
   }
 
   /** Counters of a family. */

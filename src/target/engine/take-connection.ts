@@ -96,6 +96,7 @@ function take(
   ctx.backlogAtUs = nowUs;
   engine.table.insert(c);
   linkConnection(ctx);
+  engine.packing.woke(ctx);
   engine.discretion?.begin(ctx, nowUs);
   // TCP-052; without buffered data there is nothing that it could push.
   if (ctx.buffered.length > 0) startPushTimer(engine, ctx, nowUs);

@@ -101,6 +101,7 @@ export function takePath(engine: Engine, block: MiniportOffloadBlock, parent: un
     constant.destinationAddress.slice(),
     cached.pathMtu,
   );
+  context.packing = engine.packing;
   if (neighbor !== null) neighbor.paths.add(context);
   engine.paths.add(context);
   return context;

@@ -33,6 +33,7 @@ export function runTurn(engine: Engine): void {
   flush(engine);
   runOperations(engine);
   flush(engine);
+  engine.packing.rest();
 }
 
 /**
