@@ -1,6 +1,7 @@
 /**
  * Records of connections on which nothing happens, packed: only the words that differ from those of a pattern, one of a few records that
- * were packed before. Most of what two idle connections of a stack have is the same.
+ * were packed before. Most of what two idle connections of a stack have is the same; sequence numbers are where they are relative to
+ * one another.
  *
  * Promises: what is unpacked is what was packed, word for word; memory is used again, by size; nothing is allocated per connection
  * once the store has grown. A packed record has a number. Leaves to others: when to pack, and everything that is not in the record.
@@ -8,7 +9,8 @@
 
 import { assert } from '../base/assert.ts';
 import { NEVER } from '../base/runtime.ts';
-import { DEADLINES, MOMENT_AT_WORD, Moment, RECORD_WORDS } from './connection.ts';
+import { TcpWord } from '../state/tcp.ts';
+import { DEADLINES, MOMENT_AT_WORD, Moment, PrivateWord, RECORD_WORDS } from './connection.ts';
 
 /** Words that tell which words follow, a bit each; the number of the pattern is in the highest bits of the last one. */
 const MAP_WORDS = (RECORD_WORDS + 8 + 31) >> 5;
@@ -23,7 +25,7 @@ const CHUNK_RECORDS = 1024;
 const PATTERN_SHIFT = 24;
 const PATTERNS_MAX = 8;
 /** A record that differs from all patterns in more words is a pattern for others. */
-const FIT_WORDS = 32;
+const FIT_WORDS = 24;
 
 /** A fresh record: the first pattern. */
 const FRESH: Int32Array = freshWords();
@@ -34,6 +36,22 @@ function freshWords(): Int32Array {
   moments.fill(NEVER, 0, DEADLINES);
   moments[Moment.SOONEST] = NEVER;
   return words;
+}
+
+/** Pairs of words of which the first is packed as its distance from the second; nothing is ever a second after it was a first. */
+const RELATIVE: readonly (readonly [word: number, to: number])[] = [
+  ...[TcpWord.SND_NXT, TcpWord.SND_MAX, PrivateWord.ISS, PrivateWord.SND_WL2, PrivateWord.RECOVER].map(
+    (word) => [word, TcpWord.SND_UNA] as const,
+  ),
+  [PrivateWord.RTT_TIMED_END, TcpWord.SND_UNA],
+  ...[TcpWord.SND_WL1, PrivateWord.IRS, PrivateWord.RCV_ADV, PrivateWord.LAST_ACK_SENT].map(
+    (word) => [word, TcpWord.RCV_NXT] as const,
+  ),
+  ...[0, 1].map((half) => [wordOf(Moment.RETRANSMIT_SINCE) + half, wordOf(Moment.LAST_SENT) + half] as const),
+];
+
+function wordOf(moment: number): number {
+  return MOMENT_AT_WORD + 2 * moment;
 }
 
 /** Packed records of one size, in chunks. */
@@ -90,6 +108,8 @@ export class RecordStore {
   /** The pattern that was used last. */
   #last = 0;
   #held = 0;
+  /** A record with its words in relation to one another. */
+  readonly #record: Int32Array = new Int32Array(RECORD_WORDS);
 
   /** Packed records. */
   get held(): number {
@@ -98,10 +118,13 @@ export class RecordStore {
 
   /** Packs the record that begins at word `base`; answers its number. */
   pack(words: Int32Array, base: number): number {
-    const which = this.#choose(words, base);
+    const record = this.#record;
+    for (let i = 0; i < RECORD_WORDS; i++) record[i] = words[base + i]!;
+    for (const [word, to] of RELATIVE) record[word] = record[word]! - record[to]!;
+    const which = this.#choose(record);
     this.#last = which;
     const pattern = this.#patterns[which]!;
-    const size = Math.ceil((MAP_WORDS + differences(words, base, pattern)) / STEP_WORDS);
+    const size = Math.ceil((MAP_WORDS + differences(record, pattern)) / STEP_WORDS);
     const shelf = this.#shelves[size] ?? new Shelf(size * STEP_WORDS);
     this.#shelves[size] = shelf;
     const index = shelf.take();
@@ -112,7 +135,7 @@ export class RecordStore {
       let bits = 0;
       const end = Math.min(32, RECORD_WORDS - 32 * m);
       for (let i = 0; i < end; i++) {
-        const word = words[base + 32 * m + i]!;
+        const word = record[32 * m + i]!;
         if (word === pattern[32 * m + i]) continue;
         bits |= 1 << i;
         into[at++] = word;
@@ -125,18 +148,18 @@ export class RecordStore {
   }
 
   /** The pattern that fits: the last one as a rule. */
-  #choose(words: Int32Array, base: number): number {
-    if (differences(words, base, this.#patterns[this.#last]!) <= FIT_WORDS) return this.#last;
+  #choose(record: Int32Array): number {
+    if (differences(record, this.#patterns[this.#last]!) <= FIT_WORDS) return this.#last;
     let best = 0;
     let least = RECORD_WORDS + 1;
     for (let i = 0; i < this.#patterns.length; i++) {
-      const count = differences(words, base, this.#patterns[i]!);
+      const count = differences(record, this.#patterns[i]!);
       if (count >= least) continue;
       least = count;
       best = i;
     }
     if (least <= FIT_WORDS || this.#patterns.length === PATTERNS_MAX) return best;
-    return this.#patterns.push(words.slice(base, base + RECORD_WORDS)) - 1;
+    return this.#patterns.push(record.slice()) - 1;
   }
 
   /** Puts a packed record into the words from `base` on; its number is free. */
@@ -155,13 +178,14 @@ export class RecordStore {
         words[base + 32 * m + i] = (bits & (1 << i)) === 0 ? pattern[32 * m + i]! : from[at++]!;
       }
     }
+    for (const [word, to] of RELATIVE) words[base + word] = words[base + word]! + words[base + to]!;
     shelf.give(index);
     this.#held--;
   }
 }
 
-function differences(words: Int32Array, base: number, pattern: Int32Array): number {
+function differences(record: Int32Array, pattern: Int32Array): number {
   let count = 0;
-  for (let i = 0; i < RECORD_WORDS; i++) if (words[base + i] !== pattern[i]) count++;
+  for (let i = 0; i < RECORD_WORDS; i++) if (record[i] !== pattern[i]) count++;
   return count;
 }

@@ -12,8 +12,8 @@ import { RecordStore } from '../../tcp/record-store.ts';
 import { Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 
-/** How many of the older ones are looked at each time. */
-const LOOKS = 2;
+/** How many of the older ones are looked at each time at most: as many as there are frames in a batch. */
+const LOOKS_MAX = 64;
 
 /** The packed records of one engine. */
 export class Packing {
@@ -21,8 +21,9 @@ export class Packing {
   readonly #store: RecordStore = new RecordStore();
   /** Records that others see stay where they are. */
   readonly #isOff: boolean;
-  /** Taken or unpacked since the last look. */
+  /** Taken or unpacked since the last look; and another list to put such into. */
   #fresh: TcpContext[] = [];
+  #spare: TcpContext[] = [];
   /** All others that are not packed, in a ring. */
   #awake: (TcpContext | null)[] = new Array<TcpContext | null>(16).fill(null);
   #first = 0;
@@ -58,7 +59,7 @@ export class Packing {
 
   /** A batch or a turn is over; nobody has a record in hand. */
   rest(): void {
-    for (let looks = Math.min(LOOKS, this.#count); looks > 0; looks--) {
+    for (let looks = Math.min(LOOKS_MAX, (this.#count + 1) >> 1); looks > 0; looks--) {
       const ctx = this.#awake[this.#first]!;
       this.#awake[this.#first] = null;
       this.#first = (this.#first + 1) & (this.#awake.length - 1);
@@ -67,8 +68,14 @@ export class Packing {
     }
     if (this.#fresh.length === 0) return;
     const fresh = this.#fresh;
-    this.#fresh = [];
-    for (const ctx of fresh) this.#look(ctx);
+    this.#fresh = this.#spare;
+    this.#spare = fresh;
+    for (const ctx of fresh) {
+      // What is due for it is done first.
+      if (ctx.isQueued || ctx.isInitiating) this.#fresh.push(ctx);
+      else this.#look(ctx);
+    }
+    fresh.length = 0;
   }
 
   #look(ctx: TcpContext): void {
