@@ -17,7 +17,7 @@ const onHost = inNode.filter(({ name }) => name !== 'chimney engine' && name !==
 export const COMPARISONS: readonly ComparisonGroup[] = [
   {
     name: 'peers',
-    what: 'one connection, the kernel on the other side; MTU 1500 over TUN. in: kernel to application; back: without a copy (Node: into its own buffer); out: 64 KiB writes; drop: the same to a reader that has the kernel throw away what came (MSG_TRUNC); echo: one byte',
+    what: 'one connection, the kernel on the other side; MTU 1500 over TUN (packet: over AF_PACKET on a veth without TSO). in: kernel to application; back: without a copy (Node: into its own buffer); out: 64 KiB writes; drop: the same to a reader that has the kernel throw away what came (MSG_TRUNC); echo: one byte',
     plan: {
       subjects,
       modes: ['in', 'back', 'out', 'drop', 'echo'],

@@ -23,10 +23,13 @@ interface Promise {
   readonly most?: number;
 }
 
-/** User-space stacks that are not ours. */
-const PEERS = '(lwIP .*|gVisor.*|slirp4netns|passt)';
+/** User-space stacks that are not ours, over TUN or sockets. */
+const PEERS = '(lwIP (?!.*packet).*|gVisor(?! packet).*|slirp4netns|passt)';
 /** Those of them that have nothing left to the device. */
 const PLAIN_PEERS = '(lwIP .*plain|lwIP Debian|gVisor plain|slirp4netns|passt)';
+
+/** Those over a wire without TSO. */
+const PACKET_PEERS = '(lwIP .*packet|gVisor packet)';
 
 const PROMISES: Promise[] = [
   { what: 'kernel to application, safe copies', group: 'peers', of: 'chimney in', to: 'node net in', least: 0.4 },
@@ -71,6 +74,20 @@ const PROMISES: Promise[] = [
     least: 1,
   },
   {
+    what: 'over AF_PACKET without TSO in, against the best other',
+    group: 'peers',
+    of: 'chimney packet in',
+    to: new RegExp(`^${PACKET_PEERS} in$`),
+    least: 1,
+  },
+  {
+    what: 'over AF_PACKET without TSO out, against the best other',
+    group: 'peers',
+    of: 'chimney packet out',
+    to: new RegExp(`^${PACKET_PEERS} out$`),
+    least: 1,
+  },
+  {
     what: "the application's callbacks on the device's thread, in, against lwIP",
     group: 'peers',
     of: 'chimney thread in',
@@ -81,7 +98,7 @@ const PROMISES: Promise[] = [
     what: 'the same, out, against lwIP',
     group: 'peers',
     of: 'chimney thread out',
-    to: /^lwIP .* out$/,
+    to: /^lwIP (?!.*packet).* out$/,
     least: 5,
   },
   {

@@ -73,9 +73,9 @@ export const WIRE_SERVER_ADDRESS = '10.204.10.2';
 
 /**
  * Makes the wire, for a program that opens this end of it as an AF_PACKET socket. No frame on it is longer than the MTU: neither end leaves
- * segmentation to it, nor checksums. Both join what they receive (GRO); the far end in a thread of the kernel's, which
+ * segmentation to it, nor checksums. The far end joins what it receives (GRO); this one, if `plain` says so. The far end does so in a thread of the kernel's, which
  * waits 20 µs for more when it has seen all, as the interrupts of an Ethernet card do: else each frame takes its whole way up in the
- * system call that sent it. What the far end sends queues as in front of a card, and is not dropped where 256 frames are on their way.
+ * system call that sent it. What is sent queues as in front of a card, and is not dropped where 256 frames are on their way.
  */
 export function makeWire(plain: (command: readonly string[]) => void): void {
   makeNamespace();
@@ -87,7 +87,10 @@ export function makeWire(plain: (command: readonly string[]) => void): void {
   run('ip', '-n', NAMESPACE, 'addr', 'add', `${WIRE_KERNEL_ADDRESS}/24`, 'dev', WIRE);
   run('ip', '-n', NAMESPACE, 'link', 'set', WIRE, 'up');
   run('ip', 'link', 'set', WIRE, 'up');
-  run('ip', 'netns', 'exec', NAMESPACE, 'tc', 'qdisc', 'replace', 'dev', WIRE, 'root', 'pfifo', 'limit', '10000');
+  for (const prefix of [[], IN_NAMESPACE]) {
+    const [command, ...args] = [...prefix, 'tc', 'qdisc', 'replace', 'dev', WIRE, 'root', 'pfifo', 'limit', '10000'];
+    run(command!, ...args);
+  }
   const settings = ['1 > threaded', '20000 > gro_flush_timeout', '10 > napi_defer_hard_irqs'];
   const lines = settings.map((setting) => `echo ${setting}`).join(' && ');
   const [command, ...args] = [...IN_NAMESPACE, 'sh', '-c', `cd /sys/class/net/${WIRE} && ${lines}`];

@@ -36,16 +36,16 @@ function subject(name: string, what: string, place: Place, offloads: boolean): S
   };
 }
 
-function packetSubject(name: string, what: string, place: Place): Subject {
+function packetSubject(name: string, what: string, place: Place, isJoined: boolean): Subject {
   const args = [compiled('chimney/server.js'), WIRE, WIRE_KERNEL_ADDRESS, WIRE_SERVER_ADDRESS, place, 'none', 'packet'];
   return {
     name,
     what,
-    modes: ['in', 'back', 'out', 'echo'],
+    modes: ['in', 'back', 'out', 'drop', 'echo'],
     kind: 'ours',
     offloads: false,
     missing: wireMissing,
-    start: () => startOverWire(process.execPath, args),
+    start: () => startOverWire(process.execPath, args, isJoined),
   };
 }
 
@@ -66,6 +66,18 @@ export const chimneySubjects: readonly Subject[] = [
   ),
   subject('chimney thread plain', 'the same, nothing left to the device', 'thread', false),
   subject('chimney plain', 'stack.net over TUN, nothing left to the device', 'host', false),
-  packetSubject('chimney packet', 'stack.net over AF_PACKET on a veth without TSO, nothing left to the device', 'host'),
-  packetSubject('chimney thread packet', 'the callbacks on the device’s thread, over the same wire', 'thread'),
+  packetSubject(
+    'chimney packet',
+    'stack.net over AF_PACKET on a veth without TSO; its kernel joins (GRO)',
+    'host',
+    true,
+  ),
+  packetSubject('chimney thread packet', 'the callbacks on the device’s thread, over the same wire', 'thread', true),
+  packetSubject('chimney packet apart', 'as chimney packet, and nothing is joined but here', 'host', false),
+  packetSubject(
+    'chimney thread packet apart',
+    'the callbacks on the device’s thread, nothing is joined but here',
+    'thread',
+    false,
+  ),
 ];

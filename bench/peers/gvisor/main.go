@@ -1,4 +1,5 @@
-// gVisor's netstack as a peer: `gvisor DEVICE ADDRESS all|none`. It serves discard, chargen and echo over a TUN device.
+// gVisor's netstack as a peer: `gvisor DEVICE ADDRESS all|none|packet`. It serves discard, chargen and echo over a TUN device, or over an
+// AF_PACKET socket on an Ethernet interface ('packet', with netstack's own fdbased link).
 //
 // 'none' uses netstack's own fdbased link. That link leaves segmentation to the host only on AF_PACKET sockets, so 'all' brings a link
 // for TUN devices with a virtio-net header: super-segments and checksums are left to the device both ways. Buffers may grow to 4 MiB,
@@ -19,6 +20,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
+	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -69,6 +71,28 @@ func openTUN(name string, offloads bool) int {
 	}
 	check(unix.SetNonblock(fd, true), "O_NONBLOCK")
 	return fd
+}
+
+// openPacket makes netstack's own link of an AF_PACKET socket on the interface.
+func openPacket(name string) stack.LinkEndpoint {
+	device, err := net.InterfaceByName(name)
+	check(err, name)
+	const all = unix.ETH_P_ALL>>8 | unix.ETH_P_ALL<<8&0xff00
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK, all)
+	check(err, "AF_PACKET")
+	check(unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: device.Index}), "bind")
+	for _, option := range []int{unix.SO_RCVBUFFORCE, unix.SO_SNDBUFFORCE} {
+		check(unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, 8<<20), "buffers")
+	}
+	link, err := fdbased.New(&fdbased.Options{
+		FDs:                []int{fd},
+		MTU:                mtu,
+		EthernetHeader:     true,
+		Address:            tcpip.LinkAddress(device.HardwareAddr),
+		PacketDispatchMode: fdbased.RecvMMsg,
+	})
+	check(err, "fdbased")
+	return link
 }
 
 // tunLink is a link over a TUN device whose packets have a virtio-net header.
@@ -159,7 +183,7 @@ func (l *tunLink) write(packet stack.PacketBufferPtr) error {
 // newStack makes a stack with windows as large as the kernel's.
 func newStack(link stack.LinkEndpoint, address tcpip.Address) *stack.Stack {
 	s := stack.New(stack.Options{
-		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol},
+		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol},
 	})
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: 4096, Default: 1 << 20, Max: bufferBytes}
@@ -199,14 +223,17 @@ func generate(c net.Conn) {
 
 func main() {
 	if len(os.Args) != 4 {
-		check(fmt.Errorf("usage: gvisor DEVICE ADDRESS all|none"), "arguments")
+		check(fmt.Errorf("usage: gvisor DEVICE ADDRESS all|none|packet"), "arguments")
 	}
-	offloads := os.Args[3] == "all"
-	fd := openTUN(os.Args[1], offloads)
-	var link stack.LinkEndpoint = &tunLink{fd: fd}
-	if !offloads {
+	var link stack.LinkEndpoint
+	switch os.Args[3] {
+	case "packet":
+		link = openPacket(os.Args[1])
+	case "all":
+		link = &tunLink{fd: openTUN(os.Args[1], true)}
+	default:
 		var err error
-		link, err = fdbased.New(&fdbased.Options{FDs: []int{fd}, MTU: mtu})
+		link, err = fdbased.New(&fdbased.Options{FDs: []int{openTUN(os.Args[1], false)}, MTU: mtu})
 		check(err, "fdbased")
 	}
 	address := tcpip.Address(net.ParseIP(os.Args[2]).To4())

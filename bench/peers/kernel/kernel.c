@@ -10,7 +10,8 @@
  *     counted for 'in' is what the other end has acknowledged. PID is the process under test: its CPU time is counted too,
  *     of all its threads and of its first one.
  *   kernel plain DEVICE
- *     leaves neither segmentation nor checksums of what is sent to DEVICE, and has what it receives joined (GRO).
+ *     leaves neither segmentation nor checksums of what is sent to DEVICE, and has what it receives joined (GRO). 'apart' in place of 'plain'
+ *     has it not joined.
  *
  * CC is the congestion control of every socket; a word that the kernel does not know is an error, not a default.
  */
@@ -83,8 +84,8 @@ static void watch(int poll, int fd, uint32_t events, uint64_t data) {
 
 /* ---- plain ---- */
 
-static void plain(const char *device) {
-  static const struct ethtool_value settings[] = {{ETHTOOL_STSO, 0}, {ETHTOOL_STXCSUM, 0}, {ETHTOOL_SGRO, 1}};
+static void plain(const char *device, unsigned is_joined) {
+  const struct ethtool_value settings[] = {{ETHTOOL_STSO, 0}, {ETHTOOL_STXCSUM, 0}, {ETHTOOL_SGRO, is_joined}};
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
     struct ethtool_value value = settings[i];
@@ -357,8 +358,8 @@ int main(int argc, char **argv) {
   allow_many_files();
   memset(chunk, 7, sizeof chunk);
   if (argc == 4 && strcmp(argv[1], "serve") == 0) serve(argv[2], argv[3]);
-  if (argc == 3 && strcmp(argv[1], "plain") == 0) {
-    plain(argv[2]);
+  if (argc == 3 && (strcmp(argv[1], "plain") == 0 || strcmp(argv[1], "apart") == 0)) {
+    plain(argv[2], argv[1][0] == 'p');
     return 0;
   }
   if (argc < 8 || strcmp(argv[1], "load") != 0) {

@@ -1,12 +1,18 @@
 /*
- * lwIP as a peer: `driver DEVICE ADDRESS all|none` serves discard, chargen and echo over a TUN device with the raw API.
+ * lwIP as a peer: `driver DEVICE ADDRESS all|none|packet` serves discard, chargen and echo over a TUN device with the raw API, or over an
+ * AF_PACKET socket on an Ethernet interface ('packet').
  *
  * Built twice: with Debian's liblwip, whose own options it has (windows of 64 KiB, 'none' only), and with Debian's source of lwIP and
  * large/lwipopts.h. 'all' puts a virtio-net header before each packet: received super-segments are taken whole and without a copy,
- * checksums are left to the device both ways. lwIP cannot send super-segments.
+ * checksums are left to the device both ways. lwIP cannot send super-segments. 'packet' takes what the kernel has joined as 'all' does, and
+ * sends complete frames, as many a system call as there are.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
@@ -15,10 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lwip/etharp.h"
 #include "lwip/init.h"
 #include "lwip/ip4.h"
 #include "lwip/netif.h"
@@ -26,6 +34,7 @@
 #include "lwip/sys.h"
 #include "lwip/tcp.h"
 #include "lwip/timeouts.h"
+#include "netif/ethernet.h"
 #if !NO_SYS
 #include "lwip/tcpip.h"
 #else
@@ -38,6 +47,7 @@ enum { ROOM = 65535, ROOMS = 256, BATCH = 64, CHUNK = 65535, IOVECS = 64, SMALL 
 
 static int device;
 static int has_header;
+static int is_packet;
 static char chunk[CHUNK];
 
 static void fail(const char *what) {
@@ -55,6 +65,22 @@ static int open_tun(const char *name) {
   request.ifr_flags = IFF_TUN | IFF_NO_PI | (has_header ? IFF_VNET_HDR : 0);
   if (ioctl(fd, TUNSETIFF, &request) < 0) fail("TUNSETIFF");
   if (has_header && ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0) fail("TUNSETOFFLOAD");
+  return fd;
+}
+
+static int open_packet(const char *name, uint8_t *mac) {
+  int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0), one = 1, size = 8 << 20;
+  if (fd < 0) fail("AF_PACKET");
+  struct ifreq request = {0};
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  if (ioctl(fd, SIOCGIFHWADDR, &request) < 0) fail("SIOCGIFHWADDR");
+  memcpy(mac, request.ifr_hwaddr.sa_data, 6);
+  if (setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof one) < 0) fail("PACKET_VNET_HDR");
+  setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+  if (ioctl(fd, SIOCGIFINDEX, &request) < 0) fail("SIOCGIFINDEX");
+  struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = request.ifr_ifindex};
+  if (bind(fd, (struct sockaddr *)&at, sizeof at) < 0) fail("bind");
   return fd;
 }
 
@@ -90,6 +116,63 @@ static err_t transmit(struct netif *netif, struct pbuf *p, const ip4_addr_t *nex
   for (struct pbuf *q = p; q != NULL && count < IOVECS; q = q->next) parts[count++] = (struct iovec){q->payload, q->len};
   return writev(device, parts, count) < 0 ? ERR_IF : ERR_OK;
 }
+
+/* ---- frames that wait to be sent together ---- */
+
+static const struct virtio_net_hdr nothing_left;
+static struct pbuf *waiting[BATCH];
+static int waiting_count;
+
+/* A full queue of the interface is waited for, not for ever. */
+static void flush(void) {
+  struct mmsghdr messages[BATCH] = {0};
+  static struct iovec parts[BATCH][IOVECS];
+  for (int i = 0; i < waiting_count; i++) {
+    int count = 0;
+    parts[i][count++] = (struct iovec){(void *)&nothing_left, sizeof nothing_left};
+    for (struct pbuf *q = waiting[i]; q != NULL && count < IOVECS; q = q->next) parts[i][count++] = (struct iovec){q->payload, q->len};
+    messages[i].msg_hdr.msg_iov = parts[i];
+    messages[i].msg_hdr.msg_iovlen = count;
+  }
+  for (int sent = 0, tries = 0; sent < waiting_count && tries < 400;) {
+    int n = sendmmsg(device, messages + sent, waiting_count - sent, MSG_DONTWAIT);
+    if (n > 0) {
+      sent += n;
+      continue;
+    }
+    tries++;
+    struct pollfd room = {.fd = device, .events = POLLOUT};
+    if (errno == ENOBUFS) usleep(20);
+    else poll(&room, 1, 1);
+  }
+  for (int i = 0; i < waiting_count; i++) pbuf_free(waiting[i]);
+  waiting_count = 0;
+}
+
+static err_t queue_frame(struct netif *netif, struct pbuf *p) {
+  (void)netif;
+  pbuf_ref(p);
+  waiting[waiting_count++] = p;
+  if (waiting_count == BATCH) flush();
+  return ERR_OK;
+}
+
+#if LWIP_ARP
+static err_t set_up_packet(struct netif *netif) {
+  netif->name[0] = 'e';
+  netif->name[1] = 'n';
+  netif->mtu = MTU;
+  netif->hwaddr_len = 6;
+  netif->flags |= NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET;
+  netif->output = etharp_output;
+  netif->linkoutput = queue_frame;
+#if LWIP_CHECKSUM_CTRL_PER_NETIF
+  /* What is joined was checked. */
+  NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_CHECK_TCP);
+#endif
+  return ERR_OK;
+}
+#endif
 
 static err_t set_up(struct netif *netif) {
   netif->name[0] = 't';
@@ -237,17 +320,22 @@ int main(int argc, char **argv) {
   static struct netif netif;
   ip4_addr_t address, mask, gateway;
   if (argc != 4 || !ip4addr_aton(argv[2], &address)) {
-    fprintf(stderr, "usage: driver DEVICE ADDRESS all|none\n");
+    fprintf(stderr, "usage: driver DEVICE ADDRESS all|none|packet\n");
     return 2;
   }
-  has_header = strcmp(argv[3], "all") == 0;
-  device = open_tun(argv[1]);
+  is_packet = strcmp(argv[3], "packet") == 0;
+  has_header = is_packet || strcmp(argv[3], "all") == 0;
+  device = is_packet ? open_packet(argv[1], netif.hwaddr) : open_tun(argv[1]);
   make_rooms();
   start();
   IP4_ADDR(&mask, 255, 255, 255, 0);
   IP4_ADDR(&gateway, 0, 0, 0, 0);
   LOCK_TCPIP_CORE();
-  netif_add(&netif, &address, &mask, &gateway, NULL, set_up, ip_input);
+#if LWIP_ARP
+  if (is_packet) netif_add(&netif, &address, &mask, &gateway, NULL, set_up_packet, ethernet_input);
+  else
+#endif
+    netif_add(&netif, &address, &mask, &gateway, NULL, set_up, ip_input);
   netif_set_default(&netif);
   netif_set_up(&netif);
   netif_set_link_up(&netif);
@@ -265,6 +353,7 @@ int main(int argc, char **argv) {
 #if NO_SYS
     sys_check_timeouts();
 #endif
+    if (waiting_count > 0) flush();
     UNLOCK_TCPIP_CORE();
   }
 }

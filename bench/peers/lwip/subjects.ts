@@ -4,6 +4,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { overTun } from '../over-tun.ts';
+import { overWire } from '../over-wire.ts';
 import { built, source, toBuild } from '../places.ts';
 import { run } from '../shell.ts';
 import type { Subject } from '../subject.ts';
@@ -25,6 +26,7 @@ export function buildLwipLarge(): void {
       .filter((name) => name.endsWith('.c'))
       .map((name) => join(folder, part, name)),
   );
+  sources.push(join(folder, 'src/netif/ethernet.c'));
   const includes = [`-I${source('lwip/large')}`, `-I${folder}/src/include`];
   run('gcc', ...FLAGS, ...includes, '-o', toBuild('lwip-large'), source('lwip/driver.c'), ...sources);
 }
@@ -66,5 +68,6 @@ function fetchSource(folder: string): void {
 export const lwipSubjects: readonly Subject[] = [
   overTun('lwIP large', 'lwIP with windows of 4 MiB, virtio-net header, super-segments inward', LARGE, true),
   overTun('lwIP large plain', 'the same, nothing left to the device', LARGE, false),
+  overWire('lwIP large packet', 'the same over AF_PACKET on a veth without TSO, frames sent by sendmmsg', LARGE, true),
   overTun('lwIP Debian', "Debian's liblwip: windows of 64 KiB, nothing left to the device", DEBIAN, false),
 ];

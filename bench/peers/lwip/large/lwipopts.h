@@ -11,7 +11,7 @@
 #define LWIP_NETCONN 0
 #define LWIP_STATS 0
 #define LWIP_IPV6 0
-#define LWIP_ARP 0
+#define LWIP_ARP 1
 #define LWIP_UDP 0
 #define LWIP_ICMP 1
 
