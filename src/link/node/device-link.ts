@@ -11,6 +11,7 @@ import { DevicePort } from './device-port.ts';
 import { FrameReader } from './frame-reader.ts';
 import { type Libc, libc } from './libc.ts';
 import { ReadWatch } from './read-watch.ts';
+import { StayAwake } from './stay-awake.ts';
 
 const POLLOUT = 4;
 const POLLERR = 8;
@@ -32,6 +33,8 @@ export class DeviceLink extends DevicePort implements Link {
   readonly #libc: Libc = libc();
   readonly #closesDevice: boolean;
   readonly #reader: FrameReader;
+  /** Null: the event loop has other things to do than wait for frames. */
+  readonly #stayAwake: StayAwake | null;
   #readView: Uint8Array = new Uint8Array(0);
   /** struct pollfd: the device, while there is no room. */
   readonly #poll: Uint8Array = new Uint8Array(128);
@@ -45,12 +48,13 @@ export class DeviceLink extends DevicePort implements Link {
 
   /**
    * `closesDevice`: whether the descriptor is closed with the link, or by whoever opened it, when no one uses it any more. `isUp`: see
-   * {@link DevicePort}.
+   * {@link DevicePort}. `isOwnThread`: this thread is there for the device.
    */
-  constructor(description: DeviceDescription, closesDevice = true, isUp: boolean | null = true) {
+  constructor(description: DeviceDescription, closesDevice = true, isUp: boolean | null = true, isOwnThread = false) {
     super(description, isUp);
     this.#closesDevice = closesDevice;
     this.#reader = new FrameReader(this.device);
+    this.#stayAwake = isOwnThread ? new StayAwake() : null;
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
 
@@ -157,6 +161,7 @@ export class DeviceLink extends DevicePort implements Link {
   #drain(first: number): void {
     if (this.receiver === null) return;
     const outcome = this.#reader.drain(this.receiver, first, BATCH_FRAMES, BATCH_BYTES);
+    this.#stayAwake?.came(first);
     if (outcome === Outcome.GONE) this.vanished();
   }
 }

@@ -14,7 +14,7 @@ async function main({ application, devices, data, port }: DeviceThreadData): Pro
   const { href } = isAbsolute(application) ? pathToFileURL(application) : new URL(application);
   const { start } = (await import(href)) as { start?: unknown };
   if (typeof start !== 'function') throw new TypeError(`${href}: expected an exported function 'start'`);
-  const links = devices.map((device) => new DeviceLink(device, false));
+  const links = devices.map((device) => new DeviceLink(device, false, true, true));
   port.unref();
   const close = await (start as DeviceApplication)({ links, data, port });
   const parent = parentPort!;
