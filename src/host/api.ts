@@ -119,7 +119,7 @@ export interface TcpInfo {
   readonly location: ChimneyLocation;
   readonly sRttUs: number;
   readonly rttVarUs: number;
-  /** Least of all samples; 0: there was none. */
+  /** Least of the samples of the last minutes; 0: there was none. */
   readonly minRttUs: number;
   readonly rtoUs: number;
   readonly cWnd: number;

@@ -19,7 +19,7 @@ import { onSynAcked } from './open.ts';
 import type { TcpParameters } from './parameters.ts';
 import { hasRack } from './rack.ts';
 import { judgeTimeout, onAckByTime, onSameAck, onUnaMoved, takeSack } from './recovery.ts';
-import { echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
+import { ageRttMin, echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
 import { onWindowOpened, onZeroWindow, restartRetransmit, updateSendWindow } from './send-window.ts';
 import { timestampNow } from './timestamps.ts';
 import { nextState, TcpEvent } from './transitions.ts';
@@ -109,6 +109,7 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
   if (us < 0) return;
   c.clearMode(TcpMode.TLP_UNANSWERED);
   onRttSample(c, us, samplesPerRtt);
+  ageRttMin(c, us, nowUs);
   congestionOf(c, p).onRttSample(c, us, nowUs);
 }
 

@@ -70,6 +70,8 @@ export const PrivateWord = {
   CONGESTION: 96,
   /** Where marks begin to tell of new congestion (ecn.ts). */
   ECN_RECOVER: 97,
+  /** When the least round-trip time was measured, seconds (rtt.ts). */
+  RTT_MIN_AT_S: 98,
 } as const;
 
 /** Bits of {@link TcpConnection.mode}: modes and pending things of the engine. None of them crosses the chimney. */

@@ -23,6 +23,9 @@ export interface RttParameters {
 /** Longest round-trip time believed; what is above counts as this. 64 s. */
 export const RTT_MAX_US = 64_000_000;
 
+/** A least round-trip time is believed for so long. */
+export const RTT_MIN_VALID_S = 300;
+
 /** RTO when data begins after a SYN that was retransmitted and gave no sample. RFC 6298 5.7. */
 export const RTO_AFTER_SYN_TIMEOUT_US = 3_000_000;
 
@@ -43,7 +46,7 @@ export function rttVarUs(c: TcpConnection): number {
   return (c.words[c.base + PrivateWord.RTT_VAR_4]! + 2) >> 2;
 }
 
-/** Least round-trip time of the connection so far, microseconds; 0 before the first sample. */
+/** Least round-trip time of the last minutes, microseconds; 0 before the first sample. RACK.min_RTT, RFC 8985 6.2. */
 export function rttMinUs(c: TcpConnection): number {
   return c.words[c.base + PrivateWord.RTT_MIN_US]!;
 }
@@ -59,6 +62,22 @@ export function rtoUs(c: TcpConnection, p: RttParameters): number {
     us = Math.ceil(sRtt8 / 8) + Math.max(p.rtoMinUs, c.words[c.base + PrivateWord.RTT_VAR_4]!);
   }
   return Math.min(p.rtoMaxUs, us * 2 ** c.words[c.base + PrivateWord.RTT_BACK_OFF]!);
+}
+
+/**
+ * A round trip of `rttUs` was measured now: a least one that is too old gives way to it, for the path may have become longer. Beside
+ * {@link onRttSample}, which keeps the least. RFC 8985 6.2 step 1.
+ */
+export function ageRttMin(c: TcpConnection, rttUs: number, nowUs: number): void {
+  const { words, base } = c;
+  const seconds = (nowUs / 1_000_000) | 0;
+  const since = words[base + PrivateWord.RTT_MIN_AT_S]!;
+  // 0: the handshake has measured it.
+  if (rttUs > words[base + PrivateWord.RTT_MIN_US]! && since !== 0) {
+    if (((seconds - since) | 0) < RTT_MIN_VALID_S) return;
+    words[base + PrivateWord.RTT_MIN_US] = Math.max(1, Math.min(RTT_MAX_US, Math.round(rttUs)));
+  }
+  words[base + PrivateWord.RTT_MIN_AT_S] = seconds;
 }
 
 /** The timer has expired: the timeout doubles, until a sample comes. RFC 6298 5.5. */

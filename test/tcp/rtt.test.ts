@@ -5,11 +5,13 @@ import { asSeq } from '../../src/base/seq.ts';
 import { TcpWord } from '../../src/state/tcp.ts';
 import { RECORD_WORDS, TcpConnection } from '../../src/tcp/connection.ts';
 import {
+  ageRttMin,
   backOff,
   echoedRttUs,
   noteSynTimeout,
   onRttSample,
   RTT_MAX_US,
+  RTT_MIN_VALID_S,
   readRttTicks,
   resetRtt,
   rtoUs,
@@ -30,6 +32,26 @@ function connection(): TcpConnection {
   const words = new Int32Array(RECORD_WORDS);
   return new TcpConnection(words, new Float64Array(words.buffer), 0, 0);
 }
+
+test('the least round trip is forgotten when it has not been seen for minutes: the path may have become longer [8985-2]', () => {
+  const c = connection();
+  let nowUs = 4_000_000_000;
+  const measure = (rttUs: number): number => {
+    onRttSample(c, rttUs);
+    ageRttMin(c, rttUs, nowUs);
+    return rttMinUs(c);
+  };
+  onRttSample(c, 10_000);
+  expect(measure(30_000)).toBe(10_000);
+  nowUs += (RTT_MIN_VALID_S - 1) * 1e6;
+  expect(measure(25_000)).toBe(10_000);
+  expect(measure(10_000)).toBe(10_000);
+  nowUs += (RTT_MIN_VALID_S - 1) * 1e6;
+  expect(measure(30_000)).toBe(10_000);
+  nowUs += 2e6;
+  expect(measure(40_000)).toBe(40_000);
+  expect(measure(20_000)).toBe(20_000);
+});
 
 describe('the retransmission timeout', () => {
   test('is 1 s before anything was measured (RFC 6298 2.1)', () => {
