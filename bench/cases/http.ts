@@ -1,14 +1,15 @@
 /**
  * Short HTTP requests: `http.js VARIANT MODE SECONDS`. VARIANT is 'node' (node:http on Node's own net, over loopback), 'host' or
  * 'target' (node:http on stack.net over a TUN device, MTU 1500; offloaded to the engine target in this thread or not). MODE is
- * 'kept' (64 connections kept alive) or 'fresh' (a connection for each request). The client is wrk, in the kernel. Root only.
+ * 'kept' (64 connections kept alive) or 'fresh' (a connection for each request). The client is wrk, in the kernel. Each second has a port
+ * of the server's to itself: a client has some ten thousand ports for each of those, and connections that are over keep them. Root only.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import { createStack } from 'chimney';
 import { TunLink } from 'chimney/node';
-import { report } from '../measure.ts';
+import { median, report } from '../measure.ts';
 
 const [variant = 'node', mode = 'kept', seconds = '3'] = process.argv.slice(2);
 const CONNECTIONS = 64;
@@ -19,10 +20,10 @@ function answer(_request: http.IncomingMessage, response: http.ServerResponse): 
   response.end(BODY);
 }
 
-/** Runs wrk for so many seconds; answers what it printed. */
-async function load(url: string, duration: string): Promise<string> {
+/** Runs wrk for a second; answers what it printed. */
+async function load(url: string): Promise<string> {
   const close = mode === 'fresh' ? ['-H', 'Connection: close'] : [];
-  const args = ['-t', '1', '-c', String(CONNECTIONS), '-d', `${duration}s`, '--latency', ...close, url];
+  const args = ['-t', '1', '-c', String(CONNECTIONS), '-d', '1s', '--latency', ...close, url];
   const wrk = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   wrk.stdout.setEncoding('utf8').on('data', (part: string) => {
@@ -41,26 +42,34 @@ function figureOf(text: string, label: string): number {
   return Number(found[1]) * scale;
 }
 
-async function measure(server: http.Server, address: string): Promise<void> {
+/** A server for a second of load. */
+async function serveFor(server: http.Server, address: string): Promise<string> {
   server.listen(0, address);
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
-  const url = `http://${address}:${port}/`;
-  await load(url, '1'); // until the compiler has seen it all
-  const cpu = process.cpuUsage();
-  const text = await load(url, seconds);
-  const used = process.cpuUsage(cpu);
+  const text = await load(`http://${address}:${port}/`);
   if (/Socket errors|Non-2xx/.test(text)) process.stderr.write(`${variant} ${mode}: ${text}\n`);
-  const requests = figureOf(text, 'Requests/sec:');
-  const name = `${variant} ${mode}`;
-  report([
-    { name, value: requests, unit: 'requests/s' },
-    { name: `${name}: p50`, value: figureOf(text, '50%'), unit: 'µs' },
-    { name: `${name}: p99`, value: figureOf(text, '99%'), unit: 'µs' },
-    { name: `${name}: CPU`, value: (used.user + used.system) / (requests * Number(seconds)), unit: 'µs/request' },
-  ]);
   server.closeAllConnections();
   server.close();
+  return text;
+}
+
+async function measure(make: () => http.Server, address: string): Promise<void> {
+  await serveFor(make(), address); // until the compiler has seen it all
+  const cpu = process.cpuUsage();
+  const texts: string[] = [];
+  for (let i = 0; i < Number(seconds); i++) texts.push(await serveFor(make(), address));
+  const used = process.cpuUsage(cpu);
+  const each = (label: string): number[] => texts.map((text) => figureOf(text, label));
+  const rates = each('Requests/sec:');
+  const requests = rates.reduce((sum, rate) => sum + rate, 0);
+  const name = `${variant} ${mode}`;
+  report([
+    { name, value: requests / rates.length, unit: 'requests/s' },
+    { name: `${name}: p50`, value: median(each('50%')), unit: 'µs' },
+    { name: `${name}: p99`, value: median(each('99%')), unit: 'µs' },
+    { name: `${name}: CPU`, value: (used.user + used.system) / requests, unit: 'µs/request' },
+  ]);
 }
 
 async function overDevice(): Promise<void> {
@@ -69,9 +78,9 @@ async function overDevice(): Promise<void> {
     links: [{ link, addresses: ['10.203.21.2/24'] }],
     ...(variant === 'target' ? { policy: { afterBytes: 1 } } : {}),
   });
-  await measure(stack.net.http.createServer(answer), '10.203.21.2');
+  await measure(() => stack.net.http.createServer(answer), '10.203.21.2');
   await stack.close();
 }
 
-if (variant === 'node') await measure(http.createServer(answer), '127.0.0.1');
+if (variant === 'node') await measure(() => http.createServer(answer), '127.0.0.1');
 else await overDevice();
