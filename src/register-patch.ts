@@ -12,6 +12,7 @@ import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { EndList } from './register-rules.ts';
+import { markNormalized } from './socket/arguments.ts';
 import type { StackNet } from './socket/net.ts';
 import type { StackSocket } from './socket/socket.ts';
 
@@ -82,7 +83,8 @@ export function routeThrough(ours: StackNet, { bypass, bypassListen }: Bypass): 
 /** net's sockets and functions. Answers its `connect`. */
 function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
   const theirs = { Socket: net.Socket, connect: net.connect as AnyFunction };
-  if (!bypass.isEmpty) letSocketsBypass(ours, theirs.Socket, bypass);
+  letSocketsBypass(ours, theirs.Socket, bypass);
+  const normalize = (net as unknown as { _normalizeArgs: AnyFunction })._normalizeArgs;
   const Socket = function (this: unknown, options?: Options | number): object {
     // Node's own subclasses (TLS, and TLS over a stream) call the class on themselves.
     if (new.target === undefined && this instanceof theirs.Socket) {
@@ -111,6 +113,7 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
     Stream: Socket,
     connect,
     createConnection: connect,
+    _normalizeArgs: (args: readonly unknown[]) => markNormalized(normalize(args) as unknown[]),
     getDefaultAutoSelectFamily: ours.getDefaultAutoSelectFamily,
     setDefaultAutoSelectFamily: ours.setDefaultAutoSelectFamily,
     getDefaultAutoSelectFamilyAttemptTimeout: ours.getDefaultAutoSelectFamilyAttemptTimeout,
@@ -123,8 +126,8 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
 const OPTIONS_KEPT = ['allowHalfOpen', 'readable', 'writable'] as const;
 
 /**
- * A socket that was made before anybody knew where it would connect to is the stack's. Where that turns out to bypass the stack, and
- * nothing has happened on it yet, it becomes one of the real net's: the same object, with the listeners that it has.
+ * A socket that was made before anybody knew where it would connect to is the stack's. Where that turns out to be a pipe, or to bypass the
+ * stack, and nothing has happened on it yet, it becomes one of the real net's: the same object, with the listeners that it has.
  */
 function letSocketsBypass(ours: StackNet, Theirs: typeof net.Socket, bypass: EndList): void {
   const { prototype } = ours.Socket as unknown as { prototype: { connect: AnyFunction } };
@@ -132,7 +135,8 @@ function letSocketsBypass(ours: StackNet, Theirs: typeof net.Socket, bypass: End
   replace(prototype, {
     connect(this: StackSocket, ...args: unknown[]): unknown {
       const isFresh = !this.connecting && !this.destroyed && this.pending && this.writableLength === 0;
-      if (!isFresh || !isBypassed(bypass, optionsOf(args))) return Reflect.apply(connect, this, args);
+      const options = optionsOf(args);
+      if (!isFresh || !(isNotTcp(options) || isBypassed(bypass, options))) return Reflect.apply(connect, this, args);
       const kept: Options = {};
       for (const name of OPTIONS_KEPT) kept[name] = (this as unknown as Options)[name];
       Object.setPrototypeOf(this, Theirs.prototype as object);
@@ -190,6 +194,7 @@ function routeTls(connect: AnyFunction, bypass: EndList): void {
   };
   Object.defineProperty(Made, 'name', { value: 'TLSSocket' });
   Object.defineProperty(Made, 'prototype', { value: TLSSocket.prototype });
+  Object.setPrototypeOf(Made, Object.getPrototypeOf(TLSSocket) as object);
   replace(tls, { connect: secure, TLSSocket: Made });
 }
 

@@ -108,5 +108,30 @@ export function defineAddresses(prototype: Addressed): void {
     };
     Object.defineProperty(prototype, `local${name}`, { get: own, configurable: true });
     Object.defineProperty(prototype, `remote${name}`, { get: peer, configurable: true });
+    guardGetters(prototype, [`local${name}`, `remote${name}`]);
   }
+}
+
+/**
+ * Lets tools read these properties of the prototype itself, of which nothing was made: they are undefined there. `connecting` is
+ * every socket's own.
+ */
+function guardGetters(prototype: object, names: readonly string[]): void {
+  for (const name of names) {
+    const { get, ...rest } = Object.getOwnPropertyDescriptor(prototype, name)!;
+    const guarded = function (this: object): unknown {
+      return Object.hasOwn(this, 'connecting') ? get!.call(this) : undefined;
+    };
+    Object.defineProperty(prototype, name, { ...rest, get: guarded });
+  }
+}
+
+/** Names of node:net's that are no more than other names, and what tools may read of the prototype. */
+export function defineNodeNames(prototype: object): void {
+  const connecting = function (this: { readonly connecting: boolean }): boolean {
+    return this.connecting;
+  };
+  Object.defineProperty(prototype, '_connecting', { get: connecting, configurable: true });
+  Object.defineProperty(prototype, '_handle', { get: () => null, configurable: true });
+  guardGetters(prototype, ['bytesRead', 'bytesWritten', '_bytesDispatched', 'pending', 'bufferSize', 'chimney']);
 }

@@ -15,19 +15,25 @@ export interface NormalizedArgs {
   readonly callback: AnyFunction | null;
 }
 
-/** Marks a list of arguments that was normalized already. */
-const normalized: unique symbol = Symbol('normalized');
+/** Lists of arguments that were normalized already. */
+const normalized = new WeakSet<unknown[]>();
 
 /** node:net's `_normalizeArgs`: [options, callback], marked, so that `connect` takes it as its only argument. */
 export function normalizedList(args: readonly unknown[]): unknown[] {
   const { options, callback } = normalizeArgs(args);
-  return Object.assign([options, callback], { [normalized]: true });
+  return markNormalized([options, callback]);
+}
+
+/** Marks a list [options, callback] of somebody else's making. */
+export function markNormalized(list: unknown[]): unknown[] {
+  normalized.add(list);
+  return list;
 }
 
 /** What a socket's `connect` is given: such a list, or arguments that are still to be normalized. */
 export function normalizedOnce(args: readonly unknown[]): NormalizedArgs {
   const [list] = args;
-  if (!Array.isArray(list) || !(normalized in list)) return normalizeArgs(args);
+  if (!Array.isArray(list) || !normalized.has(list)) return normalizeArgs(args);
   return { options: list[0] as Record<string, unknown>, callback: list[1] as AnyFunction | null };
 }
 

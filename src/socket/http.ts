@@ -128,6 +128,8 @@ interface AttachableServer {
   allowHalfOpen?: boolean;
   pauseOnConnect?: boolean;
   noDelay?: boolean;
+  /** Node's: `unref` was called before there was anything to let go of. */
+  _unref?: boolean;
   keepAlive?: boolean;
   keepAliveInitialDelay?: number;
   highWaterMark?: number;
@@ -147,7 +149,12 @@ function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
     keepAliveInitialDelay: (server.keepAliveInitialDelay ?? 0) * 1000,
     ...(server.highWaterMark === undefined ? {} : { highWaterMark: server.highWaterMark }),
   };
-  const inner = net.createServer(settings, (socket) => void server.emit('connection', socket));
+  const inner = net.createServer(settings, (socket) => {
+    socket.server = given;
+    server.emit('connection', socket);
+  });
+  if (server._unref) inner.unref();
+  if (server.maxConnections !== undefined) inner.maxConnections = server.maxConnections;
   for (const event of ['listening', 'error', 'drop']) {
     inner.on(event, (...args: unknown[]) => void server.emit(event, ...args));
   }
@@ -156,7 +163,17 @@ function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
     const value = (methods as unknown as Record<PropertyKey, unknown>)[name];
     Object.defineProperty(given, name, { value, configurable: true, writable: true });
   }
-  Object.defineProperty(given, 'listening', { get: () => inner.listening, configurable: true });
+  for (const name of ['listening', '_connectionKey'] as const) {
+    Object.defineProperty(given, name, { get: () => inner[name], configurable: true });
+  }
+  Object.defineProperty(given, 'maxConnections', {
+    get: () => inner.maxConnections,
+    set: (value: number | undefined) => {
+      inner.maxConnections = value;
+    },
+    configurable: true,
+    enumerable: true,
+  });
   return given;
 }
 
@@ -176,13 +193,13 @@ function methodsOf(server: AttachableServer, inner: StackServer): AttachedMethod
   const ownClose = server.close;
   let isOpen = false;
   inner.on('close', () => {
-    isOpen = false;
+    // Its `listen` may have been called again meanwhile.
+    isOpen = inner.listening;
     ownClose.call(server);
   });
   const methods: AttachedMethods = {
     listen(...args) {
       if (typeof args[args.length - 1] === 'function') server.once('listening', args.pop() as () => void);
-      if (server.maxConnections !== undefined) inner.maxConnections = server.maxConnections;
       inner.listen(...args);
       isOpen = true;
       return server;

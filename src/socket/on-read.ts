@@ -11,7 +11,7 @@ import type { OnReadOpts } from 'node:net';
 import { invalidArgValue, invalidState } from './errors.ts';
 import type { Lender } from './handle-events.ts';
 
-type Filled = (bytes: number, buffer: Uint8Array) => boolean;
+type Filled = (this: unknown, bytes: number, buffer: Uint8Array) => boolean;
 
 /** Bytes that an application keeps. */
 export interface KeptBytes {
@@ -81,18 +81,18 @@ export class OnRead {
     if (this.#next !== null) this.#take(this.#next());
   }
 
-  /** Bytes 0 to `length` of the buffer were filled. Answers whether more are wanted. */
-  filled(length: number): boolean {
-    const wantsMore = this.#filled(length, this.buffer!) !== false;
+  /** Bytes 0 to `length` of the buffer of `socket` were filled. Answers whether more are wanted. */
+  filled(socket: unknown, length: number): boolean {
+    const wantsMore = this.#filled.call(socket, length, this.buffer!) !== false;
     if (this.#next !== null) this.#take(this.#next());
     return wantsMore;
   }
 
   /** Shows bytes where they lie. Answers whether more are wanted. */
-  lent(bytes: Uint8Array, lender: Lender): boolean {
+  lent(socket: unknown, bytes: Uint8Array, lender: Lender): boolean {
     const loan = new ShownBytes(bytes, lender);
     try {
-      return this.#shown(bytes.length, bytes, loan) !== false;
+      return this.#shown.call(socket, bytes.length, bytes, loan) !== false;
     } finally {
       loan.end();
     }

@@ -52,9 +52,11 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
   highWaterMark: number;
   blockList: AddressBlocker | undefined;
   /** Connections above this number are closed at once, with 'drop'. Undefined or 0: no limit. */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /** Connections there are. Node's name. */
   _connections = 0;
+  /** What it listens on: family, address, port asked for. Node's name. */
+  _connectionKey?: string;
   static {
     // A listener of 'connection' has rejected: its socket is at fault, not the server.
     const rejected = function (this: StackServer, error: Error, event: string, socket: AcceptedSocket): void {
@@ -216,6 +218,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
       process.nextTick(() => this.emit('error', failure));
       return;
     }
+    this._connectionKey = `${isIP(address ?? '::')}:${address ?? '::'}:${port}`;
     this.#net.opened.add(this);
     if (this.#isReferenced) this.#hold();
     tell(listenEnd, { server: this });

@@ -18,7 +18,14 @@ import {
   validatePort,
   validateString,
 } from './arguments.ts';
-import { invalidAddressFamily, invalidArgType, invalidIpAddress, placeError, type SystemError } from './errors.ts';
+import {
+  invalidAddressFamily,
+  invalidArgType,
+  invalidArgValue,
+  invalidIpAddress,
+  placeError,
+  type SystemError,
+} from './errors.ts';
 import type { NetSettings } from './settings.ts';
 
 /** What the options of `connect` ask for, judged. */
@@ -86,11 +93,18 @@ export function judgeConnect(
     localPort: (localPort as number | undefined) || undefined,
     receiveBuffer: options['receiveBuffer'] as number | undefined,
     family,
-    hints: (options['hints'] as number | undefined) || 0,
+    hints: hintsOf(options, host),
     lookup: (options['lookup'] as LookupFunction | undefined) || defaults.lookup,
     triesAll: family === 0 && !localAddress && isSelecting,
     attemptTimeoutMs,
   };
+}
+
+/** dns.lookup judges them, where it is asked. */
+function hintsOf(options: Record<string, unknown>, host: string): number {
+  const hints = (options['hints'] as number | undefined) || 0;
+  if (isIP(host) === 0 && options['lookup'] == null && (hints & ~HINTS) !== 0) throw invalidArgValue('hints', hints);
+  return hints;
 }
 
 /** A wish for a pipe. */
@@ -139,6 +153,8 @@ export function resolveTargets(
 
 /** dns.ADDRCONFIG, on all platforms of Node. */
 const ADDRCONFIG = 32;
+/** With dns.V4MAPPED and dns.ALL: all that dns.lookup takes. */
+const HINTS = ADDRCONFIG | 8 | 16;
 
 /** The program may not have had the time to listen for errors yet. */
 function failSoon(socket: ConnectingSocket, error: Error): void {

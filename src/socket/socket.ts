@@ -11,7 +11,7 @@ import {
   TransportError,
   type TransportErrorCode,
 } from '../host/api.ts';
-import { type AddressInfo, defineAddresses, EndAddresses } from './addresses.ts';
+import { type AddressInfo, defineAddresses, defineNodeNames, EndAddresses } from './addresses.ts';
 import { keepAliveDelay, noPipes, normalizedOnce, timerDuration, validateFunction } from './arguments.ts';
 import { type AddressBlocker, blockListOf } from './blocking.ts';
 import { callError, closedBeforeConnection, invalidState, missingArgs, socketClosed } from './errors.ts';
@@ -71,6 +71,9 @@ export class StackSocket extends Duplex {
   declare readonly remoteAddress: string | undefined;
   declare readonly remotePort: number | undefined;
   declare readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
+  /** Node's names for `connecting`, and for libuv's handle, of which there is none. */
+  declare readonly _connecting: boolean;
+  declare readonly _handle: null;
   declare _getsockname: () => AddressInfo | Record<string, never>;
   /** What the handle tells. */
   static readonly #events: HandleEvents<StackSocket> = {
@@ -90,12 +93,12 @@ export class StackSocket extends Duplex {
     borrows: (socket) => socket.#onRead?.borrows ?? false,
     lent: (socket, bytes, lender) => {
       socket.#idle.refresh();
-      return socket.#onRead!.lent(bytes, lender);
+      return socket.#onRead!.lent(socket, bytes, lender);
     },
     userBuffer: (socket) => socket.#onRead?.buffer ?? null,
     filled: (socket, length) => {
       socket.#idle.refresh();
-      return socket.#onRead!.filled(length);
+      return socket.#onRead!.filled(socket, length);
     },
     ended: (socket) => socket.#ended(),
     readFailed: (socket, code) => socket.destroy(isMoot(code) ? undefined : callError(code, 'read')),
@@ -150,6 +153,7 @@ export class StackSocket extends Duplex {
     if (options['port'] === undefined && options['path'] == null) throw missingArgs('options', 'port', 'path');
     const { path } = options;
     if (path && this.#net.pipes === null) throw noPipes(options);
+    const wish = path ? pipeWish(path, this.#net.lookup) : judgeConnect(options, this.#net);
     delete (this as { write?: unknown }).write;
     if (this.destroyed) {
       this.#handle = null;
@@ -162,7 +166,6 @@ export class StackSocket extends Duplex {
     }
     this.#idle.refresh();
     this.connecting = true;
-    const wish = path ? pipeWish(path, this.#net.lookup) : judgeConnect(options, this.#net);
     const handle = this.#handle;
     resolveTargets(this, wish, (targets) => {
       if (this.#handle !== handle) return;
@@ -245,10 +248,7 @@ export class StackSocket extends Duplex {
     return this._bytesDispatched + this.#pendingBytes + bytesIn(waiting);
   }
 
-  /** Node's names for the above. */
-  get _connecting(): boolean {
-    return this.connecting;
-  }
+  /** Node's name for the above. */
   get _bytesDispatched(): number {
     return this.#handle?.bytesWritten ?? this.#bytesWritten;
   }
@@ -424,7 +424,6 @@ export class StackSocket extends Duplex {
     this.#ends.forgetOwn();
     this.#handle = new TcpHandle(this.#net.handles);
     this.#handle.belongTo(this, StackSocket.#events);
-    this.#handle.hold();
     this.#onRead?.begin();
   }
 
@@ -496,3 +495,4 @@ export class StackSocket extends Duplex {
 }
 
 defineAddresses(StackSocket.prototype);
+defineNodeNames(StackSocket.prototype);

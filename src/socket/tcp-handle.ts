@@ -25,8 +25,7 @@ export class TcpHandle implements TcpHandler, Lender {
   #events: HandleEvents<unknown> | null = null;
   #endpoint: TcpEndpoint | null = null;
   #send: SendBuffer | null = null;
-  /** Whether the owner wants bytes. */
-  reading = false;
+  #reading = false;
   bytesRead = 0;
   /** Bytes taken from the application, on their way or not. */
   bytesWritten = 0;
@@ -79,13 +78,13 @@ export class TcpHandle implements TcpHandler, Lender {
   accept(endpoint: TcpEndpoint): void {
     this.#open(endpoint);
     endpoint.handler = this;
-    this.hold();
   }
 
   /** Begins an active open, by way of the stack unless told another. Throws TransportError where none is possible. */
   connect(options: ConnectOptions, way: ConnectWay = this.#context.transports): void {
     this.#isConnecting = true;
     this.#open(way.connect(options, this));
+    this.#review();
   }
 
   #open(endpoint: TcpEndpoint): void {
@@ -94,8 +93,14 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#send = new SendBuffer(endpoint, this.#context.slabs, this.#onRoom);
   }
 
+  /** Whether the owner wants bytes. */
+  get reading(): boolean {
+    return this.#reading;
+  }
+
   readStart(): void {
-    this.reading = true;
+    this.#reading = true;
+    this.#review();
     if (this.#hasRefused) {
       this.#hasRefused = false;
       this.#endpoint!.resume();
@@ -104,7 +109,8 @@ export class TcpHandle implements TcpHandler, Lender {
   }
 
   readStop(): void {
-    this.reading = false;
+    this.#reading = false;
+    this.#review();
   }
 
   /** What was refused for want of room elsewhere is asked for again. */
@@ -129,6 +135,7 @@ export class TcpHandle implements TcpHandler, Lender {
     }
     this.#write.begin(chunks, total);
     this.#write.fill(this.#send!);
+    this.#review();
     if (this.#write.bytes === 0) return true;
     this.#onWritten = done;
     return false;
@@ -150,7 +157,7 @@ export class TcpHandle implements TcpHandler, Lender {
       if (this.#isConnecting) endpoint.abort();
       else endpoint.close();
     }
-    this.#letGoWhenDrained();
+    this.#review();
     this.#finishClose(written, done);
   }
 
@@ -162,7 +169,8 @@ export class TcpHandle implements TcpHandler, Lender {
     // before it would never have seen a connection.
     nextTurn(() => {
       if (!this.#isOver) this.#endpoint?.abort();
-      this.#letGo();
+      this.#isOver = true;
+      this.#review();
     });
     this.#finishClose(written, done);
   }
@@ -177,19 +185,31 @@ export class TcpHandle implements TcpHandler, Lender {
 
   ref(): void {
     this.#isReferenced = true;
-    if (this.#endpoint !== null && !this.#isOver && !this.#isClosing) this.hold();
+    this.#review();
   }
 
   unref(): void {
     this.#isReferenced = false;
-    this.#letGo();
+    this.#review();
   }
 
-  /** Keeps the process alive from now on, unless unreferenced. */
-  hold(): void {
-    if (this.#isHolding || !this.#isReferenced) return;
-    this.#isHolding = true;
-    this.#context.keepAlive.ref();
+  /**
+   * The process lives on while the handle has something to do, as with libuv's: it connects, reads, or has something to write. One that
+   * does not read and has written everything waits for nothing.
+   */
+  #review(): void {
+    const wants = this.#isReferenced && !this.#isOver && this.#isActive;
+    if (wants === this.#isHolding) return;
+    this.#isHolding = wants;
+    if (wants) this.#context.keepAlive.ref();
+    else this.#context.keepAlive.unref();
+  }
+
+  get #isActive(): boolean {
+    const isWriting = this.#onWritten !== null || (this.#send !== null && !this.#send.isDrained);
+    // Closed, it lives on until the peer has what was written, as it would in the kernel's care.
+    if (this.#isClosing) return isWriting;
+    return this.#isConnecting || isWriting || (this.#reading && !this.#isEndTold);
   }
 
   // The endpoint's handler.
@@ -197,6 +217,7 @@ export class TcpHandle implements TcpHandler, Lender {
   connected(): void {
     this.#isConnecting = false;
     this.#tell(this.#events?.connected);
+    this.#review();
   }
 
   data(bytes: Uint8Array, at: number, length: number): number {
@@ -258,7 +279,7 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#failure = error;
     this.#endPassing();
     this.#passers?.wake();
-    this.#letGo();
+    this.#review();
     if (error !== null) this.#lateSoon();
   }
 
@@ -330,13 +351,13 @@ export class TcpHandle implements TcpHandler, Lender {
 
   #tellChunk(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
-    if (this.#tell(this.#events?.chunk, chunk) === false) this.reading = false;
+    if (this.#tell(this.#events?.chunk, chunk) === false) this.readStop();
   }
 
   #lend(bytes: Uint8Array, at: number, length: number): number {
     const view = Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset + at, length);
     this.bytesRead += length;
-    if (this.#tell(this.#events?.lent, view, this as Lender) === false) this.reading = false;
+    if (this.#tell(this.#events?.lent, view, this as Lender) === false) this.readStop();
     return length;
   }
 
@@ -360,11 +381,11 @@ export class TcpHandle implements TcpHandler, Lender {
     const length = this.#userFilled;
     this.#userFilled = 0;
     this.bytesRead += length;
-    if (this.#tell(this.#events?.filled, length) === false) this.reading = false;
+    if (this.#tell(this.#events?.filled, length) === false) this.readStop();
   }
 
   readonly #onRoom = (): void => {
-    if (this.#isClosing) this.#letGoWhenDrained();
+    if (!this.#reading) this.#review();
     if (this.#passers !== null && this.#send!.isHalfEmpty) this.#passers.wake();
     if (this.#onWritten === null || this.#isOver) return;
     const before = this.#write.bytes;
@@ -396,6 +417,7 @@ export class TcpHandle implements TcpHandler, Lender {
     if (this.#hasEnded && !this.#isEndTold && this.reading) {
       this.#isEndTold = true;
       this.#tell(events.ended);
+      this.#review();
       this.#lateSoon();
       return;
     }
@@ -432,24 +454,13 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#events = null;
     this.#write.giveUp(this.#send);
     this.#onWritten = null;
-    this.reading = false;
+    this.#reading = false;
     this.#userFilled = 0;
     this.#endPassing();
     this.#passers?.wake();
     if (this.#slab === null) return;
     this.#context.slabs.give(this.#slab);
     this.#slab = null;
-  }
-
-  /** The process lives on until the peer has what was written, as it would in the kernel's care. */
-  #letGoWhenDrained(): void {
-    if (this.#isOver || this.#send === null || this.#send.isDrained) this.#letGo();
-  }
-
-  #letGo(): void {
-    if (!this.#isHolding) return;
-    this.#isHolding = false;
-    this.#context.keepAlive.unref();
   }
 
   /** Tells the owner, if there is one. */

@@ -56,6 +56,12 @@ describe('an unmodified program', () => {
     expect({ ...registered, where: 0 }).toEqual({ ...plain, where: 0 });
   });
 
+  test('meets the same at the edges, and ends when it would on the kernel', async () => {
+    const [plain, registered] = await Promise.all([run('details.cjs', false), run('details.cjs', true)]);
+    expect(registered).toEqual(plain);
+    expect(plain).toMatchObject({ itsServer: true, dropped: true, again: true, pipe: 'by pipe', onread: [4, true] });
+  });
+
   test('runs on the stack that a module configures', async () => {
     const config = join(folder, 'config.mjs');
     writeFileSync(config, 'export default async () => ({ links: [], tcp: {} });\n');

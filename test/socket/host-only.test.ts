@@ -267,8 +267,8 @@ describe('the endpoint underneath', () => {
     const keepAlive = { ref: () => void held++, unref: () => void held-- };
     const net = createNet(transports, { keepAlive });
     const socket = net.connect({ host: '10.0.0.2', port: 80 });
-    expect(held).toBe(1);
     await sleep(1);
+    expect(held).toBe(1);
     transports.handler!.connected();
     socket.unref();
     expect(held).toBe(0);

@@ -1,0 +1,110 @@
+/** What programs and libraries meet at the edges of node:net; ends by itself only if nothing holds the process that would not on the kernel. */
+const { once } = require('node:events');
+const { mkdtempSync, rmSync } = require('node:fs');
+const net = require('node:net');
+const { tmpdir } = require('node:os');
+const { join } = require('node:path');
+
+const said = {};
+const codeOf = (act) => {
+  try {
+    act();
+    return 'nothing thrown';
+  } catch (error) {
+    return `${error.name} ${error.code}`;
+  }
+};
+const listening = async (server) => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server.address().port;
+};
+
+async function wrongOptions() {
+  const host = 'localhost';
+  said.localAddress = codeOf(() => net.connect({ host, port: 1, localAddress: 'here' }));
+  said.localPort = codeOf(() => net.connect({ host, port: 1, localPort: 'x' }));
+  said.hints = codeOf(() => net.connect({ host, port: 1, hints: 98 }));
+  said.family = codeOf(() => net.connect({ port: 1, autoSelectFamily: 'yes' }));
+  said.unmarked = codeOf(() => new net.Socket().connect([{ port: 1 }]));
+  // A lookup that never answers holds nobody.
+  net.connect({ host, port: 1, lookup: () => {} });
+}
+
+async function servers() {
+  const server = net.createServer((socket) => {
+    said.itsServer = socket.server === server;
+    socket.end('one');
+  });
+  const dropped = once(server, 'drop');
+  const port = await listening(server);
+  said.key = server._connectionKey;
+  server.maxConnections = 1;
+  const first = net.connect(port, '127.0.0.1');
+  await once(first, 'connect');
+  const second = net.connect(port, '127.0.0.1');
+  await dropped;
+  said.dropped = true;
+  first.resume();
+  second.resume();
+  await Promise.all([once(first, 'close'), once(second, 'close')]);
+  // Closed and opened again in one go, then closed for good.
+  server.close();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const closed = once(server, 'close');
+  server.close();
+  await closed;
+  said.again = true;
+}
+
+async function reading() {
+  const server = net.createServer((socket) => socket.end('text'));
+  const port = await listening(server);
+  const client = net.connect({
+    port,
+    host: '127.0.0.1',
+    onread: {
+      buffer: Buffer.alloc(16),
+      callback(length) {
+        said.onread = [length, this === client];
+        return true;
+      },
+    },
+  });
+  await once(client, 'close');
+  said.handle = client._handle;
+  said.prototype = [net.Socket.prototype.bytesWritten, net.Socket.prototype.remoteAddress];
+  server.close();
+}
+
+async function pipes() {
+  const folder = mkdtempSync(join(tmpdir(), 'details-'));
+  const path = join(folder, 'pipe');
+  const server = net.createServer((socket) => socket.end('by pipe'));
+  server.listen(path);
+  await once(server, 'listening');
+  const socket = new net.Socket();
+  socket.connect({ path });
+  const [text] = await once(socket, 'data');
+  said.pipe = String(text);
+  server.close();
+  await once(socket, 'close');
+  rmSync(folder, { recursive: true });
+}
+
+/** Nothing of this keeps the process: nobody reads, and nothing is left to be written. */
+async function leftOpen() {
+  const unheld = net.createServer((socket) => socket.unref());
+  unheld.unref();
+  unheld.listen(0, '127.0.0.1');
+  await once(unheld, 'listening');
+  const client = net.connect(unheld.address().port, '127.0.0.1');
+  client.pause();
+  await once(client, 'connect');
+}
+
+(async () => {
+  for (const part of [wrongOptions, servers, reading, pipes, leftOpen]) await part();
+  console.log(JSON.stringify(said));
+})();
