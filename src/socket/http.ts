@@ -192,15 +192,25 @@ function methodsOf(server: AttachableServer, inner: StackServer): AttachedMethod
   // Its own `close` sees to what it keeps beside its connections, and emits 'close'.
   const ownClose = server.close;
   let isOpen = false;
+  /** `listen` was called, and has neither succeeded nor failed. */
+  let isOpening = false;
+  for (const event of ['listening', 'error']) {
+    // Before the program hears of it, who may call `listen` again.
+    inner.prependListener(event, () => {
+      isOpening = false;
+      isOpen = inner.listening;
+    });
+  }
   inner.on('close', () => {
     // Its `listen` may have been called again meanwhile.
-    isOpen = inner.listening;
+    isOpen = isOpening || inner.listening;
     ownClose.call(server);
   });
   const methods: AttachedMethods = {
     listen(...args) {
       if (typeof args[args.length - 1] === 'function') server.once('listening', args.pop() as () => void);
       inner.listen(...args);
+      isOpening = true;
       isOpen = true;
       return server;
     },
@@ -212,6 +222,7 @@ function methodsOf(server: AttachableServer, inner: StackServer): AttachedMethod
       if (typeof callback === 'function') server.once('close', callback as () => void);
       server.closeIdleConnections?.();
       isOpen = false;
+      isOpening = false;
       inner.close();
       return server;
     },
