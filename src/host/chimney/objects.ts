@@ -148,13 +148,27 @@ class Transit {
   }
 }
 
-/** What is kept of a connection only while the application does not take what comes as it comes. */
-class Reading {
+/** What a connection has once it has done more than to go down. */
+class Extra {
+  transit: Transit | null = null;
+  moves: Move[] | null = null;
+  outstanding: SendList | null = null;
+  disconnectWanted: 'none' | 'graceful' | 'abortive' = 'none';
+  aborted: TransportErrorCode | null = null;
+  // What the application has not taken as it came.
   refusedBytes = 0;
   bufferedBelow = 0;
   postedReceives = 0;
   keptBytes = 0;
   ownReceive: NetBufferList | null = null;
+
+  /** Nothing in it says more than its absence would. */
+  get isEmpty(): boolean {
+    if (this.transit !== null || this.moves !== null || this.outstanding !== null || this.aborted !== null)
+      return false;
+    if (this.disconnectWanted !== 'none' || this.ownReceive !== null) return false;
+    return this.refusedBytes + this.bufferedBelow + this.postedReceives + this.keptBytes === 0;
+  }
 }
 
 /** A connection that was offloaded at least once. */
@@ -164,21 +178,14 @@ export class OffloadedConnection extends OffloadedObject {
   /** Who asked for the move under way. */
   cause: Move['cause'] = 'manual';
   moveCount = 0;
-  /** The moves that are remembered; null: none, or only the one that is kept as numbers, an initiate that has succeeded. */
-  #moves: Move[] | null = null;
+  /** The only move so far, an initiate that has succeeded: its cause and freeze, µs; null: there was none, or there were others. */
   #onlyCause: Move['cause'] | null = null;
   #onlyFreezeUs = 0;
-  #transit: Transit | null = null;
-  #reading: Reading | null = null;
-  #outstanding: SendList | null = null;
+  #extra: Extra | null = null;
   /** Bytes outstanding at the target. */
   outstandingBytes = 0;
   /** Optimum of outstanding bytes as the target last said; 0 until it does: there is none (EVT-028). */
   sendBacklog = 0;
-  /** The application asked for a close while it could not be passed on; or it was passed on and is not completed. */
-  disconnectWanted: 'none' | 'graceful' | 'abortive' = 'none';
-  /** The peer (or we) reset the connection; only the terminate is left. */
-  aborted: TransportErrorCode | null = null;
 
   constructor(adapter: ChimneyAdapter, endpoint: HostEndpoint, path: OffloadedPath) {
     super(adapter);
@@ -188,14 +195,27 @@ export class OffloadedConnection extends OffloadedObject {
 
   // Moving.
 
+  get #more(): Extra {
+    this.#extra ??= new Extra();
+    return this.#extra;
+  }
+
+  get #transit(): Transit | null {
+    return this.#extra === null ? null : this.#extra.transit;
+  }
+
   get #moving(): Transit {
-    this.#transit ??= new Transit();
-    return this.#transit;
+    const extra = this.#more;
+    extra.transit ??= new Transit();
+    return extra.transit;
   }
 
   /** Nothing of a move is under way any more: what it needed is forgotten. */
   settle(): void {
-    if (this.#transit?.isOver === true) this.#transit = null;
+    const extra = this.#extra;
+    if (extra === null || extra.transit?.isOver !== true) return;
+    extra.transit = null;
+    if (extra.isEmpty) this.#extra = null;
   }
 
   /** Why it comes back, in the target's words. */
@@ -261,7 +281,7 @@ export class OffloadedConnection extends OffloadedObject {
     const moves = this.#allMoves();
     moves.push(move);
     if (moves.length > MOVES_KEPT) moves.shift();
-    this.#moves = moves;
+    this.#more.moves = moves;
     this.#onlyCause = null;
   }
 
@@ -271,7 +291,7 @@ export class OffloadedConnection extends OffloadedObject {
 
   #allMoves(): Move[] {
     const cause = this.#onlyCause;
-    if (cause === null) return this.#moves ?? [];
+    if (cause === null) return this.#extra?.moves ?? [];
     return [{ kind: 'initiate', cause, reason: null, freezeUs: this.#onlyFreezeUs, status: 'SUCCESS' }];
   }
 
@@ -279,8 +299,23 @@ export class OffloadedConnection extends OffloadedObject {
 
   /** Lists at the target (or given back by it), in the order in which they were posted. */
   get outstanding(): SendList {
-    this.#outstanding ??= new SendList();
-    return this.#outstanding;
+    const extra = this.#more;
+    extra.outstanding ??= new SendList();
+    return extra.outstanding;
+  }
+  /** The application asked for a close while it could not be passed on; or it was passed on and is not completed. */
+  get disconnectWanted(): 'none' | 'graceful' | 'abortive' {
+    return this.#extra === null ? 'none' : this.#extra.disconnectWanted;
+  }
+  set disconnectWanted(value: 'none' | 'graceful' | 'abortive') {
+    if (value !== 'none' || this.#extra !== null) this.#more.disconnectWanted = value;
+  }
+  /** The peer (or we) reset the connection; only the terminate is left. */
+  get aborted(): TransportErrorCode | null {
+    return this.#extra === null ? null : this.#extra.aborted;
+  }
+  set aborted(value: TransportErrorCode | null) {
+    if (value !== null || this.#extra !== null) this.#more.aborted = value;
   }
   /** Lists that could not be handed down yet: a move is under way or the target's backlog is full. */
   get held(): SendList {
@@ -292,45 +327,40 @@ export class OffloadedConnection extends OffloadedObject {
 
   // Receiving.
 
-  get #reads(): Reading {
-    this.#reading ??= new Reading();
-    return this.#reading;
-  }
-
   /** Bytes of the last refused indication that the target still holds, and does not indicate again by itself. */
   get refusedBytes(): number {
-    return this.#reading === null ? 0 : this.#reading.refusedBytes;
+    return this.#extra === null ? 0 : this.#extra.refusedBytes;
   }
   set refusedBytes(value: number) {
-    if (value !== 0 || this.#reading !== null) this.#reads.refusedBytes = value;
+    if (value !== 0 || this.#extra !== null) this.#more.refusedBytes = value;
   }
   /** Posted receives below, the one over the application's own memory not counted. */
   get postedReceives(): number {
-    return this.#reading === null ? 0 : this.#reading.postedReceives;
+    return this.#extra === null ? 0 : this.#extra.postedReceives;
   }
   set postedReceives(value: number) {
-    this.#reads.postedReceives = value;
+    this.#more.postedReceives = value;
   }
   /** Bytes of indications that the application keeps. */
   get keptBytes(): number {
-    return this.#reading === null ? 0 : this.#reading.keptBytes;
+    return this.#extra === null ? 0 : this.#extra.keptBytes;
   }
   set keptBytes(value: number) {
-    this.#reads.keptBytes = value;
+    this.#more.keptBytes = value;
   }
   /** The receive over the application's own memory, used again and again, and whether it is posted. */
   get ownReceive(): NetBufferList | null {
-    return this.#reading === null ? null : this.#reading.ownReceive;
+    return this.#extra === null ? null : this.#extra.ownReceive;
   }
   set ownReceive(value: NetBufferList | null) {
-    this.#reads.ownReceive = value;
+    this.#more.ownReceive = value;
   }
   /** Bytes that went down with the connection, unread, and have not come up again. */
   get bufferedBelow(): number {
-    return this.#reading === null ? 0 : this.#reading.bufferedBelow;
+    return this.#extra === null ? 0 : this.#extra.bufferedBelow;
   }
   set bufferedBelow(value: number) {
-    this.#reads.bufferedBelow = value;
+    this.#more.bufferedBelow = value;
   }
 
   /** Bytes that the target had are up: once all that went down unread is, the end of the stream may be told. */

@@ -3,6 +3,8 @@
  * connection is to be small.
  */
 
+import { BufferedData } from './receive-pool.ts';
+
 const Flag = {
   INVALID: 1,
   CORRUPT: 2,
@@ -24,9 +26,14 @@ const Flag = {
   ACTIVE: 131072,
 } as const;
 
-/** The flags of a connection under their names. */
-export class ConnectionFlags {
+/** The flags of a connection under their names. A connection is its own buffered data: an object less for each. */
+export class ConnectionFlags extends BufferedData {
   #flags: number = Flag.INITIATING;
+
+  /** Received and not delivered. */
+  get buffered(): BufferedData {
+    return this;
+  }
 
   #is(flag: number): boolean {
     return (this.#flags & flag) !== 0;

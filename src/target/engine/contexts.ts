@@ -13,7 +13,6 @@ import type { TcpConnection } from '../../tcp/connection.ts';
 import { ConnectionFlags } from './connection-flags.ts';
 import type { Activity } from './discretion.ts';
 import type { Packing } from './packing.ts';
-import { BufferedData } from './receive-pool.ts';
 
 /** What a layer is called where people read it. */
 export type Layer = 'neighbor' | 'path' | 'tcp';
@@ -125,8 +124,9 @@ export interface HeldFrame {
   readonly segmentBytes: number;
 }
 
-/** Posted requests of a connection: most have none, ever. */
-class Requests {
+/** What most connections have only at times, and many never. */
+class Extra {
+  // Posted requests.
   first: NetBufferList | null = null;
   last: NetBufferList | null = null;
   filled = 0;
@@ -134,16 +134,14 @@ class Requests {
   firstDone: NetBufferList | null = null;
   lastDone: NetBufferList | null = null;
   pushAtUs: number = NEVER;
-}
-
-/** What a connection has only as it ends, or when something out of the ordinary happens to it. */
-class Calls {
+  // Calls of the host, and what happens as a connection ends.
   disconnect: NetBufferList | null = null;
   abort: NetBufferList | null = null;
   returned: ReturnedCalls | null = null;
   forwards: NetBufferList | null = null;
   reason = 0;
   held: HeldFrame[] | null = null;
+  activity: Activity | null = null;
 }
 
 /** An offloaded connection. What an idle one does not need is made when it is needed. */
@@ -161,16 +159,12 @@ export class TcpContext extends ConnectionFlags {
   due = 0;
   nextQueued: TcpContext | null = null;
 
-  readonly buffered: BufferedData = new BufferedData();
   /** Bytes that were indicated and are not taken yet, where an indication says nothing about that; they narrow the window. */
   unreadBytes = 0;
   /** Optimum of outstanding send bytes as told last; and when. */
   backlog = 0;
   backlogAtUs = 0;
-  /** What happens on it, where the target has an eye on that; else null. */
-  activity: Activity | null = null;
-  #requests: Requests | null = null;
-  #calls: Calls | null = null;
+  #extra: Extra | null = null;
 
   constructor(handle: NdisOffloadHandle, path: PathContext, tcp: TcpConnection) {
     super();
@@ -203,107 +197,110 @@ export class TcpContext extends ConnectionFlags {
 
   // Posted requests; see Receiver.
 
-  get #asked(): Requests {
-    this.#requests ??= new Requests();
-    return this.#requests;
+  get #asked(): Extra {
+    this.#extra ??= new Extra();
+    return this.#extra;
   }
 
   /** Posted requests, oldest first, chained by `next`. */
   get firstRequest(): NetBufferList | null {
-    return this.#requests === null ? null : this.#requests.first;
+    return this.#extra === null ? null : this.#extra.first;
   }
   set firstRequest(value: NetBufferList | null) {
     this.#asked.first = value;
   }
   get lastRequest(): NetBufferList | null {
-    return this.#requests === null ? null : this.#requests.last;
+    return this.#extra === null ? null : this.#extra.last;
   }
   set lastRequest(value: NetBufferList | null) {
     this.#asked.last = value;
   }
   /** Bytes in the oldest request, those that came with it included. */
   get filled(): number {
-    return this.#requests === null ? 0 : this.#requests.filled;
+    return this.#extra === null ? 0 : this.#extra.filled;
   }
   set filled(value: number) {
     this.#asked.filled = value;
   }
   /** Room in all requests, bytes. */
   get requestedBytes(): number {
-    return this.#requests === null ? 0 : this.#requests.room;
+    return this.#extra === null ? 0 : this.#extra.room;
   }
   set requestedBytes(value: number) {
     this.#asked.room = value;
   }
   /** Requests that are finished and about to be completed. */
   get firstDone(): NetBufferList | null {
-    return this.#requests === null ? null : this.#requests.firstDone;
+    return this.#extra === null ? null : this.#extra.firstDone;
   }
   set firstDone(value: NetBufferList | null) {
     this.#asked.firstDone = value;
   }
   get lastDone(): NetBufferList | null {
-    return this.#requests === null ? null : this.#requests.lastDone;
+    return this.#extra === null ? null : this.#extra.lastDone;
   }
   set lastDone(value: NetBufferList | null) {
     this.#asked.lastDone = value;
   }
   /** When the push timer expires, µs; NEVER. */
   get pushAtUs(): number {
-    return this.#requests === null ? NEVER : this.#requests.pushAtUs;
+    return this.#extra === null ? NEVER : this.#extra.pushAtUs;
   }
   set pushAtUs(value: number) {
-    if (value !== NEVER || this.#requests !== null) this.#asked.pushAtUs = value;
+    if (value !== NEVER || this.#extra !== null) this.#asked.pushAtUs = value;
+  }
+
+  /** What happens on it, where the target has an eye on that; else null. */
+  get activity(): Activity | null {
+    return this.#extra === null ? null : this.#extra.activity;
+  }
+  set activity(value: Activity | null) {
+    if (value !== null || this.#extra !== null) this.#asked.activity = value;
   }
 
   // Calls of the host that are under way.
 
-  get #made(): Calls {
-    this.#calls ??= new Calls();
-    return this.#calls;
-  }
-
   /** A graceful disconnect that is not complete. */
   get disconnect(): NetBufferList | null {
-    return this.#calls === null ? null : this.#calls.disconnect;
+    return this.#extra === null ? null : this.#extra.disconnect;
   }
   set disconnect(value: NetBufferList | null) {
-    if (value !== null || this.#calls !== null) this.#made.disconnect = value;
+    if (value !== null || this.#extra !== null) this.#asked.disconnect = value;
   }
   /** An abortive disconnect that is not complete. */
   get abort(): NetBufferList | null {
-    return this.#calls === null ? null : this.#calls.abort;
+    return this.#extra === null ? null : this.#extra.abort;
   }
   set abort(value: NetBufferList | null) {
-    if (value !== null || this.#calls !== null) this.#made.abort = value;
+    if (value !== null || this.#extra !== null) this.#asked.abort = value;
   }
   /** Calls that are not carried out and go back; null: none. */
   get returned(): ReturnedCalls | null {
-    return this.#calls === null ? null : this.#calls.returned;
+    return this.#extra === null ? null : this.#extra.returned;
   }
   set returned(value: ReturnedCalls | null) {
-    if (value !== null || this.#calls !== null) this.#made.returned = value;
+    if (value !== null || this.#extra !== null) this.#asked.returned = value;
   }
   /** Forwarded segments that wait to be processed, a chain. */
   get forwards(): NetBufferList | null {
-    return this.#calls === null ? null : this.#calls.forwards;
+    return this.#extra === null ? null : this.#extra.forwards;
   }
   set forwards(value: NetBufferList | null) {
-    if (value !== null || this.#calls !== null) this.#made.forwards = value;
+    if (value !== null || this.#extra !== null) this.#asked.forwards = value;
   }
   /** A TCP_UPLOAD_REASON to be raised; 0: none. */
   get reason(): number {
-    return this.#calls === null ? 0 : this.#calls.reason;
+    return this.#extra === null ? 0 : this.#extra.reason;
   }
   set reason(value: number) {
-    if (value !== 0 || this.#calls !== null) this.#made.reason = value;
+    if (value !== 0 || this.#extra !== null) this.#asked.reason = value;
   }
   /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
   get held(): HeldFrame[] | null {
-    return this.#calls === null ? null : this.#calls.held;
+    return this.#extra === null ? null : this.#extra.held;
   }
   set held(value: HeldFrame[] | null) {
-    if (value !== null || this.#calls !== null) this.#made.held = value;
+    if (value !== null || this.#extra !== null) this.#asked.held = value;
   }
 
   /** The interface's word for it, a `TcpConnectionState`. */

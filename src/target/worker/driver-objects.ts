@@ -111,7 +111,6 @@ export class DriverConnection extends ConnectionFlags implements Receiver {
   requestedBytes = 0;
   firstDone: NetBufferList | null = null;
   lastDone: NetBufferList | null = null;
-  readonly buffered: BufferedData = new BufferedData();
   pushAtUs: number = NEVER;
   rcvIndicationSize: number;
   readonly hashValue: number;
