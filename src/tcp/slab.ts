@@ -32,15 +32,17 @@ interface Chunk {
   readonly first: number;
   readonly count: number;
   live: number;
+  /** Views of its records; none while its memory is given back. */
+  views: TcpConnection[];
 }
 
 /** Records in chunks, named by slot numbers from 0. */
 export class TcpSlab {
   readonly #chunkRecords: number;
   readonly #memory: SlabMemory | null;
-  readonly #views: (TcpConnection | null)[] = [];
-  /** The chunk of each slot. */
-  readonly #chunkOf: Chunk[] = [];
+  readonly #chunks: Chunk[] = [];
+  /** The number of the chunk of each slot. */
+  #chunkOf: Int32Array = new Int32Array(0);
   /** Chunks whose memory was given back: made anew before others are. */
   readonly #gone: Chunk[] = [];
   /** Slots that are free, a stack. */
@@ -83,15 +85,17 @@ export class TcpSlab {
   take(): TcpConnection {
     if (this.#freeCount === 0) this.#grow();
     this.#freeCount--;
-    const c = this.#views[this.#free[this.#freeCount]!]!;
-    this.#isLive[c.slot] = 1;
-    this.#chunkOf[c.slot]!.live++;
-    return c;
+    const slot = this.#free[this.#freeCount]!;
+    this.#isLive[slot] = 1;
+    const chunk = this.#chunks[this.#chunkOf[slot]!]!;
+    chunk.live++;
+    return chunk.views[slot - chunk.first]!;
   }
 
   /** Gives a record back; nobody refers to it any more. */
   free(c: TcpConnection): void {
-    assert(this.#isLive[c.slot] === 1 && this.#views[c.slot] === c, 'a record is freed once, to the slab it came from');
+    const isOurs = this.#isLive[c.slot] === 1 && this.at(c.slot) === c;
+    assert(isOurs, 'a record is freed once, to the slab it came from');
     this.#isLive[c.slot] = 0;
     c.owner = null;
     c.sendQueue = null;
@@ -101,16 +105,16 @@ export class TcpSlab {
     c.scoreboard = null;
     this.#free[this.#freeCount] = c.slot;
     this.#freeCount++;
-    const chunk = this.#chunkOf[c.slot]!;
+    const chunk = this.#chunks[this.#chunkOf[c.slot]!]!;
     chunk.live--;
     if (chunk.live === 0) this.#shrink(chunk);
   }
 
   /** The record with this slot number. */
   at(slot: number): TcpConnection {
-    const c = this.#views[slot];
-    assert(c != null && this.#isLive[slot] === 1, 'a slot number names a record in use');
-    return c;
+    assert(this.#isLive[slot] === 1, 'a slot number names a record in use');
+    const chunk = this.#chunks[this.#chunkOf[slot]!]!;
+    return chunk.views[slot - chunk.first]!;
   }
 
   /** Gives back the memory of a chunk that nobody uses, where another one's worth of records is free. */
@@ -123,7 +127,7 @@ export class TcpSlab {
       if (slot < chunk.first || slot >= end) this.#free[kept++] = slot;
     }
     this.#freeCount = kept;
-    for (let slot = chunk.first; slot < end; slot++) this.#views[slot] = null;
+    chunk.views = [];
     this.#records -= chunk.count;
     this.#gone.push(chunk);
   }
@@ -137,7 +141,7 @@ export class TcpSlab {
     const words = new Int32Array(buffer, at, count * RECORD_WORDS);
     const moments = new Float64Array(buffer, at, (count * RECORD_WORDS) / 2);
     for (let i = 0; i < count; i++) {
-      this.#views[first + i] = new TcpConnection(words, moments, i * RECORD_WORDS, first + i);
+      chunk.views.push(new TcpConnection(words, moments, i * RECORD_WORDS, first + i));
     }
     this.#records += count;
     for (let i = 0; i < count; i++) this.#free[i] = first + count - 1 - i;
@@ -145,16 +149,16 @@ export class TcpSlab {
   }
 
   #newChunk(): Chunk {
-    const first = this.#views.length;
+    const first = this.#isLive.length;
     // Few at first, as many again each time, a whole chunk in the end: who has three connections does not pay for a thousand.
     const wanted = Math.min(this.#chunkRecords, Math.max(FIRST_RECORDS, first));
     const room = this.#memory === null ? 0 : this.#memory.records - first;
-    const chunk: Chunk = { first, count: room > 0 ? Math.min(wanted, room) : wanted, live: 0 };
+    const chunk: Chunk = { first, count: room > 0 ? Math.min(wanted, room) : wanted, live: 0, views: [] };
     const end = first + chunk.count;
-    for (let slot = first; slot < end; slot++) {
-      this.#views.push(null);
-      this.#chunkOf.push(chunk);
-    }
+    const chunkOf = new Int32Array(end).fill(this.#chunks.length, first);
+    chunkOf.set(this.#chunkOf);
+    this.#chunkOf = chunkOf;
+    this.#chunks.push(chunk);
     const isLive = new Uint8Array(end);
     isLive.set(this.#isLive);
     this.#isLive = isLive;

@@ -18,6 +18,7 @@ import {
 } from '../../ndis/protocol.ts';
 import { Toeplitz } from '../../wire/toeplitz.ts';
 import type { Interface } from '../path/types.ts';
+import { ConnectionList } from './connection-list.ts';
 import type { OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
 
 /** Why an adapter stands still, which is also the cause of the moves that follow from it. */
@@ -45,7 +46,7 @@ export class ChimneyAdapter {
   /** The one neighbor of a link without link-layer addresses. */
   linkNeighbor: OffloadedNeighbor | null = null;
   /** Connections that are offloaded or on their way. */
-  readonly connections: Set<OffloadedConnection> = new Set();
+  readonly connections: ConnectionList = new ConnectionList();
   /** Waiting for the next initiate tree, each once. */
   offloads: Set<OffloadedConnection> = new Set();
   /** Waiting for the next terminate tree, each once. */

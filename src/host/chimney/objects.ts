@@ -30,6 +30,7 @@ const Flag = {
   DISCONNECT_DONE: 64,
   PEER_FINISHED: 128,
   OWN_RECEIVE_POSTED: 256,
+  LISTED: 512,
 } as const;
 
 /** What neighbor, path and connection have in common. The object is its own NDIS_OFFLOAD_HANDLE. */
@@ -175,6 +176,9 @@ class Extra {
 export class OffloadedConnection extends OffloadedObject {
   readonly endpoint: HostEndpoint;
   path: OffloadedPath;
+  /** Others of the adapter; for ConnectionList only. */
+  next: OffloadedConnection | null = null;
+  previous: OffloadedConnection | null = null;
   /** Who asked for the move under way. */
   cause: Move['cause'] = 'manual';
   moveCount = 0;
@@ -195,17 +199,19 @@ export class OffloadedConnection extends OffloadedObject {
 
   // Moving.
 
-  get #more(): Extra {
-    this.#extra ??= new Extra();
-    return this.#extra;
+  // Static, as private methods cost each object a word.
+
+  static #more(connection: OffloadedConnection): Extra {
+    connection.#extra ??= new Extra();
+    return connection.#extra;
   }
 
-  get #transit(): Transit | null {
-    return this.#extra === null ? null : this.#extra.transit;
+  static #transit(connection: OffloadedConnection): Transit | null {
+    return connection.#extra === null ? null : connection.#extra.transit;
   }
 
-  get #moving(): Transit {
-    const extra = this.#more;
+  static #moving(connection: OffloadedConnection): Transit {
+    const extra = OffloadedConnection.#more(connection);
     extra.transit ??= new Transit();
     return extra.transit;
   }
@@ -220,54 +226,56 @@ export class OffloadedConnection extends OffloadedObject {
 
   /** Why it comes back, in the target's words. */
   get reason(): string | null {
-    return this.#transit === null ? null : this.#transit.reason;
+    return OffloadedConnection.#transit(this)?.reason ?? null;
   }
   set reason(value: string | null) {
-    if (value !== null || this.#transit !== null) this.#moving.reason = value;
+    if (value !== null || OffloadedConnection.#transit(this) !== null) OffloadedConnection.#moving(this).reason = value;
   }
   /** Since when nobody serves it, µs. */
   get frozenAtUs(): number {
-    return this.#transit === null ? 0 : this.#transit.frozenAtUs;
+    return OffloadedConnection.#transit(this)?.frozenAtUs ?? 0;
   }
   set frozenAtUs(value: number) {
-    this.#moving.frozenAtUs = value;
+    OffloadedConnection.#moving(this).frozenAtUs = value;
   }
   /** Until when an offload waits for a gap in the received data to close. */
   get gapUntilUs(): number {
-    return this.#transit === null ? Number.NEGATIVE_INFINITY : this.#transit.gapUntilUs;
+    return OffloadedConnection.#transit(this)?.gapUntilUs ?? Number.NEGATIVE_INFINITY;
   }
   set gapUntilUs(value: number) {
-    this.#moving.gapUntilUs = value;
+    OffloadedConnection.#moving(this).gapUntilUs = value;
   }
   get offloadWaiters(): MoveWaiter[] {
-    return this.#moving.offloadWaiters;
+    return OffloadedConnection.#moving(this).offloadWaiters;
   }
   get takeBackWaiters(): MoveWaiter[] {
-    return this.#moving.takeBackWaiters;
+    return OffloadedConnection.#moving(this).takeBackWaiters;
   }
   /** The delegated structure of the move under way. */
   get delegated(): TcpDelegatedState | null {
-    return this.#transit === null ? null : this.#transit.delegated;
+    return OffloadedConnection.#transit(this)?.delegated ?? null;
   }
   set delegated(value: TcpDelegatedState | null) {
-    if (value !== null || this.#transit !== null) this.#moving.delegated = value;
+    if (value !== null || OffloadedConnection.#transit(this) !== null)
+      OffloadedConnection.#moving(this).delegated = value;
   }
   /** Terminates answered FAILURE so far: the state is lost after the first (TERM-020 to 025). */
   get failures(): number {
-    return this.#transit === null ? 0 : this.#transit.failures;
+    return OffloadedConnection.#transit(this)?.failures ?? 0;
   }
   set failures(value: number) {
-    if (value !== 0 || this.#transit !== null) this.#moving.failures = value;
+    if (value !== 0 || OffloadedConnection.#transit(this) !== null) OffloadedConnection.#moving(this).failures = value;
   }
   /** Segments that came while it was between two engines. */
   get segments(): HeldSegment[] {
-    return this.#moving.segments;
+    return OffloadedConnection.#moving(this).segments;
   }
   get segmentBytes(): number {
-    return this.#transit === null ? 0 : this.#transit.segmentBytes;
+    return OffloadedConnection.#transit(this)?.segmentBytes ?? 0;
   }
   set segmentBytes(value: number) {
-    if (value !== 0 || this.#transit !== null) this.#moving.segmentBytes = value;
+    if (value !== 0 || OffloadedConnection.#transit(this) !== null)
+      OffloadedConnection.#moving(this).segmentBytes = value;
   }
 
   /** A move is over. Nearly all connections that are offloaded once have this one only. */
@@ -278,28 +286,28 @@ export class OffloadedConnection extends OffloadedObject {
       this.#onlyFreezeUs = move.freezeUs;
       return;
     }
-    const moves = this.#allMoves();
+    const moves = OffloadedConnection.#allMoves(this);
     moves.push(move);
     if (moves.length > MOVES_KEPT) moves.shift();
-    this.#more.moves = moves;
+    OffloadedConnection.#more(this).moves = moves;
     this.#onlyCause = null;
   }
 
   get moves(): readonly Move[] {
-    return this.#allMoves();
+    return OffloadedConnection.#allMoves(this);
   }
 
-  #allMoves(): Move[] {
-    const cause = this.#onlyCause;
-    if (cause === null) return this.#extra?.moves ?? [];
-    return [{ kind: 'initiate', cause, reason: null, freezeUs: this.#onlyFreezeUs, status: 'SUCCESS' }];
+  static #allMoves(connection: OffloadedConnection): Move[] {
+    const cause = connection.#onlyCause;
+    if (cause === null) return connection.#extra?.moves ?? [];
+    return [{ kind: 'initiate', cause, reason: null, freezeUs: connection.#onlyFreezeUs, status: 'SUCCESS' }];
   }
 
   // Sending.
 
   /** Lists at the target (or given back by it), in the order in which they were posted. */
   get outstanding(): SendList {
-    const extra = this.#more;
+    const extra = OffloadedConnection.#more(this);
     extra.outstanding ??= new SendList();
     return extra.outstanding;
   }
@@ -308,21 +316,21 @@ export class OffloadedConnection extends OffloadedObject {
     return this.#extra === null ? 'none' : this.#extra.disconnectWanted;
   }
   set disconnectWanted(value: 'none' | 'graceful' | 'abortive') {
-    if (value !== 'none' || this.#extra !== null) this.#more.disconnectWanted = value;
+    if (value !== 'none' || this.#extra !== null) OffloadedConnection.#more(this).disconnectWanted = value;
   }
   /** The peer (or we) reset the connection; only the terminate is left. */
   get aborted(): TransportErrorCode | null {
     return this.#extra === null ? null : this.#extra.aborted;
   }
   set aborted(value: TransportErrorCode | null) {
-    if (value !== null || this.#extra !== null) this.#more.aborted = value;
+    if (value !== null || this.#extra !== null) OffloadedConnection.#more(this).aborted = value;
   }
   /** Lists that could not be handed down yet: a move is under way or the target's backlog is full. */
   get held(): SendList {
-    return this.#moving.held;
+    return OffloadedConnection.#moving(this).held;
   }
   get hasHeld(): boolean {
-    return this.#transit !== null && !this.#transit.held.isEmpty;
+    return OffloadedConnection.#transit(this)?.held.isEmpty === false;
   }
 
   // Receiving.
@@ -332,35 +340,35 @@ export class OffloadedConnection extends OffloadedObject {
     return this.#extra === null ? 0 : this.#extra.refusedBytes;
   }
   set refusedBytes(value: number) {
-    if (value !== 0 || this.#extra !== null) this.#more.refusedBytes = value;
+    if (value !== 0 || this.#extra !== null) OffloadedConnection.#more(this).refusedBytes = value;
   }
   /** Posted receives below, the one over the application's own memory not counted. */
   get postedReceives(): number {
     return this.#extra === null ? 0 : this.#extra.postedReceives;
   }
   set postedReceives(value: number) {
-    this.#more.postedReceives = value;
+    OffloadedConnection.#more(this).postedReceives = value;
   }
   /** Bytes of indications that the application keeps. */
   get keptBytes(): number {
     return this.#extra === null ? 0 : this.#extra.keptBytes;
   }
   set keptBytes(value: number) {
-    this.#more.keptBytes = value;
+    OffloadedConnection.#more(this).keptBytes = value;
   }
   /** The receive over the application's own memory, used again and again, and whether it is posted. */
   get ownReceive(): NetBufferList | null {
     return this.#extra === null ? null : this.#extra.ownReceive;
   }
   set ownReceive(value: NetBufferList | null) {
-    this.#more.ownReceive = value;
+    OffloadedConnection.#more(this).ownReceive = value;
   }
   /** Bytes that went down with the connection, unread, and have not come up again. */
   get bufferedBelow(): number {
     return this.#extra === null ? 0 : this.#extra.bufferedBelow;
   }
   set bufferedBelow(value: number) {
-    this.#more.bufferedBelow = value;
+    OffloadedConnection.#more(this).bufferedBelow = value;
   }
 
   /** Bytes that the target had are up: once all that went down unread is, the end of the stream may be told. */
@@ -372,6 +380,13 @@ export class OffloadedConnection extends OffloadedObject {
 
   // Flags.
 
+  /** It is in the list of its adapter. */
+  get isListed(): boolean {
+    return this.is(Flag.LISTED);
+  }
+  set isListed(value: boolean) {
+    this.set(Flag.LISTED, value);
+  }
   get wantsOffload(): boolean {
     return this.is(Flag.WANTS_OFFLOAD);
   }

@@ -24,11 +24,11 @@ import type {
 import type { TextRuns } from '../path/text-runs.ts';
 import type { PathEntry } from '../path/types.ts';
 import { endpointText } from './addresses.ts';
+import { EndpointExtras } from './endpoint-extras.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import { infoOf } from './endpoint-info.ts';
 import * as options from './endpoint-options.ts';
 import { NO_HANDLER } from './no-handler.ts';
-import type { HalfOpen } from './tcp-listener.ts';
 import type { TcpTransport } from './tcp-transport.ts';
 import { UnreadQueue } from './unread-queue.ts';
 import type { WriteDone } from './write-pool.ts';
@@ -37,7 +37,7 @@ import type { WriteDone } from './write-pool.ts';
 const GONE = EndpointFlag.CLOSED_TOLD | EndpointFlag.CLOSED_DUE;
 
 /** A connection of the host stack. Made by the transport only. */
-export class HostEndpoint implements TcpEndpoint {
+export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
   readonly transport: TcpTransport;
   /** The record, or the number under which it is packed; see {@link tcp}. */
   #tcp: TcpConnection | number;
@@ -56,21 +56,16 @@ export class HostEndpoint implements TcpEndpoint {
   bytesReceived = 0;
   /** Bytes in writes that were not completed. */
   queuedBytes = 0;
-  /** What `closed` will say, or the last soft error until then. RFC 1122 4.2.3.9. */
-  error: TransportErrorCode | null = null;
   /** Accepted by TCP and not yet taken by the handler; null: nothing. */
   unread: UnreadQueue | null = null;
-  /** The listener it came from while it is half open; null otherwise. */
-  halfOpen: HalfOpen | null = null;
   /** Next in the turn list, or in the queue of a blocked interface. */
   nextTurn: HostEndpoint | null = null;
   /** Packets on their way down that refer to bytes of writes. */
   firstText: TextRuns | null = null;
-  /** Writes that are over while packets refer to some; null: none. */
-  #heldSends: { readonly lists: NetBufferList; readonly error: TransportErrorCode | null }[] | null = null;
   #handler: TcpHandler = NO_HANDLER;
 
   constructor(transport: TcpTransport, tcp: TcpConnection, path: PathEntry, localPort: number, remotePort: number) {
+    super();
     this.transport = transport;
     this.#tcp = tcp;
     this.path = path;
@@ -278,7 +273,7 @@ export class HostEndpoint implements TcpEndpoint {
     }
     let taken = 0;
     const isHeldBack = this.isCollecting && this.location === 'host';
-    if (this.isReadable && !isHeldBack) taken = this.#offer(bytes, at, length);
+    if (this.isReadable && !isHeldBack) taken = HostEndpoint.#offer(this, bytes, at, length);
     const isHost = this.location === 'host';
     this.bytesReceived += isHost ? length : taken;
     if (taken < length && isHost && (this.flags & GONE) === 0) {
@@ -341,9 +336,9 @@ export class HostEndpoint implements TcpEndpoint {
 
   /** A packet that referred to writes of ours is back. */
   packetBack(): void {
-    const held = this.#heldSends;
+    const held = this.heldSends;
     if (this.firstText !== null || held === null) return;
-    this.#heldSends = null;
+    this.heldSends = null;
     for (const { lists, error } of held) this.sendsCompleted(lists, error);
   }
 
@@ -353,8 +348,8 @@ export class HostEndpoint implements TcpEndpoint {
    */
   sendsCompleted(lists: NetBufferList, error: TransportErrorCode | null): void {
     if (this.firstText !== null) {
-      this.#heldSends ??= [];
-      this.#heldSends.push({ lists, error });
+      this.heldSends ??= [];
+      this.heldSends.push({ lists, error });
       return;
     }
     let list: NetBufferList | null = lists;
@@ -442,7 +437,7 @@ export class HostEndpoint implements TcpEndpoint {
     if (unread !== null) {
       while (!unread.isEmpty && (this.flags & (GONE | EndpointFlag.REFUSED)) === 0) {
         const { bytes, at, length } = unread.first();
-        const taken = this.#offer(bytes, at, length);
+        const taken = HostEndpoint.#offer(this, bytes, at, length);
         unread.consume(taken);
         if (taken < length) break;
       }
@@ -477,16 +472,16 @@ export class HostEndpoint implements TcpEndpoint {
     handler.closed(error);
   }
 
-  /** Calls the handler; marks it as refusing when it did not take everything. Answers what it took. */
-  #offer(bytes: Uint8Array, at: number, length: number): number {
-    this.flags = (this.flags & ~EndpointFlag.RESUMED) | EndpointFlag.DATA_DONE_DUE;
-    let taken = this.#handler.data(bytes, at, length);
+  /** Calls the handler; marks it as refusing when it did not take everything. Answers what it took. Static: see EndpointExtras. */
+  static #offer(endpoint: HostEndpoint, bytes: Uint8Array, at: number, length: number): number {
+    endpoint.flags = (endpoint.flags & ~EndpointFlag.RESUMED) | EndpointFlag.DATA_DONE_DUE;
+    let taken = endpoint.#handler.data(bytes, at, length);
     if (!(taken >= 0)) taken = 0;
     if (taken >= length) return length;
-    if ((this.flags & EndpointFlag.RESUMED) === 0) this.flags |= EndpointFlag.REFUSED;
+    if ((endpoint.flags & EndpointFlag.RESUMED) === 0) endpoint.flags |= EndpointFlag.REFUSED;
     else {
-      this.flags |= EndpointFlag.READ_DUE;
-      this.transport.turnSoon(this);
+      endpoint.flags |= EndpointFlag.READ_DUE;
+      endpoint.transport.turnSoon(endpoint);
     }
     return taken;
   }

@@ -26,7 +26,10 @@ const Flag = {
   ACTIVE: 131072,
 } as const;
 
-/** The flags of a connection under their names. A connection is its own buffered data: an object less for each. */
+/**
+ * The flags of a connection under their names. A connection is its own buffered data: an object less for each. (No private methods: each
+ * class that has such costs its objects a word.)
+ */
 export class ConnectionFlags extends BufferedData {
   #flags: number = Flag.INITIATING;
 
@@ -35,136 +38,132 @@ export class ConnectionFlags extends BufferedData {
     return this;
   }
 
-  #is(flag: number): boolean {
-    return (this.#flags & flag) !== 0;
-  }
-  #set(flag: number, value: boolean): void {
-    if (value) this.#flags |= flag;
-    else this.#flags &= ~flag;
-  }
-
   /** The connection itself was invalidated. */
   get isInvalid(): boolean {
-    return this.#is(Flag.INVALID);
+    return (this.#flags & Flag.INVALID) !== 0;
   }
   set isInvalid(value: boolean) {
-    this.#set(Flag.INVALID, value);
+    this.#flags = withFlag(this.#flags, Flag.INVALID, value);
   }
   get isCorrupt(): boolean {
-    return this.#is(Flag.CORRUPT);
+    return (this.#flags & Flag.CORRUPT) !== 0;
   }
   set isCorrupt(value: boolean) {
-    this.#set(Flag.CORRUPT, value);
+    this.#flags = withFlag(this.#flags, Flag.CORRUPT, value);
   }
   /** The corruption was told: the next terminate ends it (TERM-024). */
   get isCorruptionTold(): boolean {
-    return this.#is(Flag.CORRUPTION_TOLD);
+    return (this.#flags & Flag.CORRUPTION_TOLD) !== 0;
   }
   set isCorruptionTold(value: boolean) {
-    this.#set(Flag.CORRUPTION_TOLD, value);
+    this.#flags = withFlag(this.#flags, Flag.CORRUPTION_TOLD, value);
   }
   /** Its initiate has not been completed yet: nothing is indicated (INIT-050). */
   get isInitiating(): boolean {
-    return this.#is(Flag.INITIATING);
+    return (this.#flags & Flag.INITIATING) !== 0;
   }
   set isInitiating(value: boolean) {
-    this.#set(Flag.INITIATING, value);
+    this.#flags = withFlag(this.#flags, Flag.INITIATING, value);
   }
   /** A send was given back with UPLOAD_IN_PROGRESS: all later ones must be, or the stream would have a hole. */
   get areSendsReturned(): boolean {
-    return this.#is(Flag.SENDS_RETURNED);
+    return (this.#flags & Flag.SENDS_RETURNED) !== 0;
   }
   set areSendsReturned(value: boolean) {
-    this.#set(Flag.SENDS_RETURNED, value);
+    this.#flags = withFlag(this.#flags, Flag.SENDS_RETURNED, value);
   }
   /** It stands in the queue of those for which something is due. */
   get isQueued(): boolean {
-    return this.#is(Flag.QUEUED);
+    return (this.#flags & Flag.QUEUED) !== 0;
   }
   set isQueued(value: boolean) {
-    this.#set(Flag.QUEUED, value);
+    this.#flags = withFlag(this.#flags, Flag.QUEUED, value);
   }
   /** It waits for room on the link. */
   get isBlocked(): boolean {
-    return this.#is(Flag.BLOCKED);
+    return (this.#flags & Flag.BLOCKED) !== 0;
   }
   set isBlocked(value: boolean) {
-    this.#set(Flag.BLOCKED, value);
+    this.#flags = withFlag(this.#flags, Flag.BLOCKED, value);
   }
   /** It waits for room in the pool to open its window. */
   get isStarved(): boolean {
-    return this.#is(Flag.STARVED);
+    return (this.#flags & Flag.STARVED) !== 0;
   }
   set isStarved(value: boolean) {
-    this.#set(Flag.STARVED, value);
+    this.#flags = withFlag(this.#flags, Flag.STARVED, value);
   }
   /** The last segment whose data is buffered had PSH set. */
   get isBufferedPushed(): boolean {
-    return this.#is(Flag.BUFFERED_PUSHED);
+    return (this.#flags & Flag.BUFFERED_PUSHED) !== 0;
   }
   set isBufferedPushed(value: boolean) {
-    this.#set(Flag.BUFFERED_PUSHED, value);
+    this.#flags = withFlag(this.#flags, Flag.BUFFERED_PUSHED, value);
   }
   /** A completion or indication is in progress (RECV-015). */
   get isDelivering(): boolean {
-    return this.#is(Flag.DELIVERING);
+    return (this.#flags & Flag.DELIVERING) !== 0;
   }
   set isDelivering(value: boolean) {
-    this.#set(Flag.DELIVERING, value);
+    this.#flags = withFlag(this.#flags, Flag.DELIVERING, value);
   }
   /** An indication was refused: none before a request is posted (RECV-040). */
   get isRefused(): boolean {
-    return this.#is(Flag.REFUSED);
+    return (this.#flags & Flag.REFUSED) !== 0;
   }
   set isRefused(value: boolean) {
-    this.#set(Flag.REFUSED, value);
+    this.#flags = withFlag(this.#flags, Flag.REFUSED, value);
   }
   /** The rest of an indication that was cut at RcvIndicationSize waits one turn for a request (RECV-087). */
   get isRestHeld(): boolean {
-    return this.#is(Flag.REST_HELD);
+    return (this.#flags & Flag.REST_HELD) !== 0;
   }
   set isRestHeld(value: boolean) {
-    this.#set(Flag.REST_HELD, value);
+    this.#flags = withFlag(this.#flags, Flag.REST_HELD, value);
   }
   /** The peer's FIN is in, or was when the connection was offloaded. */
   get isFinReceived(): boolean {
-    return this.#is(Flag.FIN_RECEIVED);
+    return (this.#flags & Flag.FIN_RECEIVED) !== 0;
   }
   set isFinReceived(value: boolean) {
-    this.#set(Flag.FIN_RECEIVED, value);
+    this.#flags = withFlag(this.#flags, Flag.FIN_RECEIVED, value);
   }
   /** TcpIndicateDisconnect was raised, or the host knew of the FIN. */
   get isDisconnectIndicated(): boolean {
-    return this.#is(Flag.DISCONNECT_INDICATED);
+    return (this.#flags & Flag.DISCONNECT_INDICATED) !== 0;
   }
   set isDisconnectIndicated(value: boolean) {
-    this.#set(Flag.DISCONNECT_INDICATED, value);
+    this.#flags = withFlag(this.#flags, Flag.DISCONNECT_INDICATED, value);
   }
   /** Data of the graceful disconnect is in the send queue. */
   get isDisconnectQueued(): boolean {
-    return this.#is(Flag.DISCONNECT_QUEUED);
+    return (this.#flags & Flag.DISCONNECT_QUEUED) !== 0;
   }
   set isDisconnectQueued(value: boolean) {
-    this.#set(Flag.DISCONNECT_QUEUED, value);
+    this.#flags = withFlag(this.#flags, Flag.DISCONNECT_QUEUED, value);
   }
   /** MiniportTerminateOffload was called: what arrives from here on is the host's (TERM-038, TERM-039). */
   get isTerminating(): boolean {
-    return this.#is(Flag.TERMINATING);
+    return (this.#flags & Flag.TERMINATING) !== 0;
   }
   set isTerminating(value: boolean) {
-    this.#set(Flag.TERMINATING, value);
+    this.#flags = withFlag(this.#flags, Flag.TERMINATING, value);
   }
   /** Something has happened on it since it was last looked at, see Packing. */
   get isActive(): boolean {
-    return this.#is(Flag.ACTIVE);
+    return (this.#flags & Flag.ACTIVE) !== 0;
   }
   set isActive(value: boolean) {
-    this.#set(Flag.ACTIVE, value);
+    this.#flags = withFlag(this.#flags, Flag.ACTIVE, value);
   }
   get isFinAcked(): boolean {
-    return this.#is(Flag.FIN_ACKED);
+    return (this.#flags & Flag.FIN_ACKED) !== 0;
   }
   set isFinAcked(value: boolean) {
-    this.#set(Flag.FIN_ACKED, value);
+    this.#flags = withFlag(this.#flags, Flag.FIN_ACKED, value);
   }
+}
+
+function withFlag(flags: number, flag: number, isSet: boolean): number {
+  return isSet ? flags | flag : flags & ~flag;
 }

@@ -197,9 +197,9 @@ export class TcpContext extends ConnectionFlags {
 
   // Posted requests; see Receiver.
 
-  get #asked(): Extra {
-    this.#extra ??= new Extra();
-    return this.#extra;
+  static #extraOf(context: TcpContext): Extra {
+    context.#extra ??= new Extra();
+    return context.#extra;
   }
 
   /** Posted requests, oldest first, chained by `next`. */
@@ -207,47 +207,47 @@ export class TcpContext extends ConnectionFlags {
     return this.#extra === null ? null : this.#extra.first;
   }
   set firstRequest(value: NetBufferList | null) {
-    this.#asked.first = value;
+    TcpContext.#extraOf(this).first = value;
   }
   get lastRequest(): NetBufferList | null {
     return this.#extra === null ? null : this.#extra.last;
   }
   set lastRequest(value: NetBufferList | null) {
-    this.#asked.last = value;
+    TcpContext.#extraOf(this).last = value;
   }
   /** Bytes in the oldest request, those that came with it included. */
   get filled(): number {
     return this.#extra === null ? 0 : this.#extra.filled;
   }
   set filled(value: number) {
-    this.#asked.filled = value;
+    TcpContext.#extraOf(this).filled = value;
   }
   /** Room in all requests, bytes. */
   get requestedBytes(): number {
     return this.#extra === null ? 0 : this.#extra.room;
   }
   set requestedBytes(value: number) {
-    this.#asked.room = value;
+    TcpContext.#extraOf(this).room = value;
   }
   /** Requests that are finished and about to be completed. */
   get firstDone(): NetBufferList | null {
     return this.#extra === null ? null : this.#extra.firstDone;
   }
   set firstDone(value: NetBufferList | null) {
-    this.#asked.firstDone = value;
+    TcpContext.#extraOf(this).firstDone = value;
   }
   get lastDone(): NetBufferList | null {
     return this.#extra === null ? null : this.#extra.lastDone;
   }
   set lastDone(value: NetBufferList | null) {
-    this.#asked.lastDone = value;
+    TcpContext.#extraOf(this).lastDone = value;
   }
   /** When the push timer expires, µs; NEVER. */
   get pushAtUs(): number {
     return this.#extra === null ? NEVER : this.#extra.pushAtUs;
   }
   set pushAtUs(value: number) {
-    if (value !== NEVER || this.#extra !== null) this.#asked.pushAtUs = value;
+    if (value !== NEVER || this.#extra !== null) TcpContext.#extraOf(this).pushAtUs = value;
   }
 
   /** What happens on it, where the target has an eye on that; else null. */
@@ -255,7 +255,7 @@ export class TcpContext extends ConnectionFlags {
     return this.#extra === null ? null : this.#extra.activity;
   }
   set activity(value: Activity | null) {
-    if (value !== null || this.#extra !== null) this.#asked.activity = value;
+    if (value !== null || this.#extra !== null) TcpContext.#extraOf(this).activity = value;
   }
 
   // Calls of the host that are under way.
@@ -265,42 +265,42 @@ export class TcpContext extends ConnectionFlags {
     return this.#extra === null ? null : this.#extra.disconnect;
   }
   set disconnect(value: NetBufferList | null) {
-    if (value !== null || this.#extra !== null) this.#asked.disconnect = value;
+    if (value !== null || this.#extra !== null) TcpContext.#extraOf(this).disconnect = value;
   }
   /** An abortive disconnect that is not complete. */
   get abort(): NetBufferList | null {
     return this.#extra === null ? null : this.#extra.abort;
   }
   set abort(value: NetBufferList | null) {
-    if (value !== null || this.#extra !== null) this.#asked.abort = value;
+    if (value !== null || this.#extra !== null) TcpContext.#extraOf(this).abort = value;
   }
   /** Calls that are not carried out and go back; null: none. */
   get returned(): ReturnedCalls | null {
     return this.#extra === null ? null : this.#extra.returned;
   }
   set returned(value: ReturnedCalls | null) {
-    if (value !== null || this.#extra !== null) this.#asked.returned = value;
+    if (value !== null || this.#extra !== null) TcpContext.#extraOf(this).returned = value;
   }
   /** Forwarded segments that wait to be processed, a chain. */
   get forwards(): NetBufferList | null {
     return this.#extra === null ? null : this.#extra.forwards;
   }
   set forwards(value: NetBufferList | null) {
-    if (value !== null || this.#extra !== null) this.#asked.forwards = value;
+    if (value !== null || this.#extra !== null) TcpContext.#extraOf(this).forwards = value;
   }
   /** A TCP_UPLOAD_REASON to be raised; 0: none. */
   get reason(): number {
     return this.#extra === null ? 0 : this.#extra.reason;
   }
   set reason(value: number) {
-    if (value !== 0 || this.#extra !== null) this.#asked.reason = value;
+    if (value !== 0 || this.#extra !== null) TcpContext.#extraOf(this).reason = value;
   }
   /** Frames from the urgent one on, to go up after the terminate (TCP-084); null: none was seen. */
   get held(): HeldFrame[] | null {
     return this.#extra === null ? null : this.#extra.held;
   }
   set held(value: HeldFrame[] | null) {
-    if (value !== null || this.#extra !== null) this.#asked.held = value;
+    if (value !== null || this.#extra !== null) TcpContext.#extraOf(this).held = value;
   }
 
   /** The interface's word for it, a `TcpConnectionState`. */
