@@ -41,7 +41,7 @@ function packetSubject(name: string, what: string, place: Place, isJoined: boole
   return {
     name,
     what,
-    modes: ['in', 'back', 'out', 'drop', 'echo'],
+    modes: isJoined ? ['in', 'back', 'out', 'drop', 'echo'] : ['in', 'back', 'out'],
     kind: 'ours',
     offloads: false,
     missing: wireMissing,
