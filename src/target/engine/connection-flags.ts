@@ -1,5 +1,5 @@
 /**
- * What is either so or not so of an offloaded connection, a bit each: eighteen booleans in the room of one, as an idle
+ * What is either so or not so of an offloaded connection, a bit each: seventeen booleans in the room of one, as an idle
  * connection is to be small.
  */
 
@@ -23,8 +23,11 @@ const Flag = {
   DISCONNECT_QUEUED: 16384,
   FIN_ACKED: 32768,
   TERMINATING: 65536,
-  ACTIVE: 131072,
 } as const;
+
+/** Bits above the flags: how often it is to be looked at before it is idle. */
+const ONE_LOOK = 131072;
+const LOOKS = 3 * ONE_LOOK;
 
 /**
  * The flags of a connection under their names. A connection is its own buffered data: an object less for each. (No private methods: each
@@ -149,12 +152,15 @@ export class ConnectionFlags extends BufferedData {
   set isTerminating(value: boolean) {
     this.#flags = withFlag(this.#flags, Flag.TERMINATING, value);
   }
-  /** Something has happened on it since it was last looked at, see Packing. */
-  get isActive(): boolean {
-    return (this.#flags & Flag.ACTIVE) !== 0;
+  /** Something happens on it: it is not idle before it has been looked at some times more, see Packing. */
+  wasActive(): void {
+    this.#flags |= LOOKS;
   }
-  set isActive(value: boolean) {
-    this.#flags = withFlag(this.#flags, Flag.ACTIVE, value);
+  /** It is looked at. Whether nothing has happened on it for long enough. */
+  isQuiet(): boolean {
+    if ((this.#flags & LOOKS) === 0) return true;
+    this.#flags -= ONE_LOOK;
+    return false;
   }
   get isFinAcked(): boolean {
     return (this.#flags & Flag.FIN_ACKED) !== 0;

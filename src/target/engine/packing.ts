@@ -12,8 +12,8 @@ import { RecordStore } from '../../tcp/record-store.ts';
 import { Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 
-/** How many of the older ones are looked at each time at most: as many as there are frames in a batch. */
-const LOOKS_MAX = 64;
+/** How many of the older ones are looked at each time at most: about as many as there are frames in two batches. */
+const LOOKS_MAX = 128;
 
 /** The packed records of one engine. */
 export class Packing {
@@ -80,8 +80,7 @@ export class Packing {
 
   #look(ctx: TcpContext): void {
     if (ctx.standing === Standing.TERMINATED || ctx.isPacked) return;
-    if (ctx.isActive) ctx.isActive = false;
-    else if (isIdle(ctx)) {
+    if (ctx.isQuiet() && isIdle(ctx)) {
       this.#pack(ctx);
       return;
     }

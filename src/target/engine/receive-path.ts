@@ -268,7 +268,7 @@ function take(
   statistics.inReceives += segmentsIn(engine.work.segment.textLength, engine.work.segmentBytes);
   statistics.inOctets += datagramLength;
   engine.onTouch?.(ctx);
-  ctx.isActive = true;
+  ctx.wasActive();
   const effects = processSegment(engine, ctx, engine.work.segment, engine.runtime.nowUs());
   if ((effects & Effect.URGENT) !== 0) hold(engine, ctx, bytes, frameAt, frameLength);
   else statistics.inDelivers++;
