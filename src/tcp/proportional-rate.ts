@@ -21,6 +21,7 @@ export function beginReduction(c: TcpConnection, inFlightBefore: number): void {
  * was found. RFC 9937 6.2.
  */
 export function reduce(c: TcpConnection, delivered: number, inFlight: number, isSafe: boolean, mss: number): void {
+  if (!isReducing(c)) return;
   const { words, base } = c;
   const prrDelivered = words[base + PrivateWord.PRR_DELIVERED]! + delivered;
   const prrOut = words[base + PrivateWord.PRR_OUT]!;
@@ -36,6 +37,19 @@ export function reduce(c: TcpConnection, delivered: number, inFlight: number, is
   // The first retransmission goes out whatever was delivered.
   if (prrOut === 0 && count <= 0) count = mss;
   words[base + PrivateWord.PRR_ALLOWED] = Math.max(0, count);
+}
+
+/**
+ * A recovery is taken over that another runner of the connection began: what was delivered and sent in it is not known, so it goes
+ * on without PRR, by what is in flight.
+ */
+export function adoptReduction(c: TcpConnection): void {
+  c.words[c.base + PrivateWord.PRR_RECOVER_FS] = 0;
+}
+
+/** Whether this recovery is one with PRR. */
+export function isReducing(c: TcpConnection): boolean {
+  return c.words[c.base + PrivateWord.PRR_RECOVER_FS]! > 0;
 }
 
 /** Bytes that may be sent now. SndCnt. */

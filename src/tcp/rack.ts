@@ -5,7 +5,7 @@
  * three SACKed segments still mean loss at once, so fast retransmit is RFC 5681's; with reordering the path gets time, at first
  * a quarter of the least round trip and more with each round in which a retransmission proved needless (D-SACK).
  * What is learned of the path stays in the record's private words; the times are in transmissions.ts. Neither crosses the chimney:
- * after a move everything in flight counts as sent at the move, and the path's reordering is learned again.
+ * after a move everything in flight counts as sent just before it, and the path's reordering is learned again.
  * Source: RFC 8985 section 6, RFC 2883.
  */
 

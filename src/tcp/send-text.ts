@@ -17,7 +17,7 @@ import { isHeld, markNew } from './ecn.ts';
 import { fillHeader, optionBytes } from './header.ts';
 import { isFinQueued } from './lifecycle.ts';
 import type { TcpParameters } from './parameters.ts';
-import { allowedBytes, onReducedSend } from './proportional-rate.ts';
+import { allowedBytes, isReducing, onReducedSend } from './proportional-rate.ts';
 import { hasRack, inFlight, transmissionsOf } from './rack.ts';
 import { rtoUs, startTiming, stopTiming } from './rtt.ts';
 import { NextSeg, type SackScoreboard } from './scoreboard.ts';
@@ -185,7 +185,7 @@ function nextByTime(
   nowUs: number,
   maxText: number,
 ): boolean {
-  const room = p.proportionalRate ? allowedBytes(c) : c.cWnd - inFlight(c, transmissions);
+  const room = p.proportionalRate && isReducing(c) ? allowedBytes(c) : c.cWnd - inFlight(c, transmissions);
   if (transmissions.hasRoom && transmissions.nextLost(c.sndUna, c.scoreboard, mss)) {
     const { nextLeft } = transmissions;
     const length = Math.min(transmissions.nextLength, windowRoom(c, nextLeft));

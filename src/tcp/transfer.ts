@@ -9,7 +9,7 @@
  */
 
 import { NEVER } from '../base/runtime.ts';
-import { seqAdd, seqBefore, seqDiff } from '../base/seq.ts';
+import { seqAdd, seqBefore } from '../base/seq.ts';
 import type { NetBufferList } from '../state/net-buffer-list.ts';
 import {
   TcpConnectionState as State,
@@ -35,7 +35,7 @@ import { Effect, type Effects } from './effects.ts';
 import { armKeepAlive, isKeepAliveEnabled } from './keep-alive.ts';
 import { releaseFlight, releaseReassembly } from './lifecycle.ts';
 import { type TcpParameters, tickUs } from './parameters.ts';
-import { beginReduction } from './proportional-rate.ts';
+import { adoptReduction } from './proportional-rate.ts';
 import { hasRack, transmissionsOf } from './rack.ts';
 import { backOff, readRttTicks, rtoUs, writeRttTicks } from './rtt.ts';
 import { clockTicks, timestampNow } from './timestamps.ts';
@@ -240,10 +240,10 @@ function resumeRecovery(c: TcpConnection, p: TcpParameters, nowUs: number): void
     c.setMode(TcpMode.IN_RECOVERY | TcpMode.RETRANSMIT_DUE);
   }
   if (c.sndMax === c.sndUna || !hasRack(c, p)) return;
-  // The times stay behind: whatever is in flight counts as sent now. In recovery the duplicate ACKs that come begin it anew.
+  // The times stay behind: whatever is in flight counts as sent just before now.
   const isRepairing = c.hasMode(TcpMode.IN_RECOVERY | TcpMode.AFTER_TIMEOUT);
   transmissionsOf(c, p).adopt(c.sndUna, c.sndMax, isRepairing, nowUs);
-  beginReduction(c, seqDiff(c.sndMax, c.sndUna));
+  adoptReduction(c);
 }
 
 function resumeTimers(c: TcpConnection, p: TcpParameters, nowUs: number): void {

@@ -172,13 +172,13 @@ export class Transmissions {
   }
 
   /**
-   * The former runner of the connection sent [una, sndMax), nobody knows when: as if now. `isInRecovery`: and some of it more than
-   * once, so that none of it tells a round-trip time or of reordering.
+   * The former runner of the connection sent [una, sndMax), nobody knows when: as if just before now, for its arrival must not make
+   * anything look lost that is sent from now on. `isInRecovery`: and some of it more than once, so that none of it tells of reordering.
    */
   adopt(una: Seq, sndMax: Seq, isInRecovery: boolean, nowUs: number): void {
     this.reset(una);
-    this.sent(sndMax, nowUs);
-    if (isInRecovery) this.#insertResent(0, una, sndMax, nowUs, 1);
+    this.sent(sndMax, nowUs - 1);
+    if (isInRecovery) this.#insertResent(0, una, sndMax, nowUs - 1, 1);
   }
 
   /** The retransmission timer expired, or everything is to be sent again for another reason: what was sent again is lost too. */

@@ -206,6 +206,7 @@ describe('over a bad wire', () => {
     ['loss and reordering', { loss: 0.01, reorder: 0.05 }, 0.8],
     ['reordering', { reorder: 0.05 }, 0.7],
     ['much reordering', { reorder: 0.5 }, 0.5],
+    ['loss and moves', { loss: 0.01, moveEveryUs: 25_000 }, 0.9],
   ] as const)(
     'RACK-TLP and PRR over %s: in less time than counting ACKs, and with less sent twice [8985-4, 8985-6, 8985-18]',
     (_name, change, most) => {
@@ -223,7 +224,9 @@ describe('over a bad wire', () => {
       const byTime = outcome(true);
       const byCount = outcome(false);
       expect(byTime.elapsedUs).toBeLessThan(most * byCount.elapsedUs);
-      expect(byTime.retransmissions).toBeLessThan(1.05 * byCount.retransmissions);
+      // A receiver that moves drops what it holds out of order, and more of that is under way here.
+      const more = 'moveEveryUs' in change ? 1.4 : 1.05;
+      expect(byTime.retransmissions).toBeLessThan(more * byCount.retransmissions);
     },
   );
 

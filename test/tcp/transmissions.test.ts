@@ -202,6 +202,18 @@ describe('the table of transmissions', () => {
     expect(table.resentBytes).toBe(0);
   });
 
+  test('the arrival of what a former runner sent makes nothing lost that was sent since the move [8985-3]', () => {
+    const table = new Transmissions();
+    table.adopt(at(0), at(5000), true, START_US);
+    table.resent(at(0), at(1000), START_US);
+    table.beginAck(START_US + 10_000, 1000, at(0));
+    table.delivered(at(3000), at(4000));
+    table.detectLoss(null, 0, START_US + 10_000);
+    // What was sent again at the move is on its way; what lies behind it, and before what arrived, is not.
+    expect(table.nextLost(at(0), null, 1000)).toBe(true);
+    expect(table.nextLeft).toBe(at(1000));
+  });
+
   test('what a former runner sent counts as sent at the move, and tells no round-trip time where it was repairing', () => {
     const table = new Transmissions();
     table.adopt(at(0), at(5000), true, START_US);
