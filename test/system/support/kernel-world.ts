@@ -5,7 +5,7 @@
  * Every world has a subnet of its own and takes its device away when it is closed, or, with `settings` and where it is a veth pair, lives
  * with the kernel's end in a network namespace, whose settings may be changed without touching the machine's.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { expect } from 'vitest';
 import { findingText } from '../../../src/contract/finding.ts';
 import type { Link } from '../../../src/link/link.ts';
@@ -50,6 +50,7 @@ export class KernelWorld {
   readonly capture: Capture;
   readonly mover: Mover;
   readonly #namespace: string | null;
+  readonly #isPair: boolean;
   readonly #prefix4: string;
   readonly #prefix6: string;
 
@@ -58,6 +59,7 @@ export class KernelWorld {
     this.#prefix4 = `10.201.${n}`;
     this.#prefix6 = `fd00:c41:${n.toString(16)}:`;
     const { kind = 'tun' } = options;
+    this.#isPair = kind === 'packet';
     const isApart = options.settings !== undefined || kind === 'packet';
     this.#namespace = isApart ? `chimney-${process.pid}-${worlds}` : null;
     const common = {
@@ -70,7 +72,7 @@ export class KernelWorld {
     else {
       this.device = TunLink.open({ ...common, kind, ...(isApart ? {} : { addresses: this.#kernelAddresses() }) });
     }
-    if (this.#namespace !== null) this.#moveDevice(kind === 'packet', common.mtu, options.settings ?? {});
+    if (this.#namespace !== null) this.#moveDevice(common.mtu, options.settings ?? {});
     const link = options.wrap?.(this.device) ?? this.device;
     this.capture = new Capture(link.medium, options.captureAll ? 0x40000 : 128);
     this.mover = new Mover(options.moveEveryMs ?? 25);
@@ -124,6 +126,8 @@ export class KernelWorld {
     } finally {
       this.capture.close();
       await this.device.close();
+      // A namespace is there, with its end of a pair, until the last program in it has ended. A test may have removed the pair.
+      if (this.#isPair) spawnSync('ip', ['link', 'delete', this.device.name]);
       if (this.#namespace !== null) execFileSync('ip', ['netns', 'delete', this.#namespace]);
     }
   }
@@ -150,8 +154,8 @@ export class KernelWorld {
     return name;
   }
 
-  #moveDevice(isPair: boolean, mtu: number, settings: Readonly<Record<string, string | number>>): void {
-    const name = isPair ? `${this.device.name}k` : this.device.name;
+  #moveDevice(mtu: number, settings: Readonly<Record<string, string | number>>): void {
+    const name = this.#isPair ? `${this.device.name}k` : this.device.name;
     const ns = this.#namespace!;
     const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: 'pipe' });
     ip('netns', 'add', ns);
