@@ -1,7 +1,7 @@
 /** An AF_PACKET socket on a veth: a queue of which no poll tells when it has room, and the threads that a device may be used in. Root only. */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { findingText } from '../../src/contract/finding.ts';
 import { Device, Outcome } from '../../src/link/node/device.ts';
