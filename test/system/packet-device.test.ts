@@ -64,6 +64,9 @@ describeIf(
       // The far end looks at its 256 places once in two seconds.
       writeFileSync(`/sys/class/net/${far}/gro_flush_timeout`, '2000000000');
       writeFileSync(`/sys/class/net/${far}/napi_defer_hard_irqs`, '1000');
+      // What is sent before the kernel has seen the carrier is lost without a word.
+      const isUp = (): boolean => readFileSync(`/sys/class/net/${near}/operstate`, 'utf8') === 'up\n';
+      await until(isUp, 'there is a carrier');
       const device = new Device(openPacket({ name: near, offload: 'none' }));
       try {
         const frame = new Uint8Array(1514);
