@@ -71,7 +71,8 @@ export class SendBuffer implements SlabOwner {
   room(): number {
     const queued = this.#endpoint.unacknowledgedBytes + this.#pending;
     if (queued >= this.#limit && this.#limit < LIMIT_MAX) this.#grow();
-    return Math.max(0, this.#bound - queued);
+    // Whole bytes: the bound may be a fraction of what others have.
+    return Math.max(0, Math.floor(this.#bound - queued));
   }
 
   /** What it takes in all as things are: its own limit, or its share of what all of them together may hold. */
