@@ -97,7 +97,7 @@ test('chunks are lent where many connections send to near peers at once, and els
   const send = new SendBuffer(endpoint as never, pool, () => progress++);
   expect(send.prefersLoans).toBe(false);
   pool.out = 100;
-  pool.crowd = 10;
+  pool.crowd = 100;
   expect(send.prefersLoans).toBe(true);
   minRttUs = 20_000;
   expect(send.prefersLoans).toBe(false);
