@@ -19,6 +19,9 @@ export class PendingWrite {
   #at = 0;
   #offset = 0;
   #isLent = false;
+  #isFilling = false;
+  /** There was room again while chunks were being moved. */
+  #isRoomier = false;
 
   begin(chunks: readonly Uint8Array[], total: number): void {
     this.#chunks = chunks;
@@ -28,8 +31,25 @@ export class PendingWrite {
     this.#isLent = false;
   }
 
-  /** Moves on as far as the send buffer allows. */
+  /**
+   * Moves on as far as the send buffer allows. What is handed on may be sent at once, and what was sent before come back at once, which
+   * makes room: that is used when the chunks that are being moved are.
+   */
   fill(send: SendBuffer): void {
+    this.#isRoomier = true;
+    if (this.#isFilling) return;
+    this.#isFilling = true;
+    try {
+      while (this.#isRoomier) {
+        this.#isRoomier = false;
+        this.#move(send);
+      }
+    } finally {
+      this.#isFilling = false;
+    }
+  }
+
+  #move(send: SendBuffer): void {
     if (this.#isLent) {
       this.bytes = send.lentBytes;
       return;
@@ -44,7 +64,8 @@ export class PendingWrite {
     if (room < this.bytes && room > SLAB_BYTES) room -= room % SLAB_BYTES;
     send.begin(room);
     this.bytes -= room;
-    while (room > 0) {
+    // Given up meanwhile, there are none left.
+    while (room > 0 && this.#at < this.#chunks.length) {
       const chunk = this.#chunks[this.#at]!;
       const count = Math.min(room, chunk.length - this.#offset);
       if (count > 0) send.append(chunk, this.#offset, count);
