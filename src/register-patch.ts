@@ -13,6 +13,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { EndList } from './register-rules.ts';
 import { markNormalized } from './socket/arguments.ts';
+import { likeOverKernel } from './socket/http.ts';
 import type { StackNet } from './socket/net.ts';
 import type { StackSocket } from './socket/socket.ts';
 
@@ -184,6 +185,7 @@ function routeTls(connect: AnyFunction, bypass: EndList): void {
     const socket = connect({ ...rest, allowHalfOpen: true, onread: undefined, signal: undefined }) as StackSocket;
     const made = makingTls(() => connectTls({ ...options, socket }, ...callback)) as tls.TLSSocket;
     lend(made, socket);
+    likeOverKernel(socket, made, Boolean(options['allowHalfOpen']));
     if (timeout) made.setTimeout(timeout as number);
     return made;
   };

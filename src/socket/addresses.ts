@@ -132,6 +132,7 @@ export function defineNodeNames(prototype: object): void {
     return this.connecting;
   };
   Object.defineProperty(prototype, '_connecting', { get: connecting, configurable: true });
-  Object.defineProperty(prototype, '_handle', { get: () => null, configurable: true });
+  // Some programs put one of their own there.
+  Object.defineProperty(prototype, '_handle', { value: null, configurable: true, writable: true });
   guardGetters(prototype, ['bytesRead', 'bytesWritten', '_bytesDispatched', 'pending', 'bufferSize', 'chimney']);
 }

@@ -110,6 +110,25 @@ function secureAgentClass(net: NetForHttp, https: typeof NodeHttps): StackHttp['
   };
 }
 
+/** Events of a connection that is being made: Node's TLS sockets, being sockets, have them too. */
+const CONNECTING = [
+  'lookup',
+  'connectionAttempt',
+  'connectionAttemptFailed',
+  'connectionAttemptTimeout',
+  'connect',
+  'ready',
+] as const;
+
+/**
+ * Makes a TLS socket over a connection of ours what it would be over one of the kernel's: it tells what happens before TLS begins, and is
+ * half-open only where that is wanted, although the stream under it always is.
+ */
+export function likeOverKernel(from: StackSocket, to: NodeTls.TLSSocket, allowHalfOpen: boolean): void {
+  for (const event of CONNECTING) from.on(event, (...args: unknown[]) => void to.emit(event, ...args));
+  to.allowHalfOpen = allowHalfOpen;
+}
+
 function connectSecure(
   net: NetForHttp,
   options: NodeTls.ConnectionOptions,
@@ -117,13 +136,16 @@ function connectSecure(
 ): NodeTls.TLSSocket {
   const tls = required<typeof NodeTls>('node:tls');
   const socket = net.connect({ ...options, allowHalfOpen: true });
-  return tls.connect({ ...options, socket }, onSecure);
+  const made = tls.connect({ ...options, socket }, onSecure);
+  likeOverKernel(socket, made, Boolean((options as { allowHalfOpen?: boolean }).allowHalfOpen));
+  return made;
 }
 
 /** The parts of Node's servers that are used or replaced; http's have the last two. */
 interface AttachableServer {
   emit(event: string, ...args: unknown[]): boolean;
   once(event: string, listener: (...args: unknown[]) => void): unknown;
+  prependListener?(event: string, listener: (...args: unknown[]) => void): unknown;
   maxConnections?: number;
   allowHalfOpen?: boolean;
   pauseOnConnect?: boolean;
@@ -157,6 +179,12 @@ function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
   if (server.maxConnections !== undefined) inner.maxConnections = server.maxConnections;
   for (const event of ['listening', 'error', 'drop']) {
     inner.on(event, (...args: unknown[]) => void server.emit(event, ...args));
+  }
+  if (server.setSecureContext !== undefined) {
+    // Node's TLS sockets take this from the stream under them, which is half-open in any case.
+    server.prependListener?.('secureConnection', (socket) => {
+      (socket as NodeTls.TLSSocket).allowHalfOpen = Boolean(server.allowHalfOpen);
+    });
   }
   const methods = methodsOf(server, inner);
   for (const name of Reflect.ownKeys(methods)) {

@@ -1,9 +1,10 @@
 /** What programs and libraries meet at the edges of node:net; ends by itself only if nothing holds the process that would not on the kernel. */
 const { once } = require('node:events');
-const { mkdtempSync, rmSync } = require('node:fs');
+const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const net = require('node:net');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
+const tls = require('node:tls');
 
 const said = {};
 const codeOf = (act) => {
@@ -93,6 +94,18 @@ async function pipes() {
   rmSync(folder, { recursive: true });
 }
 
+async function secure() {
+  const [key, cert] = [readFileSync(process.env.TEST_KEY), readFileSync(process.env.TEST_CERT)];
+  const server = tls.createServer({ key, cert }, (socket) => socket.end());
+  const port = await listening(server);
+  const client = tls.connect({ port, host: '127.0.0.1', rejectUnauthorized: false });
+  said.secure = [];
+  for (const event of ['connect', 'ready', 'secureConnect', 'end']) client.on(event, () => said.secure.push(event));
+  client.resume();
+  await once(client, 'close');
+  server.close();
+}
+
 /** Nothing of this keeps the process: nobody reads, and nothing is left to be written. */
 async function leftOpen() {
   const unheld = net.createServer((socket) => socket.unref());
@@ -105,6 +118,6 @@ async function leftOpen() {
 }
 
 (async () => {
-  for (const part of [wrongOptions, servers, reading, pipes, leftOpen]) await part();
+  for (const part of [wrongOptions, servers, reading, pipes, secure, leftOpen]) await part();
   console.log(JSON.stringify(said));
 })();
