@@ -7,11 +7,12 @@
  * Promises: bounded queues; every list goes back at once; nothing is allocated per frame once its pool has grown.
  */
 
+import { copyBytes } from '../base/copy-bytes.ts';
 import { checkImpairment, ImpairedLine, type Impairment, isPerfect } from '../base/impaired-line.ts';
 import { SeededRandom } from '../base/random.ts';
 import type { NdisM, NdisMiniportHandle } from '../ndis/miniport.ts';
 import { NDIS_RECEIVE_FLAGS_RESOURCES, NdisStatus } from '../ndis/protocol.ts';
-import { copyBytes, copyFromNetBuffer, Mdl, NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
+import { copyFromNetBuffer, Mdl, NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
 import { Event } from '../trace/events.ts';
 import type { IntermediateEnvironment, IntermediateOptions } from './intermediate-driver.ts';
 import { PassThrough } from './pass-through.ts';

@@ -16,8 +16,8 @@ export class PassThrough extends IntermediateDriver {
   constructor(environment: IntermediateEnvironment, adapterBelow: string, options: IntermediateOptions) {
     super(environment, options);
     this.below = environment.ndis.openAdapterEx(this, this, adapterBelow);
-    // What is above sees the adapter below under this driver's name.
-    // Drivers on this base look into packets, copy or keep them: none is to be larger than its header can say.
+    // What is above sees the adapter below under this driver's name, but for packets larger than their header can say: drivers on
+    // this base look into packets, copy or keep them.
     const { bigSendBytes: _, ...attributes } = environment.ndis.adapterAttributes(this.below);
     this.attributes = { ...attributes, name: options.name };
   }

@@ -11,8 +11,6 @@
 import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
 import type { MemoryOffer } from '../base/memory-offer.ts';
 
-export { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
-
 /** A memory descriptor: a run of bytes inside some buffer. MDL. */
 export class Mdl {
   next: Mdl | null = null;

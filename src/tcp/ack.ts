@@ -4,7 +4,7 @@
  * Fifth of RFC 9293 3.10.7.4, with the range test of RFC 5961 5.2. Answers with DROPPED when the segment ends here.
  */
 
-import { asSeq, type Seq, seqBefore, seqDiff } from '../base/seq.ts';
+import { type Seq, seqBefore, seqDiff } from '../base/seq.ts';
 import { TcpConnectionState as State, TcpConstFlag } from '../state/tcp.ts';
 import type { TcpSegment } from '../wire/tcp-segment.ts';
 import { challenge } from './acceptability.ts';
@@ -20,6 +20,7 @@ import type { TcpParameters } from './parameters.ts';
 import { hasRack } from './rack.ts';
 import { judgeTimeout, onAckByTime, onSameAck, onUnaMoved, takeSack } from './recovery.ts';
 import { ageRttMin, echoedRttUs, endBackOff, isTiming, onRttSample, timedRttUs } from './rtt.ts';
+import { reportsDuplicate } from './sack-option.ts';
 import { onWindowOpened, onZeroWindow, restartRetransmit, updateSendWindow } from './send-window.ts';
 import { timestampNow } from './timestamps.ts';
 import { nextState, TcpEvent } from './transitions.ts';
@@ -83,7 +84,7 @@ function onNewAck(c: TcpConnection, p: TcpParameters, seg: TcpSegment, acked: nu
   c.sndUna = seg.ack;
   if (seqBefore(c.sndNxt, c.sndUna)) c.sndNxt = c.sndUna;
   if (c.sndWnd > 0) c.retransmitCount = 0;
-  if (c.hasMode(TcpMode.TIMEOUT_IN_DOUBT)) judgeTimeout(c, p, seg, acked, reportsDuplicate(seg, seg.ack), nowUs);
+  if (c.hasMode(TcpMode.TIMEOUT_IN_DOUBT)) judgeTimeout(c, p, seg, acked, reportsDuplicate(seg), nowUs);
   onUnaMoved(c, p, dataBytes, isEcho(c, seg), nowUs);
   if (acked > dataBytes) effects |= onFinAcked(c, p, nowUs);
   return effects;
@@ -97,8 +98,9 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
   let us: number;
   let samplesPerRtt = 1;
   if (isTiming(c)) us = timedRttUs(c, ack, nowUs);
-  else if (reportsDuplicate(seg, ack)) {
-    // No sample; but the retransmission has come through, and so has its answer: what the back-off waited for.
+  else if (reportsDuplicate(seg)) {
+    // Its echo may be of the earlier transmission, whose own ACK was lost: as a sample that would be the timeout itself, and each lost ACK
+    // would multiply the next one. No sample then; but the retransmission has come through, and so has its answer: what the back-off waited for.
     endBackOff(c);
     return;
   } else if (seg.hasTimestamps && seg.tsEcr !== 0 && c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED)) {
@@ -111,14 +113,6 @@ function measure(c: TcpConnection, p: TcpParameters, seg: TcpSegment, ack: Seq, 
   onRttSample(c, us, samplesPerRtt);
   ageRttMin(c, us, nowUs);
   congestionOf(c, p).onRttSample(c, us, nowUs);
-}
-
-/**
- * Whether the ACK was provoked by text that had come before (D-SACK, RFC 2883): its echo is of that earlier transmission, whose own
- * ACK was lost. As a sample that would be the timeout itself, and each lost ACK would multiply the next one.
- */
-function reportsDuplicate(seg: TcpSegment, ack: Seq): boolean {
-  return seg.sackCount > 0 && seqDiff(asSeq(seg.sackEdges[1]!), ack) <= 0;
 }
 
 function onFinAcked(c: TcpConnection, p: TcpParameters, nowUs: number): Effects {

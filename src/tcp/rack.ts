@@ -17,6 +17,7 @@ import { Moment, PrivateWord, type TcpConnection, TcpMode } from './connection.t
 import { armDeadline, disarmDeadline } from './deadlines.ts';
 import type { TcpParameters } from './parameters.ts';
 import { rttMinUs, sRttUs } from './rtt.ts';
+import { reportsDuplicate } from './sack-option.ts';
 import type { Transmissions } from './transmissions.ts';
 
 /** RACK_FLAGS: reordering was seen; a D-SACK round runs; the last repair was a timeout's; RACK.reo_wnd_mult - 1 and RACK.reo_wnd_persist, eight bits each. */
@@ -92,7 +93,7 @@ export function learnReordering(c: TcpConnection, seg: TcpSegment): void {
  * the path reorders, and by more than DupThresh, or it would have been seen before.
  */
 function isOurDuplicate(c: TcpConnection, seg: TcpSegment): boolean {
-  if (c.retransmittedSegments === 0 || !hasDuplicate(seg)) return false;
+  if (c.retransmittedSegments === 0 || !reportsDuplicate(seg)) return false;
   const isProbe = c.hasMode(TcpMode.TLP_RESENT) && seg.sackEdges[1] === c.words[c.base + PrivateWord.TLP_END];
   if (isProbe) return false;
   const at = c.base + PrivateWord.RACK_FLAGS;
@@ -105,17 +106,6 @@ export function noteRepair(c: TcpConnection, isByTimeout: boolean): void {
   const at = c.base + PrivateWord.RACK_FLAGS;
   if (isByTimeout) c.words[at]! |= BY_TIMEOUT;
   else c.words[at]! &= ~BY_TIMEOUT;
-}
-
-/** Whether the first block of the segment reports a duplicate: behind its ACK, or inside its second block. RFC 2883 4 and 5. */
-export function hasDuplicate(seg: TcpSegment): boolean {
-  if (seg.sackCount === 0) return false;
-  const left = asSeq(seg.sackEdges[0]!);
-  const right = asSeq(seg.sackEdges[1]!);
-  if (!seqBefore(left, right)) return false;
-  if (seqAtOrBefore(right, seg.ack)) return true;
-  if (seg.sackCount < 2) return false;
-  return !seqBefore(left, asSeq(seg.sackEdges[2]!)) && seqAtOrBefore(right, asSeq(seg.sackEdges[3]!));
 }
 
 /** A recovery has ended without news of needless retransmissions: one less to remember them for. */

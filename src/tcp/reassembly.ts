@@ -12,8 +12,8 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { copyBytes } from '../base/copy-bytes.ts';
 import { asSeq, type Seq, seqAdd, seqBefore, seqDiff, seqMax, seqMin } from '../base/seq.ts';
-import { copyBytes } from '../state/net-buffer-list.ts';
 import { SACK_BLOCKS_MAX, type TcpSegment } from '../wire/tcp-segment.ts';
 import { NO_PAGE, PAGE_BYTES, PAGE_SHIFT, type TextPiece, type TextPool } from './text-pool.ts';
 

@@ -1,11 +1,11 @@
 /**
- * What we report in SACK options: duplicates first, then what the reassembler holds.
+ * What we report in SACK options: duplicates first, then what the reassembler holds; and whether the peer reports a duplicate.
  *
  * Promises: a duplicate is reported once, in the next ACK, as its first block (RFC 2883 section 4); then come the block that
  * changed last and the others by age (RFC 2018 section 4). Leaves to others: whether the peer permits SACK at all.
  */
 
-import { asSeq, type Seq, seqBefore } from '../base/seq.ts';
+import { asSeq, type Seq, seqAtOrBefore, seqBefore } from '../base/seq.ts';
 import { SACK_BLOCKS_MAX, type TcpSegment } from '../wire/tcp-segment.ts';
 import { PrivateWord, type TcpConnection } from './connection.ts';
 
@@ -41,4 +41,15 @@ export function writeSackOption(c: TcpConnection, out: TcpSegment, most: number)
     c.words[c.base + PrivateWord.SACK_DUP_RIGHT] = left;
   }
   c.reassembly?.writeSack(out, Math.min(most, SACK_BLOCKS_MAX));
+}
+
+/** Whether the first block of the segment reports a duplicate: behind its ACK, or inside its second block. RFC 2883 4 and 5. */
+export function reportsDuplicate(seg: TcpSegment): boolean {
+  if (seg.sackCount === 0) return false;
+  const left = asSeq(seg.sackEdges[0]!);
+  const right = asSeq(seg.sackEdges[1]!);
+  if (!seqBefore(left, right)) return false;
+  if (seqAtOrBefore(right, seg.ack)) return true;
+  if (seg.sackCount < 2) return false;
+  return !seqBefore(left, asSeq(seg.sackEdges[2]!)) && seqAtOrBefore(right, asSeq(seg.sackEdges[3]!));
 }

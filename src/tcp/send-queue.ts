@@ -9,8 +9,9 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { copyBytes } from '../base/copy-bytes.ts';
 import type { Mdl, NetBuffer, NetBufferList } from '../state/net-buffer-list.ts';
-import { advanceNetBufferDataStart, copyBytes, dataLengthOf } from '../state/net-buffer-list.ts';
+import { advanceNetBufferDataStart, dataLengthOf } from '../state/net-buffer-list.ts';
 import type { TextPiece } from './text-pool.ts';
 
 /** Lists a new queue has room for; a power of two. It doubles when that is not enough. */

@@ -12,8 +12,9 @@ import { senderMss } from './congestion/congestion-control.ts';
 import { Moment, PrivateWord, type TcpConnection, TcpMode } from './connection.ts';
 import { armDeadline } from './deadlines.ts';
 import type { TcpParameters } from './parameters.ts';
-import { hasDuplicate, hasRack } from './rack.ts';
+import { hasRack } from './rack.ts';
 import { backOffCount, rtoUs, sRttUs } from './rtt.ts';
+import { reportsDuplicate } from './sack-option.ts';
 
 /** The longest that a peer may wait with the ACK of a single segment. TLP.max_ack_delay. */
 export const MAX_ACK_DELAY_US = 200_000;
@@ -101,7 +102,7 @@ export function onAckOfProbe(c: TcpConnection, seg: TcpSegment, isPlain: boolean
   if (seqBefore(seg.ack, end)) return false;
   let isRepair = false;
   if (c.hasMode(TcpMode.TLP_RESENT)) {
-    const isDuplicate = hasDuplicate(seg) && seqAtOrBefore(end, asSeq(seg.sackEdges[1]!));
+    const isDuplicate = reportsDuplicate(seg) && seqAtOrBefore(end, asSeq(seg.sackEdges[1]!));
     // Both copies came: nothing was lost. Without such news until more is acknowledged, one of them was.
     if (!isDuplicate && !isPlain) {
       if (!seqBefore(end, seg.ack)) return false;

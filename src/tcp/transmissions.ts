@@ -69,6 +69,12 @@ export class Transmissions {
   reset(una: Seq): void {
     this.#first = 0;
     this.#sentRuns = 0;
+    this.deliveredBytes = 0;
+    this.#forgetLosses(una);
+  }
+
+  /** Nothing is lost, nothing was sent again, and nothing delivered tells of anything. */
+  #forgetLosses(una: Seq): void {
     this.#resentRuns = 0;
     this.#resentBytes = 0;
     this.#lostEdge = una;
@@ -76,7 +82,6 @@ export class Transmissions {
     this.#times[RACK_AT] = NOTHING_DELIVERED;
     this.#times[RACK_RTT] = 0;
     this.#rackEnd = una;
-    this.deliveredBytes = 0;
     this.hasReordering = false;
   }
 
@@ -189,14 +194,7 @@ export class Transmissions {
 
   /** A timeout was in vain: an ACK that seemed to answer what was sent again answers what was sent before. */
   onTimeoutUndone(una: Seq): void {
-    this.#resentRuns = 0;
-    this.#resentBytes = 0;
-    this.#lostEdge = una;
-    this.#resumeAt = una;
-    this.#times[RACK_AT] = NOTHING_DELIVERED;
-    this.#times[RACK_RTT] = 0;
-    this.#rackEnd = una;
-    this.hasReordering = false;
+    this.#forgetLosses(una);
   }
 
   /** An ACK is about to be taken in. `highest`: one beyond the highest number delivered so far (RACK.fack). */

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { copyBytes } from '../../src/base/copy-bytes.ts';
 import {
   advanceNetBufferDataStart,
-  copyBytes,
   copyFromNetBuffer,
   copyIntoNetBuffer,
   dataLengthOf,

@@ -1,5 +1,8 @@
 /** What of ordinary frames may stand in the ring before a state operation, and what may not. */
 import { expect, test } from 'vitest';
+import { Mdl, NetBuffer, NetBufferList } from '../../src/state/net-buffer-list.ts';
+import type { Driver } from '../../src/target/worker/driver.ts';
+import { DriverFrames } from '../../src/target/worker/driver-frames.ts';
 import { Outbox } from '../../src/target/worker/outbox.ts';
 import { Down } from '../../src/target/worker/records.ts';
 import { RingReader, RingWriter } from '../../src/target/worker/ring.ts';
@@ -37,4 +40,38 @@ test('frames are refused while so many bytes of them wait, records are not', () 
   while (reader.next()) types.push(reader.type);
   expect(types).toEqual([...Array(4).fill(Down.FRAME), Down.OPERATION, Down.FRAME]);
   expect(reader.waitingWords).toBe(0);
+});
+
+/** A list of frames of one byte each. */
+function listOf(...frames: readonly number[]): NetBufferList {
+  const buffers = frames.map((byte) => new NetBuffer(new Mdl(Uint8Array.of(byte)), 1));
+  buffers.forEach((buffer, i) => {
+    buffer.next = buffers[i + 1] ?? null;
+  });
+  return new NetBufferList(buffers[0]!);
+}
+
+test('a list for part of which there is no room goes on where it stopped: no frame is sent twice', () => {
+  const sent: number[] = [];
+  let room = 2;
+  let completed = 0;
+  const driver = {
+    out: { frame: (_t: number, _m: number, _u: number, bytes: Uint8Array) => room-- > 0 && sent.push(bytes[0]!) > 0 },
+    ndisM: { sendNetBufferListsComplete: () => completed++ },
+    retrySoon: () => {},
+    isAsleep: false,
+    isDead: false,
+  } as unknown as Driver;
+  const frames = new DriverFrames(() => driver, { frameBytes: 100, backlogLists: 4, tap: null });
+  frames.send(listOf(1, 2, 3, 4));
+  frames.send(listOf(5, 6));
+  expect([sent, completed, frames.waitingLists]).toEqual([[1, 2], 0, 2]);
+  room = 1;
+  frames.sendWaiting();
+  room = 2;
+  frames.sendWaiting();
+  expect([sent, completed]).toEqual([[1, 2, 3, 4, 5], 1]);
+  room = 9;
+  frames.sendWaiting();
+  expect([sent, completed, frames.waitingLists]).toEqual([[1, 2, 3, 4, 5, 6], 2, 0]);
 });

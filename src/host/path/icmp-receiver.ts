@@ -5,7 +5,7 @@
  * go to the protocol above. Leaves to others: neighbor discovery and MLD (framing/).
  */
 
-import { copyBytes } from '../../state/net-buffer-list.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { Event } from '../../trace/events.ts';
 import { decodeIcmp, IcmpMessage, IcmpType, turnIcmpEchoIntoReply } from '../../wire/icmp.ts';
 import { decodeIcmpv6, encodeIcmpv6Echo, ICMPV6_HEADER_LENGTH, Icmpv6Message, Icmpv6Type } from '../../wire/icmpv6.ts';

@@ -5,7 +5,7 @@
  * host), and no more a second than the limit. Leaves to others: that there is something to report.
  */
 
-import { copyBytes } from '../../state/net-buffer-list.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { Event } from '../../trace/events.ts';
 import {
   encodeIcmpError,

@@ -6,7 +6,7 @@
  * datagrams of a path that may be fragmented share one until the half has gone round (RFC 6864 4.3).
  */
 
-import { copyBytes } from '../../state/net-buffer-list.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { Event } from '../../trace/events.ts';
 import { EtherType } from '../../wire/ethernet.ts';
 import { encodeIpv4Header, IPV4_HEADER_LENGTH, Ipv4Flag, Ipv4Header } from '../../wire/ipv4.ts';

@@ -5,7 +5,7 @@
  */
 
 import { read16 } from '../../base/bytes.ts';
-import { copyBytes } from '../../state/net-buffer-list.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { encodeIcmpEcho, ICMP_HEADER_LENGTH, IcmpType } from '../../wire/icmp.ts';
 import { encodeIcmpv6Echo, Icmpv6Type } from '../../wire/icmpv6.ts';
 import { IpProtocol } from '../../wire/protocol.ts';

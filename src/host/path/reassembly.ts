@@ -7,7 +7,7 @@
  */
 
 import { equalBytes, write16 } from '../../base/bytes.ts';
-import { copyBytes } from '../../state/net-buffer-list.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { Event } from '../../trace/events.ts';
 import { addressLength } from '../../wire/ip-address.ts';
 import { writeIpv4Checksum } from '../../wire/ipv4.ts';

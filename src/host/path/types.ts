@@ -113,11 +113,11 @@ export class Interface {
   mtu: number;
   /** The adapter's or the configuration's MTU: the bound of {@link mtu}. */
   readonly linkMtu: number;
-  /** Largest IP packet that the adapter cuts into segments and computes checksums of; 0: it does neither. At least the MTU. */
+  /** Largest IP packet that the adapter cuts into segments and computes checksums of, UDP too if {@link largeDatagrams}; 0: neither. */
   readonly largeSendBytes: number;
   /** The same for TCP over IPv4 where its text is not copied, though the header cannot say the length; 0: no larger than others. */
   bigSendBytes = 0;
-  readonly largeDatagrams: boolean; // Whether it cuts UDP as well.
+  readonly largeDatagrams: boolean;
   readonly addresses: InterfaceAddress[] = [];
   /** 802.1Q tag control information for frames sent, or -1. */
   readonly vlanTci: number;

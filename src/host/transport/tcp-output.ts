@@ -7,8 +7,8 @@
 
 import { assert } from '../../base/assert.ts';
 import { write16 } from '../../base/bytes.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { seqDiff } from '../../base/seq.ts';
-import { copyBytes } from '../../state/net-buffer-list.ts';
 import { TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';

@@ -6,8 +6,8 @@
  */
 
 import { read16, write16 } from '../../base/bytes.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { Runtime } from '../../base/runtime.ts';
-import { copyBytes } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
 import type { Trace } from '../../trace/trace.ts';
 import { addressLength, IpAddress, parseIp } from '../../wire/ip-address.ts';

@@ -7,7 +7,8 @@
  */
 
 import { assert } from '../../base/assert.ts';
-import { copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
+import { Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 
 /** Bytes of a chunk. */
 export const CHUNK_BYTES = 8192;

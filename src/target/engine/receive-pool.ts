@@ -8,7 +8,8 @@
  */
 
 import { assert } from '../../base/assert.ts';
-import { type CopyBytes, copyBytes, Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import { type CopyBytes, copyBytes } from '../../base/copy-bytes.ts';
+import { Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 
 export const BLOCK_BYTES: number = 32 * 1024;
 /** Copies up to this length are made byte by byte anyway (copyBytes). */

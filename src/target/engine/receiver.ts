@@ -3,6 +3,7 @@
  * target's own connections and, in the driver half of the worker target, for those whose engine is in another thread.
  */
 
+import type { CopyBytes } from '../../base/copy-bytes.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import type {
   BytesConsumed,
@@ -11,7 +12,7 @@ import type {
   TcpConnectionOffloadParameters,
   TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
-import type { CopyBytes, NetBufferList } from '../../state/net-buffer-list.ts';
+import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import type { Standing } from './contexts.ts';
 import type { BufferedData, ReceivePool } from './receive-pool.ts';
 

@@ -5,14 +5,10 @@
  * together, in order. Leaves to others: when to do so (delivery.ts).
  */
 
+import type { CopyBytes } from '../../base/copy-bytes.ts';
 import { NEVER } from '../../base/runtime.ts';
 import { NdisStatus } from '../../ndis/miniport.ts';
-import {
-  advanceNetBufferDataStart,
-  type CopyBytes,
-  copyIntoNetBuffer,
-  type NetBufferList,
-} from '../../state/net-buffer-list.ts';
+import { advanceNetBufferDataStart, copyIntoNetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
 import type { Receiver, ReceiverHost } from './receiver.ts';
 
 /** Queues a chain of posted requests and starts the push timer for one that came with data in push mode (RECV-050). */

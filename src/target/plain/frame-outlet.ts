@@ -6,10 +6,11 @@
  * Leaves to others: what frames say. Source: link/link.ts (transmit, writable), MiniportSendNetBufferLists.
  */
 
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import { GATHER_MAX, GATHER_RUN_LEAST, Gather, type Link } from '../../link/link.ts';
 import { type NdisM, type NdisMiniportHandle, NdisStatus } from '../../ndis/miniport.ts';
-import { copyBytes, copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import { copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
 import { HandledBy, type PacketTap, type Trace } from '../../trace/trace.ts';
 import { FrameRing, gather } from './frame-ring.ts';

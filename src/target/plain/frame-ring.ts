@@ -4,8 +4,8 @@
  * Promises: bounded; memory is reused, so nothing is allocated per frame once a slot has been used.
  */
 
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { Gather } from '../../link/link.ts';
-import { copyBytes } from '../../state/net-buffer-list.ts';
 
 /** A bounded first-in first-out of copied frames. */
 export class FrameRing {

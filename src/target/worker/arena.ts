@@ -6,7 +6,7 @@
  * layout follows from four sizes alone, so that both sides compute it.
  */
 
-import type { CopyBytes } from '../../state/net-buffer-list.ts';
+import type { CopyBytes } from '../../base/copy-bytes.ts';
 import { RECORD_WORDS } from '../../tcp/connection.ts';
 import type { SlabMemory } from '../../tcp/slab.ts';
 import { BLOCK_BYTES } from '../engine/receive-pool.ts';

@@ -31,6 +31,8 @@ export class DriverFrames {
   #first: NetBufferList | null = null;
   #last: NetBufferList | null = null;
   #waiting = 0;
+  /** What of the first of them is still to be sent; null: all of it. */
+  #rest: NetBuffer | null = null;
   /** The way while the NIC half is dead. */
   #without: FramesWithoutNic | null = null;
   /** Settled when a device that was used here is free. */
@@ -74,7 +76,7 @@ export class DriverFrames {
 
   #sendOrKeep(list: NetBufferList): number {
     const driver = this.#driver();
-    if (driver.powerState !== 1 && driver.pendingPower === null) {
+    if (driver.isAsleep) {
       driver.trace.count(Event.TARGET_ASLEEP);
       return NdisStatus.LOW_POWER_STATE;
     }
@@ -82,6 +84,7 @@ export class DriverFrames {
     if (driver.isDead) return NdisStatus.SUCCESS;
     if (this.#first === null && this.#sendList(list)) return NdisStatus.SUCCESS;
     if (this.#waiting >= (this.#options.backlogLists ?? BACKLOG_LISTS_DEFAULT)) {
+      if (this.#first === null) this.#rest = null;
       driver.trace.count(Event.TARGET_SEND_BACKLOG_FULL);
       return NdisStatus.RESOURCES;
     }
@@ -93,10 +96,14 @@ export class DriverFrames {
     return NdisStatus.PENDING;
   }
 
+  /** All of a list, or what is left of the first that waits; false: there is no room for the rest, which stays the first's. */
   #sendList(list: NetBufferList): boolean {
-    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
-      if (!this.#sendBuffer(nb, list.largeSendMss)) return false;
+    for (let nb = this.#rest ?? list.firstNetBuffer; nb !== null; nb = nb.next) {
+      if (this.#sendBuffer(nb, list.largeSendMss)) continue;
+      this.#rest = nb;
+      return false;
     }
+    this.#rest = null;
     return true;
   }
 
@@ -129,6 +136,7 @@ export class DriverFrames {
       }
       this.#first = list.next;
       if (this.#first === null) this.#last = null;
+      this.#rest = null;
       this.#waiting--;
       list.next = null;
       list.status = NdisStatus.SUCCESS;
@@ -146,6 +154,7 @@ export class DriverFrames {
     if (lists === null) return;
     this.#first = null;
     this.#last = null;
+    this.#rest = null;
     this.#waiting = 0;
     for (let list: NetBufferList | null = lists; list !== null; list = list.next) list.status = status;
     this.#complete(lists);

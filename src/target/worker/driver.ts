@@ -6,6 +6,7 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import type { CopyBytes } from '../../base/copy-bytes.ts';
 import { DeadlineHeap } from '../../base/deadline-heap.ts';
 import { NEVER, type Runtime, type Timer } from '../../base/runtime.ts';
 import {
@@ -19,7 +20,6 @@ import {
   type TcpConnectionOffloadParameters,
   type TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
-import type { CopyBytes } from '../../state/net-buffer-list.ts';
 import { type TcpParameterChanges, type TcpParameters, tcpParameters } from '../../tcp/parameters.ts';
 import type { Trace } from '../../trace/trace.ts';
 import type { Capacity } from '../engine/capacity.ts';
@@ -342,6 +342,11 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
 
   *connections(): Generator<DriverConnection> {
     for (const object of this.objects) if (object instanceof DriverConnection && object.isTaken) yield object;
+  }
+
+  /** In a low power state, or on the way there: see `Engine.isAsleep`. */
+  get isAsleep(): boolean {
+    return this.powerState !== NdisDevicePowerState.D0 && this.pendingPower === null;
   }
 
   /** How long what the NIC half was asked for may take it at one go, µs: a tree of 100,000 blocks takes a second. */

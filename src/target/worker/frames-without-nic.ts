@@ -51,7 +51,7 @@ export class FramesWithoutNic implements LinkReceiver {
 
   /** MiniportSendNetBufferLists. */
   send(lists: NetBufferList): void {
-    if (!this.#isAsleep) this.#outlet.sendLists(lists);
+    if (!this.#driver().isAsleep) this.#outlet.sendLists(lists);
     else {
       this.#driver().trace.count(Event.TARGET_ASLEEP);
       this.#outlet.giveBack(lists, NdisStatus.LOW_POWER_STATE);
@@ -73,11 +73,6 @@ export class FramesWithoutNic implements LinkReceiver {
     return this.#device.release();
   }
 
-  get #isAsleep(): boolean {
-    const driver = this.#driver();
-    return driver.powerState !== 1 && driver.pendingPower === null;
-  }
-
   get #isOver(): boolean {
     return this.#isReleased || this.#driver().isHalted;
   }
@@ -86,7 +81,7 @@ export class FramesWithoutNic implements LinkReceiver {
 
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): void {
     const driver = this.#driver();
-    if (this.#isOver || driver.isStill || this.#isAsleep) return;
+    if (this.#isOver || driver.isStill || driver.isAsleep) return;
     if (this.#tap !== null) this.#tap.packet(0, HandledBy.HOST, bytes, at, length, driver.runtime.nowUs());
     driver.indicator.indicate(bytes, at, length, segmentBytes);
   }

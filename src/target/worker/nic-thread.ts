@@ -83,7 +83,7 @@ class NicThread {
         idleSinceUs = NEVER;
         continue;
       }
-      if (this.#isExpecting) continue;
+      if (this.#expects()) continue;
       if (this.#spinUs > 0) {
         const nowUs = this.#runtime.nowUs();
         if (idleSinceUs === NEVER) idleSinceUs = nowUs;
@@ -99,7 +99,7 @@ class NicThread {
     const control = this.#control;
     Atomics.store(control, ControlWord.AT_REST, 0);
     // The device waits for an operation that is about to come.
-    const frames = this.#isExpecting ? 0 : this.#link.drain(BATCH_FRAMES);
+    const frames = this.#expects() ? 0 : this.#link.drain(BATCH_FRAMES);
     // Whatever happens to this thread next, what these frames brought is told.
     if (frames > 0) this.#publish();
     const hasPolled = this.#nic.poll();
@@ -113,7 +113,7 @@ class NicThread {
   }
 
   /** Whether the driver half is writing an operation; one that takes long over it is not waited for. */
-  get #isExpecting(): boolean {
+  #expects(): boolean {
     if (Atomics.load(this.#control, ControlWord.EXPECTED) === 0) {
       this.#expectedSinceUs = NEVER;
       return false;

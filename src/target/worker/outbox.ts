@@ -6,7 +6,7 @@
  * Nothing is allocated per record while the ring has room.
  */
 
-import { type CopyBytes, copyBytes } from '../../state/net-buffer-list.ts';
+import { type CopyBytes, copyBytes } from '../../base/copy-bytes.ts';
 import type { RingWriter } from './ring.ts';
 
 /** Words kept free for records when a frame is put into the ring. */

@@ -4,8 +4,8 @@
  * Measured: 60 GB/s against 4.3. Short copies are left to V8: a call of the system's costs 50 ns.
  */
 
+import { type CopyBytes, copyBytes } from '../../base/copy-bytes.ts';
 import { libc } from '../../link/node/libc.ts';
-import { type CopyBytes, copyBytes } from '../../state/net-buffer-list.ts';
 
 /** Copies from this length on are the system's. V8 never moves buffers of that size. */
 const CALL_FROM = 1024;

@@ -2,10 +2,10 @@
  * A device whose NIC is a thread of its own: what a stack is told of it, and the target that drives it.
  */
 
+import type { CopyBytes } from '../../base/copy-bytes.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
 import { DescribedDevice } from '../../link/node/described-device.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
-import type { CopyBytes } from '../../state/net-buffer-list.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
 import { sharedCopy, systemCopy } from './shared-copy.ts';
