@@ -15,16 +15,18 @@ export function builtin<T>(name: string): T | null {
   return (process?.getBuiltinModule?.(name) as T | undefined) ?? null;
 }
 
+const ONLY_IN_NODE = "node:net's shape works in Node 20.16 or newer only; elsewhere use the stack's transports";
+
 /** Node's own module of that name; throws a sentence where there is none. */
 export function required<T>(name: string): T {
   const found = builtin<T>(name);
-  if (found === null) throw new Error(`${name} is needed here: node:net's shape works in Node 20.16 or newer only`);
+  if (found === null) throw new Error(`${name} is needed here: ${ONLY_IN_NODE}`);
   return found;
 }
 
 class Missing {
   constructor() {
-    throw new Error("node:net's shape works in Node 20.16 or newer only; elsewhere use the stack's transports");
+    throw new Error(ONLY_IN_NODE);
   }
 }
 

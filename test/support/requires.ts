@@ -38,16 +38,23 @@ const canMakeNamespace = once(() => {
 });
 
 function isProgram(name: string): boolean {
+  return programPath(name) !== null;
+}
+
+function programPath(name: string): string | null {
   // Debian keeps the tools of the administrator where an ordinary user's PATH does not look.
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
-  return folders.some((folder) => {
+  for (const folder of folders) {
+    if (folder === '') continue;
     try {
-      accessSync(join(folder, name), constants.X_OK);
-      return folder !== '';
+      const path = join(folder, name);
+      accessSync(path, constants.X_OK);
+      return path;
     } catch {
-      return false;
+      // It is not in this one.
     }
-  });
+  }
+  return null;
 }
 
 function isPackage(name: string): boolean {
@@ -59,11 +66,24 @@ function isPackage(name: string): boolean {
   }
 }
 
+/** Names under which distributions have the browser that the tests drive. */
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'microsoft-edge'];
+
+/** Where that browser is; null: it is not there. */
+export function browserPath(): string | null {
+  for (const name of BROWSERS) {
+    const path = programPath(name);
+    if (path !== null) return path;
+  }
+  return null;
+}
+
 export const requires: {
   readonly root: Requirement;
   readonly tun: Requirement;
   readonly netns: Requirement;
   readonly linux: Requirement;
+  readonly browser: Requirement;
   readonly program: (name: string) => Requirement;
   readonly package: (name: string) => Requirement;
 } = {
@@ -76,6 +96,8 @@ export const requires: {
   },
   netns: { needs: 'network namespaces', isPrivileged: true, isMet: canMakeNamespace },
   linux: { needs: 'Linux', isPrivileged: false, isMet: () => process.platform === 'linux' },
+  /** A browser of the Chromium family, as {@link browserPath} finds it. */
+  browser: { needs: 'the program chromium', isPrivileged: false, isMet: () => browserPath() !== null },
   /** A program of the machine: tshark, curl, iperf3. */
   program: (name) => ({ needs: `the program ${name}`, isPrivileged: false, isMet: () => isProgram(name) }),
   /** An optional package of npm: koffi. */
