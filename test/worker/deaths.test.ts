@@ -5,63 +5,12 @@
 import { describe, expect, test } from 'vitest';
 import { SeededRandom } from '../../src/base/random.ts';
 import { findingText } from '../../src/contract/finding.ts';
-import type { Link } from '../../src/link/link.ts';
-import { threadOfFrame } from '../../src/target/worker/flow-hash.ts';
-import { SpreadAdapter } from '../../src/target/worker/spread-adapter.ts';
-import type { NicDeath } from '../../src/target/worker/thread-port.ts';
-import type { WorkerAdapterOptions } from '../../src/target/worker/worker-adapter.ts';
 import { expectNothingHeld, settled } from '../stack/support.ts';
-import { connectPeers, type Peer, type TwoHosts, twoHosts } from '../stack/two-hosts.ts';
+import { connectPeers, type TwoHosts, twoHosts } from '../stack/two-hosts.ts';
 import { seed, seedNote } from '../support/seed.ts';
-import { MortalAdapter } from './mortal.ts';
-import { queuesOf } from './queues.ts';
+import { expectAllBack, isDone, offloaded, type Pair, pairsOf, type Subject, subjectOf } from './mortal-stacks.ts';
 
 const THREADS = 3;
-
-/** The server's target, its threads, and what was told of them. */
-interface Subject {
-  threads: MortalAdapter[];
-  readonly deaths: NicDeath[];
-  make(options: WorkerAdapterOptions): MortalAdapter | SpreadAdapter;
-}
-
-function subjectOf(count: number, restart: number): Subject {
-  const deaths: NicDeath[] = [];
-  const subject: Subject = {
-    threads: [],
-    deaths,
-    make: (environment) => {
-      const onDeath = (death: NicDeath): void => void deaths.push(death);
-      const macAddress = Uint8Array.of(2, 0, 0, 0, 0, 9);
-      const options = { ...environment, onDeath, restart, macAddress };
-      const { link } = options;
-      const isIp = link.medium === 'ip';
-      const choose = (bytes: Uint8Array, at: number, length: number): number =>
-        threadOfFrame(bytes, at, length, isIp, count);
-      const queues: Link[] = count === 1 ? [link] : queuesOf(link, count, choose);
-      subject.threads = queues.map((queue) => new MortalAdapter({ ...options, link: queue }));
-      return count === 1 ? subject.threads[0]! : new SpreadAdapter(subject.threads, link);
-    },
-  };
-  return subject;
-}
-
-interface Pair {
-  readonly server: Peer;
-  readonly client: Peer;
-  readonly down: number;
-  readonly up: number;
-}
-
-function pairsOf(hosts: TwoHosts, random: SeededRandom, count: number, most: number): Pair[] {
-  return Array.from({ length: count }, (_, i) => {
-    const [down, up] = [most / 4 + (random.nextUint32() % most), most / 4 + (random.nextUint32() % most)];
-    return { down, up, ...connectPeers(hosts, down, up, i % 2 === 0 ? 4 : 6, 80 + i) };
-  });
-}
-
-const isDone = (pairs: readonly Pair[]): boolean =>
-  pairs.every((p) => p.server.closedWith !== undefined && p.client.closedWith !== undefined);
 
 /** Moves connections and ends NIC halves. */
 function strike(hosts: TwoHosts, { threads }: Subject, pairs: readonly Pair[], random: SeededRandom): void {
@@ -137,40 +86,6 @@ describe.each([
     60_000,
   );
 });
-
-/** Twelve connections without an end, all of them offloaded. */
-async function offloaded(subject: Subject): Promise<{ hosts: TwoHosts; pairs: ReturnType<typeof connectPeers>[] }> {
-  const hosts = twoHosts({
-    server: { target: (environment) => subject.make(environment) },
-    serverStack: { offloadsAgain: true },
-  });
-  const pairs = Array.from({ length: 12 }, (_, i) => connectPeers(hosts, 1000, 1000, 4, 80 + i, false));
-  hosts.runtime.advance(100_000);
-  await settled(hosts, Promise.all(pairs.map(({ server }) => server.endpoint.chimney.offload())));
-  return { hosts, pairs };
-}
-
-/** Everything is where it was before, and works. */
-async function expectAllBack(
-  hosts: TwoHosts,
-  pairs: readonly ReturnType<typeof connectPeers>[],
-  queues: readonly number[],
-): Promise<void> {
-  const { control } = hosts.server.target('server');
-  expect(pairs.map(({ server }) => server.endpoint.chimney.location)).toEqual(Array(12).fill('target'));
-  expect(control.receiveQueues()).toEqual(queues);
-  for (const { server, client } of pairs) {
-    server.more(50_000);
-    client.more(50_000);
-  }
-  hosts.runtime.advance(2_000_000);
-  for (const { server, client } of pairs) {
-    expect([server.received, server.wrongBytes, client.received, client.wrongBytes]).toEqual([51_000, 0, 51_000, 0]);
-  }
-  for (const { client } of pairs) client.endpoint.abort();
-  hosts.runtime.advance(100_000);
-  await expectNothingHeld(hosts);
-}
 
 describe('several NIC halves behind one adapter', () => {
   test('one dies: the others go on meanwhile, and its flows return to the new one', async () => {

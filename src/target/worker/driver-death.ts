@@ -3,8 +3,8 @@
  * to be lost, everything outstanding of these comes back, and from there on each call is answered here.
  *
  * Those left whole as by a NIC that wants to be rid of them: TcpIndicateRetrieve with UPLOAD_REQUESTED. The others as by one with a
- * hardware failure: TcpIndicateRetrieve with HARDWARE_FAILURE, then TcpIndicateAbort; the terminate that follows succeeds and says
- * CLOSED (TERM-019 to TERM-025). Nothing new is taken; where another NIC half follows, everything is asked for (UPLOAD_ALL), paths and
+ * hardware failure: a terminate that was under way fails; TcpIndicateRetrieve with HARDWARE_FAILURE, then TcpIndicateAbort; the terminate
+ * that follows succeeds and says CLOSED (TERM-019 to TERM-025). Nothing new is taken; where another NIC half follows, everything is asked for (UPLOAD_ALL), paths and
  * neighbors too. Source: chimney-sequences 6, 7, 18.
  */
 
@@ -73,6 +73,7 @@ export function die(
       if (object instanceof DriverConnection && object.isTaken && !all.includes(object)) lose(driver, object);
     }
   }
+  if (driver.untold.length > 0) driver.schedule();
   // INIT-052: not before the initiates are complete.
   if (!hasLink) indicateStatus(driver, NdisStatus.LINK_STATE_DOWN);
   if (tell !== null) tell();
@@ -105,9 +106,14 @@ function retrieve(driver: Driver, connection: DriverConnection): void {
 
 /** The turn after the death: what came meanwhile is answered. */
 function deadTurn(driver: Driver): void {
-  const { orphans, lost } = driver;
+  const { orphans, lost, untold } = driver;
   driver.orphans = [];
   driver.lost = [];
+  driver.untold = [];
+  for (const connection of untold) {
+    tellLoss(driver, connection);
+    abandon(driver, connection);
+  }
   for (const connection of lost) if (connection.id !== 0) abandon(driver, connection);
   for (const number of orphans) answer(driver, number, driver.operations.get(number)!, true);
   lookWhetherEmpty(driver);
@@ -130,12 +136,21 @@ function lose(driver: Driver, connection: DriverConnection): void {
   connection.standing = Standing.ABORTED;
   connection.isEstablished = false;
   driver.hasIndicated = true;
-  if (!wasAborted && !connection.isTerminating) {
-    const { tcpOffloadEventHandler } = driver.ndis;
-    tcpOffloadEventHandler(connection.handle, TcpOffloadEventType.INDICATE_RETRIEVE, TcpUploadReason.HARDWARE_FAILURE);
-    tcpOffloadEventHandler(connection.handle, TcpOffloadEventType.INDICATE_ABORT, 0);
+  if (!wasAborted && connection.isTerminating) {
+    // Its terminate fails first (TERM-021).
+    driver.untold.push(connection);
+    return;
   }
+  if (!wasAborted) tellLoss(driver, connection);
   abandon(driver, connection);
+}
+
+/** TERM-022, TERM-023: the state is lost, and the connection with it. */
+function tellLoss(driver: Driver, { handle }: DriverConnection): void {
+  const { tcpOffloadEventHandler } = driver.ndis;
+  driver.hasIndicated = true;
+  tcpOffloadEventHandler(handle, TcpOffloadEventType.INDICATE_RETRIEVE, TcpUploadReason.HARDWARE_FAILURE);
+  tcpOffloadEventHandler(handle, TcpOffloadEventType.INDICATE_ABORT, 0);
 }
 
 /** Everything outstanding of a connection comes back. */
@@ -171,17 +186,25 @@ export function answer(driver: Driver, number: number, operation: DriverOperatio
   onDone(driver, number);
 }
 
+/** FAILURE for a connection that was lost in the middle of it, and for the path and the neighbor that it goes on to stand on (TERM-021). */
 function answerTerminate(driver: Driver, root: MiniportOffloadBlock): void {
   setEveryStatus(root, NdisStatus.SUCCESS);
   const walk = new BlockWalk<MiniportOffloadBlock>();
+  const above: MiniportOffloadBlock[] = [];
   walk.start(root);
   for (let block = walk.next(); block !== null; block = walk.next()) {
+    above.length = walk.depth;
+    above.push(block);
+    const context = block.miniportOffloadContext?.miniportOffloadContext;
+    if (context instanceof DriverConnection && driver.untold.includes(context)) {
+      for (const one of above) one.status = NdisStatus.FAILURE;
+      continue;
+    }
     if (!(block.delegatedState instanceof TcpDelegatedState)) continue;
     const delegated = block.delegatedState;
     delegated.sendDataHead = null;
     delegated.sendDataTail = null;
     delegated.bufferedData = null;
-    const context = block.miniportOffloadContext?.miniportOffloadContext;
     if (context instanceof DriverConnection && context.remains !== null) writeRemains(driver, context, delegated);
     else delegated.state = TcpConnectionState.CLOSED;
   }

@@ -122,6 +122,8 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   orphans: number[] = [];
   /** Connections to which something was given after it. */
   lost: DriverConnection[] = [];
+  /** Connections that it lost in the middle of a terminate, which fails; what that means is told in the next turn. */
+  untold: DriverConnection[] = [];
   /** Called once nothing is left of what a dead NIC half had. */
   onEmpty: (() => void) | null = null;
   /** Paths and neighbors are somebody else's, who gives them up by himself. */

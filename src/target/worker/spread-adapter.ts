@@ -328,7 +328,7 @@ export class SpreadAdapter implements MiniportDriver {
   /** The threads' answers, put together: of several the first that is not good. */
   #join(spread: Spread, first: MiniportOffloadBlock | null): void {
     for (let block = first; block !== null; block = block.nextBlock) {
-      const parts = this.#counted(spread.parts.get(block) ?? []);
+      const parts = this.#counted(spread.kind, spread.parts.get(block) ?? []);
       const bad = parts.find((part) => !wasOffloaded(part.block.status));
       block.status = bad?.block.status ?? NdisStatus.SUCCESS;
       for (const part of parts) block.handedOverAtUs = Math.max(block.handedOverAtUs, part.block.handedOverAtUs);
@@ -348,9 +348,9 @@ export class SpreadAdapter implements MiniportDriver {
     }
   }
 
-  /** Of what all threads have, one that died meanwhile has no say. */
-  #counted(parts: readonly Part[]): readonly Part[] {
-    if (parts.length < 2) return parts;
+  /** Of what all threads have, one that died meanwhile has no say, unless it is about what it still has. */
+  #counted(kind: OperationKind, parts: readonly Part[]): readonly Part[] {
+    if (parts.length < 2 || kind === OperationKind.TERMINATE) return parts;
     const alive = parts.filter(({ thread }) => !this.threads[thread]!.isDead);
     return alive.length > 0 ? alive : parts;
   }
