@@ -110,7 +110,9 @@ export class Stack {
     const { runtime, trace, ndis } = this;
     const name = adapterNameOf(entry);
     const packetTap = entry.capture ?? null;
+    const { vlanId } = entry;
     const seatTarget = (parts: { link: Link; name: string; macAddress?: Uint8Array }, choice: TargetChoice): string => {
+      if (vlanId !== undefined) parts.link.setVlan?.(vlanId);
       const target = makeTarget(choice, { ...parts, runtime, trace, packetTap });
       targets.set(parts.name, target);
       return ndis.registerAdapter(target);

@@ -94,6 +94,11 @@ export interface Link {
   readonly largeDatagrams?: boolean;
   /** Whether `transmit` takes text in a {@link Gather}. */
   readonly takesGather?: boolean;
+  /**
+   * All frames are to be of this 802.1Q VLAN, 1 to 4094, with its tag. Called before {@link start} where that is so. Only for a link that
+   * loses the tags of what it receives, and so has to be told: it puts them back.
+   */
+  setVlan?(vlanId: number): void;
   /** Begins to receive. Called once. */
   start(receiver: LinkReceiver): void;
   /**

@@ -12,6 +12,7 @@ import { FrameReader } from './frame-reader.ts';
 import { type Libc, libc } from './libc.ts';
 import { ReadWatch } from './read-watch.ts';
 import { StayAwake } from './stay-awake.ts';
+import { ofVlan } from './vlan-filter.ts';
 
 const POLLOUT = 4;
 const POLLERR = 8;
@@ -61,6 +62,11 @@ export class DeviceLink extends DevicePort implements Link {
   /** Frames the kernel did not take. */
   get transmitErrors(): number {
     return this.device.writeErrors;
+  }
+
+  setVlan(vlanId: number): void {
+    const { vlanId: known } = ofVlan(this.device.description, vlanId);
+    if (known !== undefined) this.device.setVlan(known);
   }
 
   start(receiver: LinkReceiver): void {

@@ -44,7 +44,13 @@ export interface DeviceDescription {
   readonly bulk: boolean;
   /** Number of the network interface; 0: it is none. */
   readonly index: number;
+  /** The VLAN of what is read, whose tags the kernel has taken off ({@link ofVlan}). Absent: they are as they were sent. */
+  readonly vlanId?: number;
 }
+
+/** A tag of 802.1Q, behind the addresses: its type, 81 00, and two bytes of which the last twelve bits are the VLAN. */
+const TAG_BYTES = 4;
+const ADDRESSES_BYTES = 12;
 
 /** Bytes in front of a frame in the buffer that {@link Device.read} fills. */
 export const READ_HEADROOM: number = VIRTIO_NET_HEADER_BYTES;
@@ -112,6 +118,9 @@ export class Device {
   #bigSend: BigSend | null = null;
   /** So many are cut before one is tried whole. */
   #toCut = 0;
+  /** See {@link setVlan}. 0: nothing is put back. */
+  #vlanId = 0;
+  #tagBytes = 0;
   #sharedBuffer: ArrayBufferLike | null = null;
   #sharedAddress = 0;
 
@@ -127,6 +136,13 @@ export class Device {
     const isSocket = description.kind === 'packet' || description.kind === 'pair';
     this.#batch = isCut && isSocket ? new MessageBatch(this.#libc, BATCH_FRAMES, BATCH_RUNS) : null;
     this.#segmenter = isCut ? this.#makeSegmenter() : null;
+    if (description.vlanId !== undefined) this.setVlan(description.vlanId);
+  }
+
+  /** Every frame that is read has lost its tag, which was this one; it is put back. */
+  setVlan(vlanId: number): void {
+    this.#vlanId = vlanId;
+    this.#tagBytes = TAG_BYTES;
   }
 
   get fd(): number {
@@ -158,16 +174,26 @@ export class Device {
     return outcome === REFUSED ? Outcome.AGAIN : outcome;
   }
 
-  /** Bytes of headroom that a read leaves as they are: it begins behind them. */
+  /** Bytes of headroom that a read leaves as they are: it begins behind them. With a tag to be put back there is room for that. */
   get skipped(): number {
-    return READ_HEADROOM - this.#headerBytes;
+    return READ_HEADROOM - this.#headerBytes + this.#tagBytes;
   }
 
   /** Somebody else has read `n` bytes into `bytes` from `at` plus {@link skipped}; answers what {@link read} would. */
   took(n: number, bytes: Uint8Array, at: number): number {
     if (n <= this.#headerBytes) return Outcome.GONE;
-    this.segmentBytes = this.#headerBytes === 0 ? 0 : readVirtioNetHeader(bytes, at);
-    return n - this.#headerBytes;
+    this.segmentBytes = this.#headerBytes === 0 ? 0 : readVirtioNetHeader(bytes, at + this.skipped);
+    if (this.#tagBytes > 0) this.#putTag(bytes, at + READ_HEADROOM);
+    return n - this.#headerBytes + this.#tagBytes;
+  }
+
+  /** The addresses of a frame move to the front by the length of the tag that comes behind them. */
+  #putTag(bytes: Uint8Array, at: number): void {
+    bytes.copyWithin(at, at + TAG_BYTES, at + TAG_BYTES + ADDRESSES_BYTES);
+    bytes[at + ADDRESSES_BYTES] = 0x81;
+    bytes[at + ADDRESSES_BYTES + 1] = 0;
+    bytes[at + ADDRESSES_BYTES + 2] = this.#vlanId >> 8;
+    bytes[at + ADDRESSES_BYTES + 3] = this.#vlanId & 0xff;
   }
 
   /** Writes a frame; parameters as in `Link.transmit`. Answers 0, or an {@link Outcome}. A frame that the kernel refuses is lost. */

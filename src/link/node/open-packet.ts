@@ -9,6 +9,7 @@ import { release } from 'node:os';
 import type { DeviceDescription } from './device.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
+import { receiveVlan } from './vlan-filter.ts';
 
 export interface PacketOptions {
   /** Name of the interface. */
@@ -65,6 +66,7 @@ export function openPacket(options: PacketOptions): DeviceDescription {
     setSize(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes ?? BUFFER_DEFAULT);
     setSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes ?? BUFFER_DEFAULT);
     const hardware = query(fd, SIOCGIFHWADDR, name);
+    receiveVlan(fd, 0);
     bindTo(fd, index, name);
     const mtu = Math.min(65_535, query(fd, SIOCGIFMTU, name).getInt32(16, true));
     const segments = offload === 'all';

@@ -6,6 +6,7 @@ import type { CopyBytes } from '../../base/copy-bytes.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
 import { DescribedDevice } from '../../link/node/described-device.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
+import { ofVlan } from '../../link/node/vlan-filter.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
 import { sharedCopy, systemCopy } from './shared-copy.ts';
@@ -38,10 +39,11 @@ export interface WorkerEntry<T> {
  * device is the thread's until the stack is closed, and closed with it.
  */
 export function workerTarget(device: DeviceDescription, options: WorkerTargetOptions = {}): WorkerEntry<ThreadAdapter> {
+  const link = new DescribedLink([device]);
   return {
-    link: new DescribedLink(device),
+    link,
     copy: systemCopy,
-    target: (environment) => new ThreadAdapter(device, { ...options, ...environment }),
+    target: (environment) => new ThreadAdapter(link.queues[0]!, { ...options, ...environment }),
   };
 }
 
@@ -54,8 +56,9 @@ export function spreadTarget(
 ): WorkerEntry<SpreadAdapter> {
   const [first] = queues;
   if (first === undefined) throw new RangeError('queues: expected one queue of a device at least');
+  const link = new DescribedLink(queues);
   return {
-    link: new DescribedLink(first),
+    link,
     copy: systemCopy,
     target: (environment) => {
       const all = { ...options, ...environment };
@@ -63,7 +66,7 @@ export function spreadTarget(
       const { macAddress } = attributesOf(all);
       const own = first.medium === 'ethernet' ? { ...all, macAddress } : all;
       return new SpreadAdapter(
-        queues.map((queue) => new ThreadAdapter(queue, own)),
+        link.queues.map((queue) => new ThreadAdapter(queue, own)),
         environment.link,
       );
     },
@@ -106,6 +109,18 @@ export class ThreadAdapter extends WorkerAdapter {
 
 /** A device that is told of and used by somebody else. */
 class DescribedLink extends DescribedDevice implements Link {
+  /** Its queues, as whoever uses them is to know them. */
+  queues: readonly DeviceDescription[];
+
+  constructor(queues: readonly DeviceDescription[]) {
+    super(queues[0]!);
+    this.queues = queues;
+  }
+
+  setVlan(vlanId: number): void {
+    this.queues = this.queues.map((queue) => ofVlan(queue, vlanId));
+  }
+
   start(_receiver: LinkReceiver): void {
     throw new Error(`the device ${this.name} belongs to a NIC thread: give the link its target, too`);
   }
