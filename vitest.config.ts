@@ -11,6 +11,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^chimney\/node$/, replacement: here('./src/link/node/index.ts') },
+      { find: /^chimney\/browser$/, replacement: here('./src/link/browser/index.ts') },
       { find: /^chimney\/worker$/, replacement: here('./src/target/worker/index.ts') },
       { find: /^chimney\/contract$/, replacement: here('./src/contract/index.ts') },
       { find: /^chimney\/faulty$/, replacement: here('./src/faulty.ts') },

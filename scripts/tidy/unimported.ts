@@ -11,6 +11,7 @@ import { type Source, walk } from './source.ts';
 const DOORS = [
   'src/index.ts',
   'src/link/node/index.ts',
+  'src/link/browser/index.ts',
   'src/register.ts',
   'src/conformance/index.ts',
   'src/contract/index.ts',

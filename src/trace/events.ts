@@ -14,6 +14,7 @@ export const EVENT_TABLE = {
   // link
   LINK_QUEUE_FULL: { room: 'link', text: 'a frame was not taken because the link queue was full' },
   LINK_FRAME_LOST: { room: 'link', text: 'an impaired link lost a frame' },
+  LINK_MESSAGE_BAD: { room: 'link', text: 'a message of a link (over a port, a WebSocket) that makes no sense' },
   // wire and below
   FRAME_TOO_SHORT: { room: 'host', text: 'a frame shorter than its link-layer header' },
   FRAME_NOT_FOR_US: { room: 'host', text: 'a frame or datagram addressed to somebody else' },

@@ -195,6 +195,8 @@ export class TcpTransport implements UpperProtocol {
   /** Resets all connections and closes all listeners; handlers hear of it on the last turn, as ECANCELED. */
   close(): void {
     this.isClosed = true;
+    // What has arrived is answered, also where the link has not yet said that its batch is over: the peer's FIN is acknowledged.
+    this.turn.batchDone();
     for (const listener of this.listeners.all()) listener.close();
     for (const endpoint of this.endpoints()) {
       if (endpoint.location === 'closed') this.release(endpoint);
