@@ -6,18 +6,20 @@
  */
 
 import type { CopyBytes } from './base/copy-bytes.ts';
+import { AN_OPTION, checkOptions, type Expectations, integer, isObject, OptionError } from './base/options.ts';
 import type { Runtime } from './base/runtime.ts';
 import type { Finding } from './contract/finding.ts';
 import type { OffloadPolicy, TakeBackPolicy } from './host/api.ts';
 import type { InterfaceConfig } from './host/path/types.ts';
-import type { TcpOptions } from './host/transport/tcp-transport.ts';
+import { DEFAULT_TCP_LIMITS, type TcpOptions } from './host/transport/tcp-transport.ts';
 import type { TeamOptions } from './im/team.ts';
 import type { Link } from './link/link.ts';
 import type { MiniportDriver } from './ndis/miniport.ts';
-import type { TcpConnectionOffloadParameters } from './ndis/parameters.ts';
+import { DEFAULT_OFFLOAD_PARAMETERS, type TcpConnectionOffloadParameters } from './ndis/parameters.ts';
 import type { LookupFunction } from './socket/arguments.ts';
 import { type IntermediateChoice, whyNoIntermediate } from './stack-drivers.ts';
 import type { EngineAdapterOptions } from './target/engine/engine.ts';
+import { checkEngineOptions, checkTcpParameters } from './target/engine/engine-options.ts';
 import type { PacketTap, Trace } from './trace/trace.ts';
 import { parseIp } from './wire/ip-address.ts';
 import { parsePrefix } from './wire/ip-prefix.ts';
@@ -124,23 +126,13 @@ export interface StackOptions {
   readonly offloadParameters?: Partial<TcpConnectionOffloadParameters>;
 }
 
-/** A wrong option. `code` is node's for wrong arguments. */
-export class StackOptionError extends TypeError {
+/** A wrong option of a stack. */
+export class StackOptionError extends OptionError {
   override readonly name: string = 'StackOptionError';
-  readonly code: 'ERR_INVALID_ARG_VALUE' = 'ERR_INVALID_ARG_VALUE';
 
   constructor(option: string, expected: string, given: unknown) {
-    super(`createStack: ${option}: expected ${expected}, got ${shown(given)}`);
+    super('createStack', option, expected, given);
   }
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
-  if (typeof value === 'function') return 'a function';
-  if (typeof value === 'bigint') return `${value}n`;
-  if (value === null || typeof value !== 'object') return String(value);
-  if (Array.isArray(value)) return `an array of ${value.length}`;
-  return `an object with ${Object.keys(value).slice(0, 5).join(', ') || 'no members'}`;
 }
 
 const STACK_KEYS: readonly string[] = [
@@ -199,19 +191,23 @@ const TCP_KEYS: readonly string[] = [
 const POLICY_KEYS: readonly string[] = ['afterBytes', 'afterSeconds', 'match'];
 const TAKE_BACK_KEYS: readonly string[] = ['onLinkDown', 'onPause', 'afterIdleSeconds', 'byPriority'];
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function checkKeys(value: Record<string, unknown>, known: readonly string[], where: string): void {
   for (const key of Object.keys(value)) {
-    if (!known.includes(key))
-      throw new StackOptionError(`${where}${key}`, `one of ${known.join(', ')}`, 'an option of that name');
+    if (!known.includes(key)) throw new StackOptionError(`${where}${key}`, `one of ${known.join(', ')}`, AN_OPTION);
   }
 }
 
 /** Throws {@link StackOptionError} unless the options are right. */
 export function checkStackOptions(options: StackOptions): void {
+  try {
+    checkAll(options);
+  } catch (error) {
+    if (!(error instanceof OptionError) || error instanceof StackOptionError) throw error;
+    throw new StackOptionError(error.option, error.expected, error.given);
+  }
+}
+
+function checkAll(options: StackOptions): void {
   if (!isObject(options)) throw new StackOptionError('options', 'an object with links', options);
   checkKeys(options, STACK_KEYS, '');
   if (!Array.isArray(options.links)) throw new StackOptionError('links', 'an array of links', options.links);
@@ -223,7 +219,8 @@ export function checkStackOptions(options: StackOptions): void {
       names.add(name);
     }
   });
-  const targets: readonly unknown[] = Array.isArray(options.targets) ? options.targets : [options.targets ?? 'engine'];
+  const { targets: given = 'engine' } = options;
+  const targets: readonly unknown[] = Array.isArray(given) ? given : [given];
   targets.forEach((target, i) => {
     checkTarget(target, Array.isArray(options.targets) ? `targets[${i}]` : 'targets');
   });
@@ -238,6 +235,13 @@ export function checkStackOptions(options: StackOptions): void {
   if (options.lookup !== undefined && typeof options.lookup !== 'function') {
     throw new StackOptionError('lookup', 'a function in the form of dns.lookup', options.lookup);
   }
+  for (const key of ['offloadsAgain', 'grantsOptionalUploads'] as const) {
+    if (options[key] !== undefined && typeof options[key] !== 'boolean') {
+      throw new StackOptionError(key, 'true or false', options[key]);
+    }
+  }
+  checkRuntime(options.runtime);
+  checkOffloadParameters(options.offloadParameters);
   const { checkForHangUs = 1 } = options;
   if (typeof checkForHangUs !== 'number' || !(checkForHangUs > 0)) {
     throw new StackOptionError('checkForHangUs', 'microseconds above 0, or Infinity', checkForHangUs);
@@ -333,9 +337,32 @@ function checkRoutes(routes: unknown, where: string): void {
   });
 }
 
+/** What a runtime must have (Runtime). */
+const RUNTIME_PARTS: readonly string[] = ['nowUs', 'timer', 'defer', 'urgent'];
+
+function checkRuntime(runtime: unknown): void {
+  if (runtime === undefined) return;
+  const parts = runtime as Record<string, unknown> | null;
+  if (typeof runtime === 'object' && RUNTIME_PARTS.every((part) => typeof parts?.[part] === 'function')) return;
+  throw new StackOptionError('runtime', 'a runtime such as new SystemRuntime()', runtime);
+}
+
+function checkOffloadParameters(parameters: unknown): void {
+  if (parameters === undefined) return;
+  if (!isObject(parameters)) throw new StackOptionError('offloadParameters', 'an object', parameters);
+  checkKeys(parameters, Object.keys(DEFAULT_OFFLOAD_PARAMETERS), 'offloadParameters.');
+}
+
 function checkTarget(target: unknown, where: string): void {
   const kind = isObject(target) ? target['kind'] : target;
-  if (kind === 'engine' || kind === 'plain' || typeof kind === 'function') return;
+  if (isObject(target) && kind === 'engine') {
+    const { kind: _kind, ...options } = target;
+    checkEngineOptions('createStack', options, {}, `${where}.`);
+  }
+  if (typeof target === 'function' && /^class\b/.test(String(target))) {
+    throw new StackOptionError(where, 'a function, such as (environment) => new MyTarget(environment)', target);
+  }
+  if (kind === 'engine' || kind === 'plain' || typeof target === 'function') return;
   throw new StackOptionError(
     where,
     "'engine', 'plain', { kind, ...options } or a function that makes a miniport driver",
@@ -380,6 +407,16 @@ function checkTcp(tcp: unknown): void {
   if (tcp === undefined) return;
   if (!isObject(tcp)) throw new StackOptionError('tcp', 'an object', tcp);
   checkKeys(tcp, TCP_KEYS, 'tcp.');
+  if (tcp['parameters'] !== undefined) checkTcpParameters('createStack', tcp['parameters'], 'tcp.parameters.');
+  const { limits } = tcp;
+  if (limits !== undefined) checkOptions('createStack', limits, LIMITS, 'tcp.limits.');
+  checkPorts(tcp['ephemeralPorts']);
+  for (const key of ['pushUs', 'orphanUs']) {
+    const value = tcp[key];
+    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
+      throw new StackOptionError(`tcp.${key}`, 'microseconds from 0 on', value);
+    }
+  }
   const buffer = tcp['receiveBuffer'];
   if (buffer !== undefined && !(Number.isInteger(buffer) && (buffer as number) >= 1 && (buffer as number) <= 1 << 30)) {
     throw new StackOptionError('tcp.receiveBuffer', 'bytes, 1 to 2^30', buffer);
@@ -389,4 +426,14 @@ function checkTcp(tcp: unknown): void {
     throw new StackOptionError('tcp.congestion', "'newreno' or 'cubic'", congestion);
   }
   if (ecn !== undefined && typeof ecn !== 'boolean') throw new StackOptionError('tcp.ecn', 'true or false', ecn);
+}
+
+const LIMITS: Expectations = Object.fromEntries(Object.keys(DEFAULT_TCP_LIMITS).map((key) => [key, integer(0)]));
+
+function checkPorts(ports: unknown): void {
+  if (ports === undefined) return;
+  const port = integer(1, 65_535);
+  const { first, last } = isObject(ports) ? ports : {};
+  if (port.holds(first) && port.holds(last) && (first as number) <= (last as number)) return;
+  throw new StackOptionError('tcp.ephemeralPorts', '{ first, last }, ports from 1 to 65535', ports);
 }

@@ -25,6 +25,7 @@ import {
   adapterNameOf,
   checkStackOptions,
   type LinkChoice,
+  StackOptionError,
   type StackOptions,
   type TargetChoice,
   type TargetEnvironment,
@@ -95,7 +96,12 @@ export class Stack {
       },
     });
     const targets = new Map<string, MiniportDriver>();
-    for (const [i, link] of options.links.entries()) this.#addLink(link, i, options, targets);
+    try {
+      for (const [i, link] of options.links.entries()) this.#addLink(link, i, options, targets);
+    } catch (error) {
+      void this.#undo().catch(() => undefined);
+      throw error;
+    }
     this.targets = targets;
     const copy = options.links.find((link) => link.copy !== undefined)?.copy;
     this.net = createNet(this.host, {
@@ -106,6 +112,12 @@ export class Stack {
     this.dgram = this.net.dgram;
   }
 
+  /** A stack that could not be made leaves no device open and no thread behind. */
+  async #undo(): Promise<void> {
+    await this.host.close();
+    for (const adapter of [...this.ndis.adapterNames].reverse()) await this.ndis.haltAdapter(adapter);
+  }
+
   #addLink(entry: LinkChoice, index: number, options: StackOptions, targets: Map<string, MiniportDriver>): void {
     const { runtime, trace, ndis } = this;
     const name = adapterNameOf(entry);
@@ -114,6 +126,9 @@ export class Stack {
     const seatTarget = (parts: { link: Link; name: string; macAddress?: Uint8Array }, choice: TargetChoice): string => {
       if (vlanId !== undefined) parts.link.setVlan?.(vlanId);
       const target = makeTarget(choice, { ...parts, runtime, trace, packetTap });
+      if (typeof (target as MiniportDriver | null)?.attributes?.name !== 'string') {
+        throw new StackOptionError(`links[${index}].target`, 'a function that makes a miniport driver', target);
+      }
       targets.set(parts.name, target);
       return ndis.registerAdapter(target);
     };
@@ -137,6 +152,10 @@ export class Stack {
     }
     (entry.intermediates ?? []).forEach((make, level) => {
       const driver = makeIntermediate(make, { ndis, runtime, trace }, adapters[0]!, name, level + 1);
+      if (typeof (driver as IntermediateDriver | null)?.name !== 'string') {
+        const expected = 'a function that makes an intermediate driver';
+        throw new StackOptionError(`links[${index}].intermediates[${level}]`, expected, driver);
+      }
       this.#drivers.set(driver.name, driver);
       adapters.unshift(ndis.registerAdapter(driver));
     });

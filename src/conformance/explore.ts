@@ -5,6 +5,15 @@
  * which deviation a scenario was exhausted. Everything found comes with the choice list that repeats it.
  */
 
+import {
+  BOOLEAN,
+  checkOptions,
+  type Expectations,
+  expectation,
+  FUNCTION,
+  integer,
+  OptionError,
+} from '../base/options.ts';
 import { SeededRandom } from '../base/random.ts';
 import { type Finding, rulesOf } from '../contract/finding.ts';
 import { type Choices, Frontier, formatChoices, ListChooser, parseChoices, RandomChooser } from './choices.ts';
@@ -69,8 +78,31 @@ const WAITING_MAX = 200_000;
 const VERDICTS_MAX = 20;
 const PROGRESS_EVERY = 500;
 
-/** Examines a subject. */
+const SUBJECT: Expectations = {
+  target: FUNCTION,
+  drivers: expectation('an array of functions', (value) => Array.isArray(value) && value.every(FUNCTION.holds)),
+  comparesDoors: BOOLEAN,
+};
+
+const OPTIONS: Expectations = {
+  seed: integer(0),
+  interleavings: integer(1),
+  timeUsed: FUNCTION,
+  scenarios: expectation('an array of scenarios', Array.isArray),
+  stopAtFirst: BOOLEAN,
+  rules: expectation('a Set of rules', (value) => value instanceof Set),
+  shoulds: BOOLEAN,
+  onProgress: FUNCTION,
+};
+
+/** Examines a subject. Throws OptionError on what is none, or wrong options. */
 export function explore(subject: Subject, options: ExploreOptions): ExploreReport {
+  checkOptions('explore', subject, SUBJECT, 'subject.');
+  if (subject.target === undefined) throw new OptionError('explore', 'subject.target', FUNCTION.words, undefined);
+  checkOptions('explore', options, OPTIONS);
+  for (const name of ['seed', 'interleavings'] as const) {
+    if (options[name] === undefined) throw new OptionError('explore', name, OPTIONS[name]!.words, undefined);
+  }
   return new Explorer(subject, options).run();
 }
 

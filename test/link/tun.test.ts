@@ -89,7 +89,7 @@ describeIf(requires.tun, 'a TUN device', () => {
   });
 
   test('options out of range are refused with what was expected', () => {
-    expect(() => TunLink.open({ mtu: 70000 })).toThrow('mtu: expected 576 to 65535, got 70000');
+    expect(() => TunLink.open({ mtu: 70000 })).toThrow('mtu: expected an integer from 576 to 65535, got 70000');
     expect(() => TunLink.open({ name: 'a name that is far too long' })).toThrow('name: expected 1 to 15 characters');
   });
 });

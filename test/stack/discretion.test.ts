@@ -1,7 +1,9 @@
 /** Connections that are not worth being offloaded: the engine finds out itself and asks for their upload, with the reason that fits. */
 import { describe, expect, test } from 'vitest';
 import type { Move } from '../../src/host/api.ts';
+import type { StackLink } from '../../src/stack-options.ts';
 import type { Discretion } from '../../src/target/engine/discretion.ts';
+import { PairedAdapter } from '../../src/target/worker/paired-adapter.ts';
 import { TcpFlag } from '../../src/wire/tcp-segment.ts';
 import { ChimneyScene, fragmentsOf } from '../host/chimney-scene.ts';
 import { expectNothingHeld } from './support.ts';
@@ -36,13 +38,14 @@ function scene(discretion: Discretion, grants = false): ChimneyScene {
 function stage(
   discretion: Discretion,
   options: TwoHostsOptions,
+  target: NonNullable<StackLink['target']> = { kind: 'engine', discretion },
 ): {
   hosts: TwoHosts;
   moves: Move[];
   end: () => Promise<void>;
   server: ReturnType<typeof connectPeers>['server'];
 } {
-  const hosts = twoHosts({ ...options, server: { target: { kind: 'engine', discretion } } });
+  const hosts = twoHosts({ ...options, server: { target } });
   const { server, client } = connectPeers(hosts, BYTES, BYTES, 4, 80, false);
   hosts.runtime.runUntil(() => server.isConnected && client.isConnected, 10_000_000);
   const moves: Move[] = [];
@@ -62,12 +65,18 @@ function stage(
 const BYTES = 1_000_000;
 
 describe('on real streams', () => {
-  test('too much is lost of what is sent: HighDropRate [EVT-013]', async () => {
+  test.each([
+    ['the engine', false],
+    ['a NIC half', true],
+  ])('too much is lost of what is sent, %s: HighDropRate [EVT-013]', async (_name, isApart) => {
     for (const loss of [0, 0.2]) {
-      const s = stage(
-        { retransmittedShare: 0.08, leastSegments: 20, intervalUs: 2_000_000 },
-        { impairment: { delayUs: 50_000, loss }, seed: 3 },
-      );
+      // What is posted above is not for a NIC half to judge.
+      const limits = { retransmittedShare: 0.08, leastSegments: 20, intervalUs: 2_000_000 };
+      const discretion = isApart ? { ...limits, unpostedBytes: 1 } : limits;
+      const impairment = { delayUs: 50_000, loss };
+      const s = isApart
+        ? stage(discretion, { impairment, seed: 3 }, (parts) => new PairedAdapter({ ...parts, discretion }))
+        : stage(discretion, { impairment, seed: 3 });
       s.hosts.runtime.runUntil(
         () => s.moves.some((move) => move.kind === 'terminate'),
         loss === 0 ? 4_000_000 : 30_000_000,

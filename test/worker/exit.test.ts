@@ -64,6 +64,18 @@ describeIf([requires.linux, requires.package('koffi')], 'a process with a NIC th
   );
 
   test(
+    'ends by itself when a stack with a thread could not be made: nothing of it is left',
+    async () => {
+      const again = 'await other.close(); await stack.close(); const [c, d] = openPair();';
+      const links =
+        "links: [{ ...workerTarget(c), addresses: ['10.0.0.1/24'] }, { link: new DeviceLink(d), addresses: ['10.0.0.1/24'] }]";
+      const { code, errors } = await run(`${again} try { createStack({ ${links} }); } catch { process.exitCode = 4; }`);
+      expect({ code, errors }).toEqual({ code: 4, errors: '' });
+    },
+    TIMEOUT_MS,
+  );
+
+  test(
     'ends although the thread hangs',
     async () => {
       const end = "[...stack.targets.values()][0].control.fail('hang'); setTimeout(() => process.exit(3), 50);";

@@ -7,6 +7,7 @@
 
 import type { Gather, Link, LinkReceiver } from '../link.ts';
 import { type DeviceDescription, Outcome } from './device.ts';
+import { checkDevice } from './device-options.ts';
 import { DevicePort } from './device-port.ts';
 import { FrameReader } from './frame-reader.ts';
 import { type Libc, libc } from './libc.ts';
@@ -52,6 +53,7 @@ export class DeviceLink extends DevicePort implements Link {
    * {@link DevicePort}. `isOwnThread`: this thread is there for the device.
    */
   constructor(description: DeviceDescription, closesDevice = true, isUp: boolean | null = true, isOwnThread = false) {
+    checkDevice('DeviceLink', 'description', description);
     super(description, isUp);
     this.#closesDevice = closesDevice;
     this.#reader = new FrameReader(this.device);

@@ -11,6 +11,7 @@
 import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
 import type { DeviceDescription } from './device.ts';
 import type { DeviceLink } from './device-link.ts';
+import { checkThreadOptions } from './device-options.ts';
 import { libc } from './libc.ts';
 
 /** What an application is called with, in its thread. */
@@ -64,6 +65,7 @@ export async function startDeviceThread(
   application: string | URL,
   options: DeviceThreadOptions,
 ): Promise<DeviceThread> {
+  checkThreadOptions(application, options);
   const thread = new DeviceThread(String(application), options);
   await thread.started;
   return thread;

@@ -7,6 +7,7 @@
 
 import { release } from 'node:os';
 import type { DeviceDescription } from './device.ts';
+import { checkPacketOptions } from './device-options.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
 import { receiveVlan } from './vlan-filter.ts';
@@ -43,6 +44,8 @@ const PACKET_VNET_HDR_SZ = 24;
 const SIOCGIFMTU = 0x8921;
 const SIOCGIFHWADDR = 0x8927;
 const BUFFER_DEFAULT = 8 << 20;
+/** ARPHRD_ETHER and ARPHRD_LOOPBACK. */
+const ETHERNET: ReadonlySet<number> = new Set([1, 772]);
 const LARGE_SEND_BYTES = 65_535;
 
 /** Whether the kernel cuts UDP for a virtio-net header: it cannot be asked for a socket; Linux does so since 6.2. */
@@ -51,8 +54,9 @@ function knowsDatagrams(): boolean {
   return major > 6 || (major === 6 && minor >= 2);
 }
 
-/** Opens the interface. Throws {@link DeviceError}. */
+/** Opens the interface. Throws {@link DeviceError}, or OptionError. */
 export function openPacket(options: PacketOptions): DeviceDescription {
+  checkPacketOptions(options);
   const c = libc();
   const { name, offload = 'all', bulk = true } = options;
   const index = c.nameToIndex(name);
@@ -66,6 +70,9 @@ export function openPacket(options: PacketOptions): DeviceDescription {
     setSize(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes ?? BUFFER_DEFAULT);
     setSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes ?? BUFFER_DEFAULT);
     const hardware = query(fd, SIOCGIFHWADDR, name);
+    if (!ETHERNET.has(hardware.getUint16(16, true))) {
+      throw new DeviceError('EAFNOSUPPORT', 'ioctl', `the interface '${name}' carries no Ethernet frames`);
+    }
     receiveVlan(fd, 0);
     bindTo(fd, index, name);
     const mtu = Math.min(65_535, query(fd, SIOCGIFMTU, name).getInt32(16, true));

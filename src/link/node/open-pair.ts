@@ -6,6 +6,7 @@
 
 import type { Medium } from '../link.ts';
 import type { DeviceDescription } from './device.ts';
+import { checkPairOptions } from './device-options.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
 import { setSize } from './open-packet.ts';
 
@@ -33,12 +34,10 @@ const SO_SNDBUFFORCE = 32;
 const BUFFER_DEFAULT = 1 << 20;
 const LARGE_SEND_BYTES = 65_535;
 
-/** Makes the pair. Throws {@link DeviceError}. */
+/** Makes the pair. Throws {@link DeviceError}, or OptionError. */
 export function openPair(options: PairOptions = {}): [DeviceDescription, DeviceDescription] {
-  const mtu = options.mtu ?? 1500;
-  if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535) {
-    throw new RangeError(`mtu: expected 576 to 65535, got ${mtu}`);
-  }
+  checkPairOptions(options);
+  const { mtu = 1500 } = options;
   const c = libc();
   const fds = new Uint8Array(128);
   if (c.socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, c.addressOf(fds)) < 0) {

@@ -6,7 +6,9 @@
  */
 
 import { release } from 'node:os';
+import { OptionError } from '../../base/options.ts';
 import type { DeviceDescription } from './device.ts';
+import { checkTunOptions, type DevicePrefix, type DeviceRoute, readPrefix } from './device-options.ts';
 import { startKernelThread } from './kernel-thread.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
 import { addAddress, addRoute, setLink } from './rtnetlink.ts';
@@ -20,9 +22,9 @@ export interface TunOptions {
   /** Bytes of IP packet; 576 to 65535. Default 1500. */
   readonly mtu?: number;
   /** Addresses of the kernel's end: '10.1.0.1/24'. Empty or absent: somebody else sets the device up, and brings it up. */
-  readonly addresses?: readonly { readonly address: Uint8Array; readonly prefixLength: number }[];
-  /** Prefixes the kernel shall reach over the device. */
-  readonly routes?: readonly { readonly prefix: Uint8Array; readonly prefixLength: number }[];
+  readonly addresses?: readonly DevicePrefix[];
+  /** Prefixes the kernel shall reach over the device: '10.2.0.0/16'. */
+  readonly routes?: readonly DeviceRoute[];
   /** Packets the kernel queues for us; what does not fit is dropped. Default 50,000. */
   readonly txQueueLength?: number;
   /**
@@ -61,31 +63,44 @@ const OFFLOAD_CSUM = 1;
 const OFFLOAD_TSO = 0xf;
 const OFFLOAD_USO = 0x6f;
 const NAME_BYTES = 16;
+/** RFC 8200 5. */
+const IPV6_MTU_LEAST = 1280;
 /** Enough for the windows of a thousand connections: the queue drops what does not fit, and senders then slow down. */
 const TXQUEUE_DEFAULT = 50_000;
 const LARGE_SEND_BYTES = 65_535;
+/** Why a device of that name cannot be had. */
+const WHY_NO_DEVICE: Readonly<Record<string, string>> = {
+  EPERM: 'making a device needs CAP_NET_ADMIN (root)',
+  EBUSY: 'somebody else has this device open',
+  EINVAL: 'an interface of that name is no such device, or has been made with other queues',
+  E2BIG: 'there are no more queues of this device to be had',
+};
 /** Some hundred segments at once: a wakeup of the receiver is shared by them, and their bytes still find room in its caches. */
 const BIG_SEND_BYTES = 262_144;
 /** From here on the kernel takes IPv4 super-segments that are longer than a header can say (6.3), and devices have room for them (6.6). */
 const BIG_SEND_KERNEL = [6, 6] as const;
 
-/** Opens a device with so many queues, each a descriptor of its own; the kernel spreads flows over them. Throws {@link DeviceError}. */
+/**
+ * Opens a device with so many queues, each a descriptor of its own; the kernel spreads flows over them. Throws {@link DeviceError}, or
+ * OptionError.
+ */
 export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription[] {
-  const mtu = options.mtu ?? 1500;
-  if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65535) {
-    throw new RangeError(`mtu: expected 576 to 65535, got ${mtu}`);
+  checkTunOptions(options, queues);
+  const { mtu = 1500, name = '' } = options;
+  const addresses = (options.addresses ?? []).map((one, i) => readPrefix(`addresses[${i}]`, one));
+  if (mtu < IPV6_MTU_LEAST && addresses.some(({ address }) => address.length === 16)) {
+    throw new OptionError('openTun', 'mtu', `${IPV6_MTU_LEAST} at least with an IPv6 address`, mtu);
   }
-  const name = options.name ?? '';
-  if (options.name !== undefined && !/^[^\s/]{1,15}$/.test(name)) {
-    throw new RangeError(`name: expected 1 to 15 characters without space or slash, got '${name}'`);
-  }
-  if (!Number.isInteger(queues) || queues < 1 || queues > 256) {
-    throw new RangeError(`queues: expected 1 to 256, got ${queues}`);
-  }
+  const routes = (options.routes ?? []).map((one, i) => readPrefix(`routes[${i}]`, one));
   const opened: DeviceDescription[] = [];
   try {
     for (let i = 0; i < queues; i++) opened.push(openQueue(options, i === 0 ? name : opened[0]!.name, mtu, queues > 1));
-    setUp(options, opened[0]!);
+    if (addresses.length > 0 || routes.length > 0) {
+      const { index } = opened[0]!;
+      setLink(index, true, mtu, options.txQueueLength ?? TXQUEUE_DEFAULT);
+      for (const { address, prefixLength } of addresses) addAddress(index, address, prefixLength);
+      for (const { address, prefixLength } of routes) addRoute(index, address, prefixLength);
+    }
   } catch (error) {
     for (const { fd } of opened) libc().close(fd);
     throw error;
@@ -163,8 +178,7 @@ function attach(fd: number, name: string, kind: 'tun' | 'tap', flags: number): s
   new DataView(request.buffer).setUint16(16, (kind === 'tun' ? IFF_TUN : IFF_TAP) | IFF_NO_PI | flags, true);
   if (c.ioctl(fd, TUNSETIFF, c.addressOf(request)) < 0) {
     const code = errnoName(c.errno());
-    const why = code === 'EPERM' ? 'making a device needs CAP_NET_ADMIN (root)' : 'the device cannot be had';
-    throw new DeviceError(code, 'ioctl', `TUNSETIFF ${name}: ${why}`);
+    throw new DeviceError(code, 'ioctl', `TUNSETIFF ${name}: ${WHY_NO_DEVICE[code] ?? 'the device cannot be had'}`);
   }
   let out = '';
   for (let i = 0; i < NAME_BYTES && request[i] !== 0; i++) out += String.fromCharCode(request[i]!);
@@ -187,13 +201,4 @@ function setOffloads(fd: number, offload: 'all' | 'checksum' | 'none'): number {
   const tried = offload === 'all' ? [OFFLOAD_USO, OFFLOAD_TSO, OFFLOAD_CSUM] : [OFFLOAD_CSUM];
   for (const flags of tried) if (c.ioctl(fd, TUNSETOFFLOAD, flags) >= 0) return flags;
   throw new DeviceError(errnoName(c.errno()), 'ioctl', 'TUNSETOFFLOAD');
-}
-
-function setUp(options: TunOptions, device: DeviceDescription): void {
-  const addresses = options.addresses ?? [];
-  const routes = options.routes ?? [];
-  if (addresses.length === 0 && routes.length === 0) return;
-  setLink(device.index, true, device.mtu, options.txQueueLength ?? TXQUEUE_DEFAULT);
-  for (const { address, prefixLength } of addresses) addAddress(device.index, address, prefixLength);
-  for (const { prefix, prefixLength } of routes) addRoute(device.index, prefix, prefixLength);
 }

@@ -109,6 +109,12 @@ function request(message: Message, what: string): void {
   }
 }
 
+/** For messages. */
+function textOf(address: Uint8Array): string {
+  if (address.length === 4) return address.join('.');
+  return Array.from({ length: 8 }, (_, i) => ((address[2 * i]! << 8) | address[2 * i + 1]!).toString(16)).join(':');
+}
+
 function familyOf(address: Uint8Array): number {
   return address.length === 4 ? AF_INET : AF_INET6;
 }
@@ -137,7 +143,7 @@ export function addAddress(index: number, address: Uint8Array, prefixLength: num
   const message = new Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
   message.u8(familyOf(address), prefixLength, address.length === 16 ? IFA_F_NODAD : 0, RT_SCOPE_UNIVERSE).u32(index);
   message.attribute(IFA_LOCAL, address).attribute(IFA_ADDRESS, address);
-  request(message, `add address ${[...address].join('.')}/${prefixLength} to link ${index}`);
+  request(message, `add address ${textOf(address)}/${prefixLength} to link ${index}`);
 }
 
 /** Adds a route; without `gateway` the prefix is on the link. */
@@ -147,5 +153,5 @@ export function addRoute(index: number, prefix: Uint8Array, prefixLength: number
   message.u8(familyOf(prefix), prefixLength, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, scope, RTN_UNICAST).u32(0);
   message.attribute(RTA_DST, prefix).attribute(RTA_OIF, index);
   if (gateway !== undefined) message.attribute(RTA_GATEWAY, gateway);
-  request(message, `add route to ${[...prefix].join('.')}/${prefixLength} over link ${index}`);
+  request(message, `add route to ${textOf(prefix)}/${prefixLength} over link ${index}`);
 }

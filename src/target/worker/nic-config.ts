@@ -3,6 +3,7 @@
 import { type AdapterAttributes, Oid } from '../../ndis/miniport.ts';
 import { type CongestionName, congestionControl } from '../../tcp/congestion/named.ts';
 import type { TcpParameterChanges } from '../../tcp/parameters.ts';
+import type { Discretion } from '../engine/discretion.ts';
 import type { ArenaSizes } from './arena.ts';
 import type { NicConfig } from './nic-half.ts';
 import type { WorkerAdapterOptions } from './worker-adapter.ts';
@@ -29,10 +30,16 @@ function transferable(tcp: TcpParameterChanges): TcpParameterChanges {
   return { ...tcp, congestion: name };
 }
 
+/** Posted receives are the driver half's, and so is what waits to be taken: the NIC half cannot judge them. */
+function seenBelow(discretion: Discretion): Discretion {
+  const { unpostedBytes: _bytes, stuckUs: _us, smallIoBytes: _io, leastRequests: _requests, ...seen } = discretion;
+  return seen;
+}
+
 /** What of the options the NIC half gets. */
 export function configOf(options: WorkerAdapterOptions, attributes: AdapterAttributes): NicConfig {
   const { capacity, vlanIds, allowSourceMac, supports8021p, multicastAddresses } = options;
-  const { badPackets, backlogLists, pauseQueueUs, tcp } = options;
+  const { badPackets, backlogLists, pauseQueueUs, invalidated, discretion, tcp } = options;
   const all = {
     capacity,
     vlanIds,
@@ -42,6 +49,8 @@ export function configOf(options: WorkerAdapterOptions, attributes: AdapterAttri
     badPackets,
     backlogLists,
     pauseQueueUs,
+    invalidated,
+    discretion: discretion === undefined ? undefined : seenBelow(discretion),
     tcp: tcp === undefined ? undefined : transferable(tcp),
   };
   const given = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));

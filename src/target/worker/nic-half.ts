@@ -46,6 +46,8 @@ export interface NicConfig
     | 'badPackets'
     | 'backlogLists'
     | 'pauseQueueUs'
+    | 'invalidated'
+    | 'discretion'
     | 'tcp'
   > {
   readonly macAddress: Uint8Array;

@@ -3,6 +3,7 @@
  */
 
 import type { CopyBytes } from '../../base/copy-bytes.ts';
+import { OptionError } from '../../base/options.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
 import { DescribedDevice } from '../../link/node/described-device.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
@@ -13,6 +14,7 @@ import { sharedCopy, systemCopy } from './shared-copy.ts';
 import { SpreadAdapter } from './spread-adapter.ts';
 import { ThreadPort } from './thread-port.ts';
 import { WorkerAdapter, type WorkerAdapterOptions } from './worker-adapter.ts';
+import { checkWorkerOptions } from './worker-options.ts';
 
 /** What a user can say about a NIC thread. */
 export interface WorkerTargetOptions
@@ -39,6 +41,7 @@ export interface WorkerEntry<T> {
  * device is the thread's until the stack is closed, and closed with it.
  */
 export function workerTarget(device: DeviceDescription, options: WorkerTargetOptions = {}): WorkerEntry<ThreadAdapter> {
+  checkWorkerOptions('workerTarget', 'device', device, options);
   const link = new DescribedLink([device]);
   return {
     link,
@@ -54,8 +57,12 @@ export function spreadTarget(
   queues: readonly DeviceDescription[],
   options: WorkerTargetOptions = {},
 ): WorkerEntry<SpreadAdapter> {
-  const [first] = queues;
-  if (first === undefined) throw new RangeError('queues: expected one queue of a device at least');
+  const words = 'an array of the queues of a device, as openTun(options, queues) answers it';
+  const first = Array.isArray(queues) ? (queues as readonly DeviceDescription[])[0] : undefined;
+  if (first === undefined) throw new OptionError('spreadTarget', 'queues', words, queues);
+  queues.forEach((queue, i) => {
+    checkWorkerOptions('spreadTarget', `queues[${i}]`, queue, options);
+  });
   const link = new DescribedLink(queues);
   return {
     link,
