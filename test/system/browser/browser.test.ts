@@ -1,10 +1,10 @@
 /** The core in a real browser: in a page, in a Web Worker, as plain modules and in a bundle. */
 import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { repositoryRoot } from '../../../scripts/files.ts';
 import { compiled } from '../../support/child.ts';
 import { describeIf, requires } from '../../support/requires.ts';
-import { OpenBrowser } from './open-page.ts';
+import { BROWSER_TEST_MS, OpenBrowser } from './open-page.ts';
 import type { ScenarioOptions, ScenarioResult } from './scenario.ts';
 
 const SCENARIO = '/dist/test/system/browser/scenario.js';
@@ -45,7 +45,7 @@ describeIf(requires.browser, 'in a browser', () => {
   beforeAll(async () => {
     compiled('test/system/browser/scenario.ts');
     browser = await OpenBrowser.open();
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   async function play(body: string, options: Partial<ScenarioOptions>): Promise<ScenarioResult> {
@@ -137,6 +137,8 @@ describeIf(requires.browser, 'in a browser', () => {
     });
   });
 });
+
+vi.setConfig({ testTimeout: BROWSER_TEST_MS, hookTimeout: BROWSER_TEST_MS });
 
 /** A program of the tests and all that it imports, in one file for browsers. */
 async function bundled(entry: string, format: 'esm' | 'iife'): Promise<{ warnings: string[]; text: string }> {

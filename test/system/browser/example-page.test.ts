@@ -1,8 +1,10 @@
 /** The example page as a visitor has it: two hosts, figures, buttons, and a result. */
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { compiled } from '../../support/child.ts';
 import { describeIf, requires } from '../../support/requires.ts';
-import { OpenBrowser, type OpenPage } from './open-page.ts';
+import { BROWSER_TEST_MS, OpenBrowser, type OpenPage } from './open-page.ts';
+
+vi.setConfig({ testTimeout: BROWSER_TEST_MS, hookTimeout: BROWSER_TEST_MS });
 
 const PAGE = '/examples/browser/';
 
@@ -20,7 +22,7 @@ describeIf(requires.browser, 'examples/browser', () => {
   beforeAll(async () => {
     compiled('examples/browser/main.ts');
     browser = await OpenBrowser.open();
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   test('transfers, moves both ends, and tells what came of it', async () => {

@@ -8,6 +8,9 @@ import { repositoryRoot } from '../../../scripts/files.ts';
 import { type Served, serve } from '../../../scripts/serve.mjs';
 import { browserPath } from '../../support/requires.ts';
 
+/** A browser on a busy machine takes its time; how long a test may take is for the test to say. */
+export const BROWSER_TEST_MS = 150_000;
+
 export class OpenBrowser {
   readonly url: string;
   readonly #browser: Browser;
@@ -55,6 +58,7 @@ export class OpenPage {
 
   constructor(page: Page) {
     this.page = page;
+    page.setDefaultTimeout(BROWSER_TEST_MS - 20_000);
     page.on('pageerror', (error) => this.faults.push(String(error)));
     page.on('requestfailed', (request) => this.faults.push(`${request.failure()?.errorText} ${request.url()}`));
     page.on('crash', () => this.faults.push('the page crashed'));

@@ -1,12 +1,14 @@
 /** Stacks that are apart: one in a page and one in a worker of it, one in a page and one in this process. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type FrameSocket, WebSocketLink } from '../../../src/link/browser/index.ts';
 import { compiled } from '../../support/child.ts';
 import { describeIf, requires } from '../../support/requires.ts';
 import { seed } from '../../support/seed.ts';
-import { OpenBrowser } from './open-page.ts';
+import { BROWSER_TEST_MS, OpenBrowser } from './open-page.ts';
 import { type PeerOptions, type PeerResult, receiver } from './peer.ts';
+
+vi.setConfig({ testTimeout: BROWSER_TEST_MS, hookTimeout: BROWSER_TEST_MS });
 
 const HERE = '/dist/test/system/browser';
 const BROWSER_LINKS = '/dist/src/link/browser/index.js';
@@ -60,7 +62,7 @@ describeIf(requires.browser, 'a browser with one of two stacks', () => {
   beforeAll(async () => {
     compiled('test/system/browser/peer.ts');
     browser = await OpenBrowser.open();
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   test.each([
