@@ -240,9 +240,19 @@ export interface UdpPort {
    * what is left (Linux: UDP_SEGMENT); by one packet for many where the device cuts them. Of these some may be queued before one is not.
    */
   send(bytes: Uint8Array, to: Endpoint, segmentBytes?: number): TransportErrorCode | null;
+  /** Our address in what is sent to `remote`, as connect(2) on the port would tell; or why nothing can be sent there. */
+  localTo(remote: Endpoint): string | TransportErrorCode;
   /** IPv4 TTL or IPv6 hop limit of what is sent, 1 to 255. */
   setHopLimit(hops: number): void;
   close(): void;
+}
+
+/** How a UDP port is bound. */
+export interface UdpBindOptions {
+  /** '::' takes IPv6 only, so that another socket may have the port for IPv4 (RFC 3493 5.3). */
+  readonly ipv6Only?: boolean;
+  /** Others who also ask for it may bind the same; the one that was bound last gets what comes (Linux: SO_REUSEADDR). */
+  readonly reuseAddress?: boolean;
 }
 
 export interface UdpHandler {
@@ -280,7 +290,7 @@ export interface Transports {
   /** Throws {@link TransportError}: EADDRINUSE, EADDRNOTAVAIL. `onConnection` sets `endpoint.handler`. */
   listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener;
   /** Throws {@link TransportError}. Port 0: any free one. */
-  bindUdp(local: Endpoint, handler: UdpHandler): UdpPort;
+  bindUdp(local: Endpoint, handler: UdpHandler, options?: UdpBindOptions): UdpPort;
 }
 
 /** A call that cannot even begin. */

@@ -26,6 +26,7 @@ import type {
   TcpHandler,
   TcpListener,
   Transports,
+  UdpBindOptions,
   UdpHandler,
   UdpPort,
 } from './api.ts';
@@ -156,8 +157,8 @@ export class HostStack implements Transports {
     return this.tcp.listen(options, onConnection);
   }
 
-  bindUdp(local: Endpoint, handler: UdpHandler): UdpPort {
-    return this.udp.bind(local, handler);
+  bindUdp(local: Endpoint, handler: UdpHandler, options?: UdpBindOptions): UdpPort {
+    return this.udp.bind(local, handler, options);
   }
 
   /** Ends everything: connections are reset, offloaded ones taken back first, adapters released. */

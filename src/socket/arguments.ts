@@ -74,6 +74,14 @@ export function validateInt32(value: unknown, name: string, min = -0x8000_0000):
   return number;
 }
 
+/** A whole number of 32 bits without a sign. */
+export function validateUint32(value: unknown, name: string): number {
+  const number = validateNumber(value, name);
+  if (!Number.isInteger(number)) throw outOfRange(name, 'an integer', value);
+  if (number < 0 || number > 0xffff_ffff) throw outOfRange(name, '>= 0 && <= 4294967295', value);
+  return number;
+}
+
 export function validateString(value: unknown, name: string): string {
   if (typeof value !== 'string') throw invalidArgType(name, 'of type string', value);
   return value;

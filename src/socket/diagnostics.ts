@@ -30,6 +30,9 @@ export const listenEnd: Channel = channel('tracing:net.server.listen:asyncEnd');
 /** A server cannot listen: {server, error}. */
 export const listenFailed: Channel = channel('tracing:net.server.listen:error');
 
+/** A UDP socket was made: {socket}. */
+export const udpSocket: Channel = channel('udp.socket');
+
 /** Publishes, if anybody listens. */
 export function tell(to: Channel, message: unknown): void {
   if (to.hasSubscribers) to.publish(message);

@@ -87,7 +87,8 @@ export function listenError(code: string, address: string | undefined, port: num
 }
 
 function withPlace(error: SystemError, address: string | undefined, port: number | undefined): SystemError {
-  if (address !== undefined) error.address = address;
+  // Node sets it even where it knows none.
+  (error as { address: string | undefined }).address = address;
   if (port !== undefined && port !== 0) error.port = port;
   return error;
 }
@@ -123,17 +124,21 @@ function coded<T extends Error>(error: T, code: string): T & CodedError {
   return out;
 }
 
+/** A value as Node shows it. */
+function inspected(value: unknown, options: { readonly depth?: number } = {}): string {
+  return builtin<typeof import('node:util')>('node:util')?.inspect(value, options) ?? String(value);
+}
+
 /** A short description of a wrong value, in the words of Node's messages. */
 function described(value: unknown): string {
   if (value === null || value === undefined) return `${value}`;
   if (typeof value === 'function') return `function ${value.name}`;
   if (typeof value === 'object') {
     const name = (value as { constructor?: { name?: string } }).constructor?.name;
-    return name ? `an instance of ${name}` : 'an object';
+    return name ? `an instance of ${name}` : inspected(value, { depth: -1 });
   }
-  const text =
-    typeof value === 'string' ? `'${value.length > 28 ? `${value.slice(0, 25)}...` : value}'` : String(value);
-  return `type ${typeof value} (${text})`;
+  const text = inspected(value);
+  return `type ${typeof value} (${text.length > 28 ? `${text.slice(0, 25)}...` : text})`;
 }
 
 export function invalidArgType(name: string, expected: string, value: unknown): CodedError {
@@ -144,8 +149,7 @@ export function invalidArgType(name: string, expected: string, value: unknown): 
 
 export function invalidArgValue(name: string, value: unknown, reason = 'is invalid'): CodedError {
   const what = name.includes('.') ? 'property' : 'argument';
-  const util = builtin<typeof import('node:util')>('node:util');
-  const shown = util === null ? String(value) : util.inspect(value);
+  const shown = inspected(value);
   const text = shown.length > 128 ? `${shown.slice(0, 128)}...` : shown;
   return coded(new TypeError(`The ${what} '${name}' ${reason}. Received ${text}`), 'ERR_INVALID_ARG_VALUE');
 }
@@ -154,8 +158,14 @@ export function invalidState(sentence: string): CodedError {
   return coded(new Error(`Invalid state: ${sentence}`), 'ERR_INVALID_STATE');
 }
 
+/** A value as Node's range errors show it: long whole numbers in groups of three digits. */
+function digits(value: unknown): string {
+  const isLong = Number.isInteger(value) && Math.abs(value as number) > 2 ** 32;
+  return isLong ? String(value).replace(/\B(?=(\d{3})+$)/g, '_') : inspected(value);
+}
+
 export function outOfRange(name: string, range: string, value: unknown): CodedError {
-  const text = `The value of "${name}" is out of range. It must be ${range}. Received ${String(value)}`;
+  const text = `The value of "${name}" is out of range. It must be ${range}. Received ${digits(value)}`;
   return coded(new RangeError(text), 'ERR_OUT_OF_RANGE');
 }
 
@@ -242,13 +252,21 @@ export function badBufferSize(): CodedError {
   return coded(new TypeError('Buffer size must be a positive integer'), 'ERR_SOCKET_BAD_BUFFER_SIZE');
 }
 
-/** The socket has no port yet, so that there is no buffer. */
-export function bufferSizeError(call: string): CodedError {
-  const text = `Could not get or set buffer size: ${call} returned EBADF (bad file descriptor)`;
-  const error = Object.assign(new Error(text), { code: 'ERR_SOCKET_BUFFER_SIZE' });
-  const [errno, message] = CODES.get('EBADF') ?? [-9, 'bad file descriptor'];
-  const info = { code: 'EBADF', message, errno, syscall: call };
-  return Object.assign(error, { name: 'SystemError', info, errno, syscall: call });
+/** A buffer size that cannot be had, and why: Node's SystemError. */
+export function bufferSizeError(code: 'EBADF' | 'EINVAL', call: string): CodedError {
+  const [errno, message] = CODES.get(code) ?? [-9, 'bad file descriptor'];
+  const error = new Error(`Could not get or set buffer size: ${call} returned ${code} (${message})`);
+  Object.defineProperty(error, 'name', { value: 'SystemError', configurable: true, writable: true });
+  const made = coded(error, 'ERR_SOCKET_BUFFER_SIZE') as CodedError & { info: Record<string, unknown> };
+  const info: Record<string, unknown> = { errno, code, message, syscall: call };
+  made.info = info;
+  for (const name of ['errno', 'syscall']) {
+    const set = (value: unknown): void => {
+      info[name] = value;
+    };
+    Object.defineProperty(made, name, { get: () => info[name], set, enumerable: true, configurable: true });
+  }
+  return made;
 }
 
 export function outOfBounds(name: string): CodedError {

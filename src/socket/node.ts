@@ -43,6 +43,25 @@ export const AsyncResource: typeof NodeAsyncResource =
   builtin<typeof import('node:async_hooks')>('node:async_hooks')?.AsyncResource ??
   (Missing as unknown as typeof NodeAsyncResource);
 
+type Outside = InstanceType<typeof NodeAsyncResource> | null;
+
+/** Made when this module is loaded, which no connection's program does. */
+const outside: Outside = builtin('node:async_hooks') === null ? null : new AsyncResource('CHIMNEY');
+
+/**
+ * Runs `task` where no AsyncLocalStorage of a program holds anything: what the network brings by itself belongs to nobody, although
+ * the turn on which the stack notices was begun by somebody.
+ */
+export function outsideContexts<T>(task: () => T): T {
+  return outside === null ? task() : outside.runInAsyncScope(task);
+}
+
+/** `task`, to be called in the async context of now; `type` is libuv's name for what is waited for. */
+export function inThisContext<A extends unknown[]>(type: string, task: (...args: A) => void): (...args: A) => void {
+  const scope = new AsyncResource(type);
+  return (...args) => scope.runInAsyncScope(task, undefined, ...args);
+}
+
 /**
  * Runs `task` when the event loop comes to it: what Node learns from the kernel in two calls must not happen in one, because
  * ticks and promises of the program run between them.

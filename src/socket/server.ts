@@ -28,7 +28,7 @@ import {
   notRunning,
 } from './errors.ts';
 import type { AcceptedSocket, ClosedWithStack, NetContext, ServerOfSocket } from './net-context.ts';
-import { EventEmitter, reportUncaught, required } from './node.ts';
+import { AsyncResource, EventEmitter, outsideContexts, reportUncaught, required } from './node.ts';
 import { TcpHandle } from './tcp-handle.ts';
 
 /** Options of a server: Node's. */
@@ -67,6 +67,8 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
   }
   readonly #net: NetContext;
   #listener: TcpListener | null = null;
+  /** The async context of `listen`, in which connections are told of. Null: it never listened. */
+  #scope: InstanceType<typeof AsyncResource> | null = null;
   #isReferenced = true;
   #isHolding = false;
   /** Which call of `listen` counts; a later one, or `close`, makes an older one void. */
@@ -218,6 +220,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
       process.nextTick(() => this.emit('error', failure));
       return;
     }
+    this.#scope = new AsyncResource('TCPSERVERWRAP');
     this._connectionKey = `${isIP(address ?? '::')}:${address ?? '::'}:${port}`;
     this.#net.opened.add(this);
     if (this.#isReferenced) this.#hold();
@@ -230,7 +233,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
   /** A connection has come. On the stack's turn: nothing a listener throws may unwind it. */
   readonly #accept = (endpoint: TcpEndpoint): void => {
     try {
-      this.#take(endpoint);
+      this.#scope!.runInAsyncScope(this.#take, this, endpoint);
     } catch (error) {
       reportUncaught(error);
     }
@@ -245,7 +248,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
       this.#drop(endpoint);
       return;
     }
-    const handle = new TcpHandle(this.#net.handles);
+    const handle = outsideContexts(() => new TcpHandle(this.#net.handles));
     handle.accept(endpoint);
     const socket: AcceptedSocket = this.#net.accept({
       handle,

@@ -10,7 +10,7 @@
 import { assert } from '../base/assert.ts';
 import type { ConnectOptions, TcpEndpoint, TcpHandler, TransportErrorCode } from '../host/api.ts';
 import type { ConnectWay, HandleContext, HandleEvents, Lender, WriteCallback } from './handle-events.ts';
-import { AsyncResource, nextTurn, reportUncaught } from './node.ts';
+import { AsyncResource, inThisContext, nextTurn, reportUncaught } from './node.ts';
 import { Waiting } from './onward.ts';
 import { PendingWrite } from './pending-write.ts';
 import { SendBuffer } from './send-buffer.ts';
@@ -137,7 +137,8 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#write.fill(this.#send!);
     this.#review();
     if (this.#write.bytes === 0) return true;
-    this.#onWritten = done;
+    // A write that waits is told of in the context of its call, which need not be the connection's.
+    this.#onWritten = inThisContext('WRITEWRAP', done);
     return false;
   }
 

@@ -5,31 +5,33 @@
  * before the socket is bound binds it and waits. What is left out stands in docs/node-net.md.
  */
 
-import { type Endpoint, TransportError, type TransportErrorCode, type UdpHandler, type UdpPort } from '../host/api.ts';
-import { type AddressInfo, addressInfo } from './addresses.ts';
+import { type Endpoint, TransportError, type UdpBindOptions, type UdpHandler, type UdpPort } from '../host/api.ts';
+import { type AddressInfo, addressInfo, isIP } from './addresses.ts';
 import {
+  type LookupCallback,
   type LookupFunction,
+  noDescriptors,
   onAbort,
   validateFunction,
   validateNumber,
   validatePort,
   validateString,
 } from './arguments.ts';
+import { tell, udpSocket } from './diagnostics.ts';
 import {
-  badBufferSize,
   badSocketType,
-  bufferSizeError,
   callError,
   dgramAlreadyBound,
   dgramIsConnected,
   dgramNotConnected,
   dgramNotRunning,
-  invalidArgType,
-  outOfBounds,
   placeError,
 } from './errors.ts';
 import type { ClosedWithStack, NetContext } from './net-context.ts';
-import { AsyncResource, EventEmitter, reportUncaught } from './node.ts';
+import { AsyncResource, reportUncaught } from './node.ts';
+import { UdpGroups } from './udp-groups.ts';
+import { joined, sliceOf } from './udp-message.ts';
+import { BufferSizes } from './udp-sizes.ts';
 
 export type UdpType = 'udp4' | 'udp6';
 
@@ -40,6 +42,10 @@ export interface UdpSocketOptions {
   readonly signal?: AbortSignal | undefined;
   readonly recvBufferSize?: number | undefined;
   readonly sendBufferSize?: number | undefined;
+  /** udp6 only: no datagrams over IPv4. */
+  readonly ipv6Only?: boolean | undefined;
+  /** Others with this option may bind the same port; the last one gets what comes. */
+  readonly reuseAddr?: boolean | undefined;
 }
 
 /** What 'message' tells of the sender. */
@@ -48,23 +54,27 @@ export interface RemoteInfo extends AddressInfo {
   size: number;
 }
 
+interface GivenEnd {
+  readonly address: string | undefined;
+  readonly port: number;
+}
+
 type SendCallback = (error: Error | null, bytes?: number) => void;
 type Bytes = string | ArrayBufferView;
+/** dgram.lookup is asked with the family alone. */
+type FamilyLookup = (hostname: string, family: 4 | 6, callback: LookupCallback) => void;
 
 const Bind = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
 const Connect = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
-
-/** Linux's default of both buffer sizes. */
-const BUFFER_BYTES = 212_992;
 
 /** Sends and connects that wait for the port; more are refused with ENOBUFS. */
 const WAITING_MAX = 1024;
 
 /** `dgram.Socket`. */
-export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
+export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
   readonly type: UdpType;
   readonly #net: NetContext;
-  readonly #lookupName: LookupFunction;
+  readonly #lookupName: FamilyLookup;
   readonly #scope = new AsyncResource('UDPWRAP');
   #port: UdpPort | null = null;
   /** See {@link setSegmentSize}. */
@@ -72,36 +82,45 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   #bind: number = Bind.NOT;
   #connect: number = Connect.NOT;
   #peer: Endpoint | null = null;
+  /** The own address to which being connected has bound it. */
+  #ownAddress: string | null = null;
   #waiting: (() => void)[] | null = null;
   #isClosed = false;
   #isReferenced = true;
   #isHolding = false;
-  /** Bytes that were asked for; a datagram waits nowhere, so that they bound nothing. */
-  #receiveBytes: number;
-  #sendBytes: number;
+  readonly #sizes: BufferSizes;
+  readonly #bindOptions: UdpBindOptions;
 
   constructor(options: UdpSocketOptions | UdpType, onMessage: AnyListener | undefined, net: NetContext) {
     super();
     const settings: UdpSocketOptions = typeof options === 'object' && options !== null ? options : { type: options };
+    this.#sizes = new BufferSizes(settings);
+    if (settings.lookup !== undefined) validateFunction(settings.lookup, 'lookup');
     if (settings.type !== 'udp4' && settings.type !== 'udp6') throw badSocketType();
     this.type = settings.type;
     this.#net = net;
-    if (settings.lookup !== undefined) validateFunction(settings.lookup, 'lookup');
-    this.#lookupName = settings.lookup ?? net.lookup;
-    this.#receiveBytes = settings.recvBufferSize || BUFFER_BYTES;
-    this.#sendBytes = settings.sendBufferSize || BUFFER_BYTES;
+    this.#lookupName = lookupOf(settings, net);
+    this.#bindOptions = { ipv6Only: Boolean(settings.ipv6Only), reuseAddress: Boolean(settings.reuseAddr) };
     if (typeof onMessage === 'function') this.on('message', onMessage as (...args: unknown[]) => void);
-    if (settings.signal === undefined) return;
-    const forget = onAbort(settings.signal, () => {
+    this.#heedSignal(settings.signal);
+    tell(udpSocket, { socket: this });
+  }
+
+  /** A signal that is aborted already closes it at once. */
+  #heedSignal(signal: AbortSignal | undefined): void {
+    if (signal === undefined) return;
+    const forget = onAbort(signal, () => {
       if (!this.#isClosed) this.close();
     });
-    this.once('close', forget);
+    if (signal.aborted) this.close();
+    else this.once('close', forget);
   }
 
   /** bind([port][, address][, callback]) or bind({port, address}[, callback]). */
   bind(...args: unknown[]): this {
-    this.#checkRunning();
+    this._healthCheck();
     if (this.#bind !== Bind.NOT) throw dgramAlreadyBound();
+    noDescriptors(args[0] instanceof Object ? args[0] : undefined);
     this.#bind = Bind.GOING_ON;
     const callback = args[args.length - 1];
     if (typeof callback === 'function') this.#onceListening(callback as () => void);
@@ -137,17 +156,34 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
           process.nextTick(() => this.#tell(error, callback, 'connect'));
           return;
         }
-        this.#peer = { address: ip, port: number };
-        this.#connect = Connect.DONE;
-        process.nextTick(() => this.emit('connect'));
+        const failure = this.#connectTo({ address: ip, port: number }, address);
+        if (failure === null) process.nextTick(() => this.emit('connect'));
+        else process.nextTick(() => this.#tell(failure, callback, 'connect'));
       });
     });
+  }
+
+  /** Answers why not; `given` is the program's name for the address. */
+  #connectTo(peer: Endpoint, given: string): Error | null {
+    const own = this.#isOfFamily(peer.address) ? (this.#port?.localTo(peer) ?? 'EBADF') : 'EINVAL';
+    this.#connect = Connect.NOT;
+    if (isIP(own) === 0) return placeError(own, 'connect', given, peer.port);
+    this.#ownAddress = own;
+    this.#peer = peer;
+    this.#connect = Connect.DONE;
+    return null;
+  }
+
+  /** As the system calls, which take addresses of the socket's family only. */
+  #isOfFamily(address: string): boolean {
+    return isIP(address) === (this.type === 'udp4' ? 4 : 6);
   }
 
   disconnect(): void {
     if (this.#connect !== Connect.DONE) throw dgramNotConnected();
     this.#connect = Connect.NOT;
     this.#peer = null;
+    this.#ownAddress = null;
   }
 
   /**
@@ -164,14 +200,14 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
     const [first, second, third] = hasRange ? rest.slice(2) : rest;
     const callback = [third, second, first].find((value) => typeof value === 'function') as SendCallback | undefined;
     const port = validatePort(first, 'Port', false);
-    const address = second == null || typeof second === 'function' ? '' : validateString(second, 'address');
-    this.#checkRunning();
+    const given = second == null || typeof second === 'function' ? undefined : validateString(second, 'address');
+    this._healthCheck();
     if (this.#bind === Bind.NOT) this.bind({ port: 0 });
     const own = this.#bind === Bind.DONE ? bytes : bytes.slice();
     this.#whenBound(() => {
-      this.#lookup(address, (error, ip) => {
+      this.#lookup(given ?? '', (error, ip) => {
         if (error !== null) process.nextTick(() => this.#tell(error, callback));
-        else if (!this.#isClosed) this.#transmit(own, { address: ip, port }, callback);
+        else if (!this.#isClosed) this.#transmit(own, { address: ip, port }, callback, { address: given, port });
       });
     });
   }
@@ -183,18 +219,19 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
     const callback = hasRange ? rest[2] : rest[0];
     const isCallback = hasRange && typeof rest[2] === 'function';
     if ((rest[2] && !isCallback) || rest[3]) throw dgramIsConnected();
-    this.#checkRunning();
+    this._healthCheck();
     this.#transmit(bytes, this.#peer!, typeof callback === 'function' ? (callback as SendCallback) : undefined);
   }
 
   address(): AddressInfo {
-    this.#checkRunning();
+    this._healthCheck();
     if (this.#port === null) throw callError('EBADF', 'getsockname');
-    return addressInfo(this.#port.local, this.type === 'udp4' ? 4 : 6);
+    const { address, port } = this.#port.local;
+    return addressInfo({ address: this.#ownAddress ?? address, port }, this.type === 'udp4' ? 4 : 6);
   }
 
   remoteAddress(): AddressInfo {
-    this.#checkRunning();
+    this._healthCheck();
     if (this.#peer === null) throw dgramNotConnected();
     return addressInfo(this.#peer, this.type === 'udp4' ? 4 : 6);
   }
@@ -205,7 +242,7 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
       this.#waiting.push(() => void this.close());
       return this;
     }
-    this.#checkRunning();
+    this._healthCheck();
     this.#isClosed = true;
     this.#net.opened.delete(this);
     this.#port?.close();
@@ -239,10 +276,23 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   /** Hops of what is sent from now on, 1 to 255. */
   setTTL(hops: number): number {
     const ttl = validateNumber(hops, 'ttl');
-    if (this.#port === null) throw callError('EBADF', 'setTTL');
     if (!(ttl >= 1 && ttl <= 255)) throw callError('EINVAL', 'setTTL');
+    if (this.#port === null) throw callError('EBADF', 'setTTL');
     this.#port.setHopLimit(ttl);
     return ttl;
+  }
+
+  /** Legacy name of {@link send} with all its arguments. */
+  sendto(message: Bytes, offset: number, length: number, port: number, address: string, callback?: SendCallback): void {
+    validateNumber(offset, 'offset');
+    validateNumber(length, 'length');
+    validateNumber(port, 'port');
+    validateString(address, 'address');
+    this.send(message, offset, length, port, address, callback);
+  }
+
+  override _checkBound(call: string): void {
+    if (this.#port === null) throw callError('EBADF', call);
   }
 
   /**
@@ -256,27 +306,19 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   }
 
   getRecvBufferSize(): number {
-    if (this.#port === null) throw bufferSizeError('uv_recv_buffer_size');
-    return this.#receiveBytes;
+    return this.#sizes.receive(this.#port !== null);
   }
 
   setRecvBufferSize(size: number): void {
-    this.#receiveBytes = this.#checkedSize(size, 'uv_recv_buffer_size');
+    this.#sizes.receive(this.#port !== null, size);
   }
 
   getSendBufferSize(): number {
-    if (this.#port === null) throw bufferSizeError('uv_send_buffer_size');
-    return this.#sendBytes;
+    return this.#sizes.send(this.#port !== null);
   }
 
   setSendBufferSize(size: number): void {
-    this.#sendBytes = this.#checkedSize(size, 'uv_send_buffer_size');
-  }
-
-  #checkedSize(size: number, call: string): number {
-    if (size >>> 0 !== size) throw badBufferSize();
-    if (this.#port === null) throw bufferSizeError(call);
-    return size;
+    this.#sizes.send(this.#port !== null, size);
   }
 
   /** A datagram goes out or is given up at once: nothing waits. */
@@ -288,7 +330,7 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
     return 0;
   }
 
-  #checkRunning(): void {
+  override _healthCheck(): void {
     if (this.#isClosed) throw dgramNotRunning();
   }
 
@@ -296,14 +338,18 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
   #lookup(name: string, found: (error: Error | null, ip: string) => void): void {
     const family = this.type === 'udp4' ? 4 : 6;
     const host = name || (family === 4 ? '127.0.0.1' : '::1');
-    this.#lookupName(host, { family }, (error, answer) => {
+    this.#lookupName(host, family, (error, answer) => {
       found(error ?? null, typeof answer === 'string' ? answer : (answer?.[0]?.address ?? ''));
     });
   }
 
   #bindTo(address: string, port: number): void {
+    if (!this.#isOfFamily(address)) {
+      this.#bindFailed(placeError('EINVAL', 'bind', address, port));
+      return;
+    }
     try {
-      this.#port = this.#net.handles.transports.bindUdp({ address, port }, this.#handler);
+      this.#port = this.#net.handles.transports.bindUdp({ address, port }, this.#handler, this.#bindOptions);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       this.#bindFailed(placeError(error.code, 'bind', address, port));
@@ -347,12 +393,20 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
     else this.#waiting.push(task);
   }
 
-  #transmit(bytes: Uint8Array, to: Endpoint, callback: SendCallback | undefined): void {
-    const code: TransportErrorCode | null =
-      this.#port === null ? 'ECANCELED' : this.#port.send(bytes, to, this.#segmentBytes);
-    if (callback === undefined) return;
-    if (code === null) process.nextTick(callback, null, bytes.length);
-    else process.nextTick(callback, placeError(code, 'send', to.address, to.port));
+  /** `given`: what the program said, which an error repeats; nothing where it is connected. */
+  #transmit(bytes: Uint8Array, to: Endpoint, callback: SendCallback | undefined, given?: GivenEnd): void {
+    const outcome: { code: string | null } = { code: null };
+    if (callback !== undefined) {
+      const { length } = bytes;
+      // Before anything that the datagram causes: from one end of the stack to the other it takes no longer than a tick.
+      process.nextTick(() => {
+        if (outcome.code === null) callback(null, length);
+        else callback(placeError(outcome.code, 'send', given?.address, given?.port));
+      });
+    }
+    if (this.#port === null) outcome.code = 'ECANCELED';
+    else if (!this.#isOfFamily(to.address)) outcome.code = 'EINVAL';
+    else outcome.code = this.#port.send(bytes, to, this.#segmentBytes);
   }
 
   #tell(error: Error, callback: ((error: Error) => void) | undefined, event?: string): void {
@@ -405,24 +459,8 @@ export class StackUdpSocket extends EventEmitter implements ClosedWithStack {
 
 type AnyListener = (...args: never[]) => void;
 
-function bytesOf(part: unknown, name: string): Uint8Array {
-  if (typeof part === 'string') return Buffer.from(part);
-  if (!ArrayBuffer.isView(part)) {
-    throw invalidArgType(name, 'of type string or an instance of Buffer, TypedArray, or DataView', part);
-  }
-  return new Uint8Array(part.buffer, part.byteOffset, part.byteLength);
-}
-
-function joined(message: unknown): Uint8Array {
-  if (!Array.isArray(message)) return bytesOf(message, 'buffer');
-  return Buffer.concat(message.map((part) => bytesOf(part, 'buffer list arguments')));
-}
-
-function sliceOf(message: unknown, offset: unknown, length: unknown): Uint8Array {
-  const bytes = bytesOf(message, 'buffer');
-  const from = Number(offset) >>> 0;
-  const count = Number(length) >>> 0;
-  if (from > bytes.length) throw outOfBounds('offset');
-  if (from + count > bytes.length) throw outOfBounds('length');
-  return bytes.subarray(from, from + count);
+/** Who is asked for addresses: the program's own function in node:dgram's form, or the stack's. */
+function lookupOf(settings: UdpSocketOptions, net: NetContext): FamilyLookup {
+  if (settings.lookup !== undefined) return settings.lookup as unknown as FamilyLookup;
+  return (hostname, family, callback) => net.lookup(hostname, { family }, callback);
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { attemptScenarios } from './scenarios-attempts.ts';
+import { contextScenarios } from './scenarios-context.ts';
 import { flowScenarios } from './scenarios-flow.ts';
 import { lifeScenarios } from './scenarios-life.ts';
 import { serverScenarios } from './scenarios-server.ts';
@@ -16,6 +17,7 @@ const scenarios = {
   ...serverScenarios,
   ...shapeScenarios,
   ...udpScenarios,
+  ...contextScenarios,
 };
 
 const worlds = [

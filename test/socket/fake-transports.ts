@@ -297,6 +297,7 @@ export class FakeTransports implements Transports {
         });
         return null;
       },
+      localTo: () => this.#address,
       setHopLimit: () => {},
       close: () => void this.#udp.delete(port),
     };

@@ -1,8 +1,8 @@
 /**
  * Who is bound to which port: TCP listeners, or UDP ports.
  *
- * Promises: two bindings of which one packet could go to either are refused, so a packet is for one of them at most and their
- * order does not matter. Looking up allocates nothing. Leaves to others: how many there may be. Source: RFC 1122 4.1.3.5,
+ * Promises: two bindings of which one packet could go to either are refused, unless both are to be shared; then the later one gets it. So a
+ * packet is for one of them at most. Looking up allocates nothing. Leaves to others: how many there may be. Source: RFC 1122 4.1.3.5,
  * RFC 3493 5.3.
  */
 
@@ -13,6 +13,8 @@ import { type BindAddress, matches, overlaps } from './addresses.ts';
 export interface Bound {
   readonly bind: BindAddress;
   readonly port: number;
+  /** Whether others that say so, too, may be bound to the same. */
+  readonly isShared?: boolean;
 }
 
 /** The bindings of one protocol. */
@@ -25,9 +27,9 @@ export class BindTable<T extends Bound> {
   }
 
   /** Whether `bind` on `port` would stand in the way of something that is bound. */
-  conflicts(bind: BindAddress, port: number): boolean {
+  conflicts(bind: BindAddress, port: number, isShared = false): boolean {
     const bound = this.#byPort.get(port);
-    return bound?.some((other) => overlaps(other.bind, bind)) ?? false;
+    return bound?.some((other) => !(isShared && other.isShared) && overlaps(other.bind, bind)) ?? false;
   }
 
   /** Whether anything is bound to `port`, on whatever address. */
@@ -38,7 +40,9 @@ export class BindTable<T extends Bound> {
   /** Binds; {@link conflicts} was asked before. */
   add(entry: T): void {
     const bound = this.#byPort.get(entry.port) ?? [];
-    bound.push(entry);
+    // One that takes any address comes after those that take one.
+    const at = entry.bind.isWildcard ? bound.findIndex((other) => other.bind.isWildcard) : 0;
+    bound.splice(at < 0 ? bound.length : at, 0, entry);
     this.#byPort.set(entry.port, bound);
     this.#size++;
   }

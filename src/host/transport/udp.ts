@@ -14,7 +14,14 @@ import { addressLength, IpAddress, parseIp } from '../../wire/ip-address.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import { WIRE_OK } from '../../wire/status.ts';
 import { decodeUdp, encodeUdp, isUdpChecksumGood, UDP_HEADER_LENGTH, UdpDatagram } from '../../wire/udp.ts';
-import { type Endpoint, TransportError, type TransportErrorCode, type UdpHandler, type UdpPort } from '../api.ts';
+import {
+  type Endpoint,
+  TransportError,
+  type TransportErrorCode,
+  type UdpBindOptions,
+  type UdpHandler,
+  type UdpPort,
+} from '../api.ts';
 import type { IpLayer } from '../path/ip-layer.ts';
 import type { IcmpError, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
 import { type BindAddress, endpointText, parseBindAddress } from './addresses.ts';
@@ -37,6 +44,7 @@ class HostUdpPort implements UdpPort, Bound {
   readonly bind: BindAddress;
   readonly port: number;
   readonly handler: UdpHandler;
+  readonly isShared: boolean;
   readonly #udp: UdpTransport;
   isClosed = false;
   /** TTL or hop limit; 0: the default. */
@@ -49,8 +57,9 @@ class HostUdpPort implements UdpPort, Bound {
   readonly #lastFromBytes: Uint8Array = new Uint8Array(16);
   #lastFromFamily = 0;
 
-  constructor(udp: UdpTransport, bind: BindAddress, port: number, handler: UdpHandler) {
+  constructor(udp: UdpTransport, bind: BindAddress, port: number, handler: UdpHandler, isShared: boolean) {
     this.#udp = udp;
+    this.isShared = isShared;
     this.bind = bind;
     this.port = port;
     this.handler = handler;
@@ -68,6 +77,11 @@ class HostUdpPort implements UdpPort, Bound {
     const { length } = bytes;
     if (segmentBytes > 0 && length > segmentBytes) return this.#udp.sendMany(path, this, to.port, bytes, segmentBytes);
     return this.#udp.send(path, this, to.port, bytes, 0, length);
+  }
+
+  localTo(remote: Endpoint): string | TransportErrorCode {
+    const path = this.#pathTo(remote.address);
+    return typeof path === 'string' ? path : endpointText(path.local, this.port, this.isDual).address;
   }
 
   setHopLimit(hops: number): void {
@@ -139,18 +153,19 @@ export class UdpTransport implements UpperProtocol {
     return this.#bound.size;
   }
 
-  bind(local: Endpoint, handler: UdpHandler): UdpPort {
+  bind(local: Endpoint, handler: UdpHandler, options: UdpBindOptions = {}): UdpPort {
     if (this.#isClosed) throw new TransportError('ENETDOWN', 'bind: the stack is closed');
-    const bind = parseBindAddress(local, false, 'bind');
+    const bind = parseBindAddress(local, options.ipv6Only ?? false, 'bind');
     if (!bind.isWildcard && !this.ip.isOurs(bind.address)) {
       throw new TransportError('EADDRNOTAVAIL', `bind: ${local.address} is not an address of this host`);
     }
     if (this.#bound.size >= PORTS_MAX) throw new TransportError('ENOBUFS', 'bind: too many ports are bound');
     const port = local.port !== 0 ? local.port : this.#ephemeral.any((candidate) => this.#bound.hasPort(candidate));
-    if (port < 0 || this.#bound.conflicts(bind, port)) {
+    const isShared = options.reuseAddress ?? false;
+    if (port < 0 || this.#bound.conflicts(bind, port, isShared)) {
       throw new TransportError('EADDRINUSE', `bind: port ${local.port} of ${local.address} is in use`);
     }
-    const bound = new HostUdpPort(this, bind, port, handler);
+    const bound = new HostUdpPort(this, bind, port, handler, isShared);
     this.#bound.add(bound);
     return bound;
   }
