@@ -13,8 +13,8 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { EndList } from './register-rules.ts';
 import { markNormalized } from './socket/arguments.ts';
-import { likeOverKernel } from './socket/http.ts';
 import type { StackNet } from './socket/net.ts';
+import { beginningTls, connectSecureOver, connectsItself, type SecureWay, teachHandle } from './socket/secure.ts';
 import type { StackSocket } from './socket/socket.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: Node's functions in all their forms
@@ -51,18 +51,14 @@ function optionsOf(args: readonly unknown[]): Options {
   return normalize(args)[0];
 }
 
-/** Whether a TLS socket is being made: Node's TLS must take a socket of the stack for a mere stream, which it is. */
-let isMakingTls = false;
+/**
+ * Whether a TLS socket is about to ask whether its stream is a socket, whose connecting it would have to wait for: one of the stack's that is
+ * connected it must take for a mere stream, which it is.
+ */
+let isTlsAsking = false;
 
-function makingTls<T>(make: () => T): T {
-  const before = isMakingTls;
-  isMakingTls = true;
-  try {
-    return make();
-  } finally {
-    isMakingTls = before;
-  }
-}
+/** The `onread` option of the TLS socket that is being made, which Node forgets for one over a stream. */
+let onreadOfTls: unknown;
 
 function replace(target: object, members: Readonly<Record<PropertyKey, unknown>>): void {
   for (const name of Reflect.ownKeys(members)) {
@@ -76,7 +72,7 @@ export function routeThrough(ours: StackNet, { bypass, bypassListen }: Bypass): 
   const connect = routeNet(ours, bypass);
   routeServers(ours, bypassListen);
   replace(http.Agent.prototype, { createConnection: connect });
-  routeTls(connect, bypass);
+  routeTls(ours, bypass);
   replace(dgram, { Socket: ours.dgram.Socket, createSocket: ours.dgram.createSocket });
   syncBuiltinESMExports();
 }
@@ -89,7 +85,10 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
   const Socket = function (this: unknown, options?: Options | number): object {
     // Node's own subclasses (TLS, and TLS over a stream) call the class on themselves.
     if (new.target === undefined && this instanceof theirs.Socket) {
-      return Reflect.apply(theirs.Socket as unknown as AnyFunction, this, [options]);
+      const given = options as Options | undefined;
+      teachHandle(given?.['handle'], ours.Socket);
+      const made = onreadOfTls ? { ...given, onread: onreadOfTls } : options;
+      return Reflect.apply(theirs.Socket as unknown as AnyFunction, this, [made]);
     }
     const isTheirs = typeof options === 'number' || (options !== undefined && options !== null && isNotTcp(options));
     const Base = isTheirs && (new.target === undefined || new.target === Socket) ? theirs.Socket : ours.Socket;
@@ -102,7 +101,7 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
   Object.defineProperty(Socket, Symbol.hasInstance, {
     value(this: { prototype: object }, thing: unknown): boolean {
       if (this !== (Socket as unknown)) return Function.prototype[Symbol.hasInstance].call(this, thing);
-      return thing instanceof theirs.Socket || (!isMakingTls && thing instanceof ours.Socket);
+      return thing instanceof theirs.Socket || (thing instanceof ours.Socket && (!isTlsAsking || thing.pending));
     },
   });
   const connect = (...args: unknown[]): unknown => {
@@ -157,7 +156,6 @@ function routeServers(ours: StackNet, bypass: EndList): void {
       const isShared = typeof first === 'object' && first !== null && isHandle(first);
       const isTheirs = isNotTcp(options) || isShared || listensPast(bypass, options);
       if (isTheirs) return Reflect.apply(listen, this, args);
-      if (this instanceof tls.Server) prepareSecure(this);
       const attached: net.Server = ours.http.attach(this);
       return (attached.listen as AnyFunction)(...args);
     },
@@ -169,70 +167,64 @@ function isHandle(value: object): boolean {
   return '_handle' in value && Boolean(value._handle);
 }
 
-function routeTls(connect: AnyFunction, bypass: EndList): void {
-  const { connect: connectTls, TLSSocket } = tls as unknown as { connect: AnyFunction; TLSSocket: AnyFunction };
-  const secure = (...args: unknown[]): unknown => {
-    const options = { ...optionsOf(args) };
-    for (const given of args.slice(1, 3))
-      if (typeof given === 'object' && given !== null) Object.assign(options, given);
-    const last = args[args.length - 1];
-    const callback = typeof last === 'function' ? [last] : [];
-    if (isNotTcp(options) || (!options['socket'] && isBypassed(bypass, options))) {
-      return makingTls(() => connectTls(...args));
-    }
-    if (options['socket']) return makingTls(() => connectTls(options, ...callback));
-    const { timeout, ...rest } = options;
-    const socket = connect({ ...rest, allowHalfOpen: true, onread: undefined, signal: undefined }) as StackSocket;
-    const made = makingTls(() => connectTls({ ...options, socket }, ...callback)) as tls.TLSSocket;
-    lend(made, socket);
-    likeOverKernel(socket, made, Boolean(options['allowHalfOpen']));
-    if (timeout) made.setTimeout(timeout as number);
-    return made;
-  };
-  const Made = function (this: unknown, ...args: unknown[]): unknown {
-    if (new.target === undefined) return makingTls(() => Reflect.apply(TLSSocket, this, args));
+// biome-ignore lint/suspicious/noExplicitAny: Node's class, with what it calls by itself
+type TlsClass = (new (...args: any[]) => tls.TLSSocket) & { prototype: { _init: AnyFunction } };
+
+/** tls.TLSSocket: one that is made without a socket gets one of the stack's. */
+function tlsSocketClass(ours: StackNet, TLSSocket: TlsClass): object {
+  const Made = function (this: unknown, socket?: object | null, options?: Options): tls.TLSSocket {
+    // Old-style inheritance.
+    if (new.target === undefined) return Reflect.apply(TLSSocket as unknown as AnyFunction, this, [socket, options]);
     const target = new.target === Made ? TLSSocket : new.target;
-    return makingTls(() => Reflect.construct(TLSSocket, args, target));
+    const make = (given: unknown): tls.TLSSocket =>
+      Reflect.construct(TLSSocket, [given, options], target) as tls.TLSSocket;
+    if (socket || options?.['pipe']) return make(socket);
+    const own = new ours.Socket({ allowHalfOpen: true });
+    const made = beginningTls(own, Boolean(options?.['allowHalfOpen']), () => make(own));
+    return connectsItself(made, own, ours.Socket);
   };
   Object.defineProperty(Made, 'name', { value: 'TLSSocket' });
   Object.defineProperty(Made, 'prototype', { value: TLSSocket.prototype });
   Object.setPrototypeOf(Made, Object.getPrototypeOf(TLSSocket) as object);
-  replace(tls, { connect: secure, TLSSocket: Made });
+  return Made;
 }
 
-/** A TLS server takes the stack's sockets as streams; its own sockets then know their addresses. */
-function prepareSecure(server: tls.Server): void {
-  const emit = server.emit as AnyFunction;
-  replace(server, {
-    emit(this: tls.Server, event: string, ...args: unknown[]): boolean {
-      if (event === 'connection') return makingTls(() => emit.call(server, event, ...args));
-      if (event === 'secureConnection') lendFrom(args[0] as tls.TLSSocket);
-      return emit.call(server, event, ...args);
+function routeTls(ours: StackNet, bypass: EndList): void {
+  const { connect, TLSSocket } = tls as unknown as {
+    connect: AnyFunction;
+    TLSSocket: TlsClass;
+  };
+  const secure = (...args: unknown[]): unknown => {
+    const options = { ...optionsOf(args) };
+    for (const given of args.slice(1, 3))
+      if (typeof given === 'object' && given !== null) Object.assign(options, given);
+    const isTheirs = isNotTcp(options) || isBypassed(bypass, options);
+    if (options['socket'] || isTheirs) return connect(...args);
+    const last = args[args.length - 1];
+    const way: SecureWay = {
+      makeSocket: (given) => new ours.Socket(given),
+      connect: (given, ...callback) => {
+        onreadOfTls = options['onread'];
+        try {
+          return connect(given, ...callback) as tls.TLSSocket;
+        } finally {
+          onreadOfTls = undefined;
+        }
+      },
+      kind: ours.Socket,
+    };
+    return connectSecureOver(way, options, typeof last === 'function' ? [last as () => void] : []);
+  };
+  replace(tls, { connect: secure, TLSSocket: tlsSocketClass(ours, TLSSocket) });
+  const { _init: init } = TLSSocket.prototype;
+  replace(TLSSocket.prototype, {
+    _init(this: tls.TLSSocket, ...args: unknown[]): void {
+      isTlsAsking = true;
+      try {
+        Reflect.apply(init, this, args);
+      } finally {
+        isTlsAsking = false;
+      }
     },
-  });
-}
-
-/** Finds the socket under a TLS socket, through Node's wrapping of streams. */
-function lendFrom(socket: tls.TLSSocket): void {
-  const handle = (socket as unknown as { _handle?: { _parentWrap?: { stream?: StackSocket } } })._handle;
-  const stream = handle?._parentWrap?.stream;
-  if (stream !== undefined) lend(socket, stream);
-}
-
-/** What a TLS socket cannot ask of the stream under it. */
-function lend(socket: tls.TLSSocket, from: StackSocket): void {
-  const forward = (name: 'setNoDelay' | 'setKeepAlive' | 'ref' | 'unref') => ({
-    [name]: (...args: unknown[]): tls.TLSSocket => {
-      (from[name] as AnyFunction)(...args);
-      return socket;
-    },
-  });
-  replace(socket, {
-    _getpeername: () => from._getpeername(),
-    _getsockname: () => from._getsockname(),
-    ...forward('setNoDelay'),
-    ...forward('setKeepAlive'),
-    ...forward('ref'),
-    ...forward('unref'),
   });
 }

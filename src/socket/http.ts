@@ -10,7 +10,9 @@ import type * as NodeHttps from 'node:https';
 import type { Server as NodeServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type * as NodeTls from 'node:tls';
+import type { SocketOptions } from './net-context.ts';
 import { required } from './node.ts';
+import { beginningTls, connectSecureOver, type SecureWay, teachHandle } from './secure.ts';
 import type { StackServer } from './server.ts';
 import type { StackSocket } from './socket.ts';
 
@@ -18,6 +20,7 @@ import type { StackSocket } from './socket.ts';
 interface NetForHttp {
   createServer(options: object, onConnection: (socket: StackSocket) => void): StackServer;
   connect(...args: unknown[]): StackSocket;
+  readonly Socket: new (options?: SocketOptions) => StackSocket;
 }
 
 /**
@@ -104,29 +107,11 @@ function secureAgentClass(net: NetForHttp, https: typeof NodeHttps): StackHttp['
   const base = (https.Agent.prototype as unknown as { createConnection: Create }).createConnection;
   return class SecureAgent extends https.Agent {
     override createConnection(options: NodeHttp.ClientRequestArgs): Duplex {
-      const socket = net.connect({ ...options, allowHalfOpen: true });
-      return base.call(this, { ...(options as AgentOptions), socket });
+      const connect = (given: object): NodeTls.TLSSocket => base.call(this, given as AgentOptions) as NodeTls.TLSSocket;
+      const way = { makeSocket: (given: SocketOptions) => new net.Socket(given), connect, kind: net.Socket };
+      return connectSecureOver(way, options as AgentOptions, []);
     }
   };
-}
-
-/** Events of a connection that is being made: Node's TLS sockets, being sockets, have them too. */
-const CONNECTING = [
-  'lookup',
-  'connectionAttempt',
-  'connectionAttemptFailed',
-  'connectionAttemptTimeout',
-  'connect',
-  'ready',
-] as const;
-
-/**
- * Makes a TLS socket over a connection of ours what it would be over one of the kernel's: it tells what happens before TLS begins, and is
- * half-open only where that is wanted, although the stream under it always is.
- */
-export function likeOverKernel(from: StackSocket, to: NodeTls.TLSSocket, allowHalfOpen: boolean): void {
-  for (const event of CONNECTING) from.on(event, (...args: unknown[]) => void to.emit(event, ...args));
-  to.allowHalfOpen = allowHalfOpen;
 }
 
 function connectSecure(
@@ -135,10 +120,16 @@ function connectSecure(
   onSecure: (() => void) | undefined,
 ): NodeTls.TLSSocket {
   const tls = required<typeof NodeTls>('node:tls');
-  const socket = net.connect({ ...options, allowHalfOpen: true });
-  const made = tls.connect({ ...options, socket }, onSecure);
-  likeOverKernel(socket, made, Boolean((options as { allowHalfOpen?: boolean }).allowHalfOpen));
-  return made;
+  const callback = onSecure === undefined ? [] : [onSecure];
+  return connectSecureOver(secureWay(net, tls), options as Record<string, unknown>, callback);
+}
+
+function secureWay(net: NetForHttp, tls: typeof NodeTls): SecureWay {
+  return {
+    makeSocket: (options) => new net.Socket(options),
+    connect: (options, ...callback) => tls.connect(options, ...callback),
+    kind: net.Socket,
+  };
 }
 
 /** The parts of Node's servers that are used or replaced; http's have the last two. */
@@ -173,7 +164,8 @@ function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
   };
   const inner = net.createServer(settings, (socket) => {
     socket.server = given;
-    server.emit('connection', socket);
+    if (server.setSecureContext === undefined) server.emit('connection', socket);
+    else beginningTls(socket, Boolean(server.allowHalfOpen), () => server.emit('connection', socket));
   });
   if (server._unref) inner.unref();
   if (server.maxConnections !== undefined) inner.maxConnections = server.maxConnections;
@@ -181,9 +173,8 @@ function attach<T extends NodeServer>(net: NetForHttp, given: T): T {
     inner.on(event, (...args: unknown[]) => void server.emit(event, ...args));
   }
   if (server.setSecureContext !== undefined) {
-    // Node's TLS sockets take this from the stream under them, which is half-open in any case.
     server.prependListener?.('secureConnection', (socket) => {
-      (socket as NodeTls.TLSSocket).allowHalfOpen = Boolean(server.allowHalfOpen);
+      teachHandle((socket as { _handle?: unknown })._handle, net.Socket);
     });
   }
   const methods = methodsOf(server, inner);
