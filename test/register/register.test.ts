@@ -62,6 +62,12 @@ describe('an unmodified program', () => {
     expect(plain).toMatchObject({ itsServer: true, dropped: true, again: true, pipe: 'by pipe', onread: [4, true] });
   });
 
+  test('meets the same at the edges of TLS', async () => {
+    const [plain, registered] = await Promise.all([run('secure.cjs', false), run('secure.cjs', true)]);
+    expect(registered).toEqual(plain);
+    expect(plain).toMatchObject({ given: 'by another way', onread: [4, true] });
+  });
+
   test('runs on the stack that a module configures', async () => {
     const config = join(folder, 'config.mjs');
     writeFileSync(config, 'export default async () => ({ links: [], tcp: {} });\n');

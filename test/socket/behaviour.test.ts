@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { attemptScenarios } from './scenarios-attempts.ts';
 import { contextScenarios } from './scenarios-context.ts';
+import { datagramScenarios } from './scenarios-datagrams.ts';
 import { flowScenarios } from './scenarios-flow.ts';
 import { lifeScenarios } from './scenarios-life.ts';
 import { serverScenarios } from './scenarios-server.ts';
@@ -18,6 +19,7 @@ const scenarios = {
   ...shapeScenarios,
   ...udpScenarios,
   ...contextScenarios,
+  ...datagramScenarios,
 };
 
 const worlds = [

@@ -17,6 +17,7 @@ import {
   TransportError,
   type TransportErrorCode,
   type Transports,
+  type UdpBindOptions,
   type UdpHandler,
   type UdpPort,
 } from '../../src/host/api.ts';
@@ -231,7 +232,7 @@ export class FakeEndpoint implements TcpEndpoint {
 export class FakeTransports implements Transports {
   readonly #address: string;
   readonly #listeners = new Map<number, { options: ListenOptions; take: (endpoint: TcpEndpoint) => void }>();
-  readonly #udp = new Map<number, { local: Endpoint; handler: UdpHandler }>();
+  readonly #udp = new Map<number, { handler: UdpHandler; isShared: boolean }[]>();
   #nextPort = 49152;
   /** Connections whose SYN nobody answers. */
   isMute = false;
@@ -279,19 +280,24 @@ export class FakeTransports implements Transports {
     return { local: { ...options.local, port }, close: () => void this.#listeners.delete(key) };
   }
 
-  bindUdp(local: Endpoint, handler: UdpHandler): UdpPort {
+  bindUdp(local: Endpoint, handler: UdpHandler, options: UdpBindOptions = {}): UdpPort {
     const port = local.port === 0 ? this.#nextPort++ : local.port;
     if (local.address === '198.51.100.77') throw new TransportError('EADDRNOTAVAIL', 'not ours');
-    if (this.#udp.has(port)) throw new TransportError('EADDRINUSE', 'taken');
+    const key = options.ipv6Only === true ? -port : port;
+    const isShared = options.reuseAddress === true;
+    const bound = this.#udp.get(key) ?? [];
+    if (bound.some((other) => !(isShared && other.isShared))) throw new TransportError('EADDRINUSE', 'taken');
     const own = { address: local.address, port };
-    this.#udp.set(port, { local: own, handler });
+    const entry = { handler, isShared };
+    bound.unshift(entry);
+    this.#udp.set(key, bound);
     return {
       local: own,
       send: (bytes, to) => {
         if (bytes.length > 65507) return 'EMSGSIZE';
         const copy = bytes.slice();
         setImmediate(() => {
-          const there = this.#udp.get(to.port);
+          const there = this.#udp.get(to.port)?.[0];
           if (there === undefined) handler.error('ECONNREFUSED', to);
           else there.handler.message(copy, 0, copy.length, { address: this.#address, port });
         });
@@ -299,7 +305,7 @@ export class FakeTransports implements Transports {
       },
       localTo: () => this.#address,
       setHopLimit: () => {},
-      close: () => void this.#udp.delete(port),
+      close: () => void bound.splice(bound.indexOf(entry), 1),
     };
   }
 }
