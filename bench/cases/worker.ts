@@ -13,6 +13,8 @@ import { workerTarget } from 'chimney/worker';
 import { quantile, report } from '../measure.ts';
 
 const [variant = 'worker', seconds = '3'] = process.argv.slice(2);
+/** How often a connection is moved: while the compiler sees it for the first times, and while it is measured. */
+const WARM_MOVE_MS = 2;
 const MOVE_EVERY_MS = 20;
 const PREFIX = '10.203.27';
 
@@ -70,15 +72,20 @@ while (sockets.length < 2) await new Promise((resolve) => setTimeout(resolve, 10
 const [source, sink] = sockets as [StackSocket, StackSocket];
 source.pipe(sink);
 let turn = 0;
-const moving = setInterval(() => {
-  if (variant !== 'moves') return;
+function moveOne(): void {
   // One connection after the other, so that each freeze is that of one move.
   const { chimney } = sockets[turn++ % sockets.length]!;
   if (chimney?.location === 'host') chimney.offload().catch(() => {});
   else if (chimney?.location === 'target') chimney.takeBack().catch(() => {});
-}, MOVE_EVERY_MS);
+}
 
-await new Promise((resolve) => setTimeout(resolve, 3000)); // until the compiler has seen it all
+let moving = variant === 'moves' ? setInterval(moveOne, WARM_MOVE_MS) : undefined;
+await new Promise((resolve) => setTimeout(resolve, 4000)); // until the compiler has seen it all
+if (moving !== undefined) {
+  clearInterval(moving);
+  moving = setInterval(moveOne, MOVE_EVERY_MS);
+}
+await new Promise((resolve) => setTimeout(resolve, 1000));
 freezes.down.length = 0;
 freezes.back.length = 0;
 const bytes = sink.bytesWritten;

@@ -207,6 +207,10 @@ export abstract class IntermediateDriver implements ProtocolDriver, MiniportDriv
     this.ndis.returnNetBufferLists(this.below, lists);
   }
 
+  offloadExpected(_context: unknown, onReady: () => void): boolean {
+    return this.ndis.offloadExpected?.(this.below, onReady) === true;
+  }
+
   /** MiniportInitiateOffload. */
   initiateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
     const root = offloadBlockList as OffloadBlock;

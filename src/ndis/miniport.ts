@@ -131,6 +131,13 @@ export interface MiniportDriver extends ProviderGenericHandlers, ProviderTcpHand
   sendNetBufferLists(context: unknown, lists: NetBufferList, portNumber: number): void;
   /** MiniportReturnNetBufferLists. */
   returnNetBufferLists(context: unknown, lists: NetBufferList): void;
+
+  /**
+   * Connections are about to be offloaded or taken back (Chimney's own; NDIS 6.0 has nothing like it): whatever the driver can make ready
+   * beforehand makes nobody wait later. True: it does so, and calls `onReady` within a millisecond, once, and not from inside. False, or
+   * without the function: it is ready.
+   */
+  offloadExpected?(context: unknown, onReady: () => void): boolean;
 }
 
 /** NDIS_TCP_OFFLOAD_EVENT_HANDLERS: what a target gets from NdisMGetOffloadHandlers; the `ndis` of the target's calls. */

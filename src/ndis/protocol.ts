@@ -147,6 +147,11 @@ export interface NdisForProtocol {
   returnNetBufferLists(binding: NdisBindingHandle, lists: NetBufferList): void;
 
   // State manipulation: stored below and completed later, never from inside.
+  /**
+   * Tells the driver that an initiate or a terminate is near. True: it gets ready for that, and `onReady` is called in a moment; false: it
+   * is ready. (Chimney's own.)
+   */
+  offloadExpected?(binding: NdisBindingHandle, onReady: () => void): boolean;
   /** NdisInitiateOffload. */
   initiateOffload(binding: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void;
   /** NdisTerminateOffload. */

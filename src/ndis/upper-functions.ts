@@ -152,6 +152,11 @@ export abstract class UpperFunctions implements NdisForProtocol, NdisRegistratio
     if (!binding.isOpen) this.closeWhenQuiet(binding);
   }
 
+  offloadExpected(handle: NdisBindingHandle, onReady: () => void): boolean {
+    const { adapter } = handle as Binding;
+    return !adapter.isGivenUp && adapter.driver.offloadExpected?.(adapter.context, onReady) === true;
+  }
+
   /** NdisInitiateOffload. */
   initiateOffload(handle: NdisBindingHandle, offloadBlockList: ProtocolOffloadBlock): void {
     this.#state(handle, offloadBlockList, StateOperation.INITIATE, (adapter, root) => {

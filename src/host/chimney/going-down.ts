@@ -28,6 +28,9 @@ import { ObjectState, OffloadedConnection, OffloadedNeighbor, type OffloadedObje
 import { whyNotOffloadable } from './offloadable.ts';
 import { forEachBlock, groupConnections, initiateTree } from './tree.ts';
 
+/** Connections of one tree with which time is spent on making them stand still for less of it. */
+const FEW = 16;
+
 export class Initiates {
   readonly #context: ChimneyContext;
 
@@ -35,13 +38,21 @@ export class Initiates {
     this.#context = context;
   }
 
-  /** Hands down these connections of one adapter, with what they hang on, in one tree. */
+  /**
+   * Hands down these connections of one adapter, with what they hang on, in one tree. Everything that can be made ready is made ready
+   * while they are still served.
+   */
   start(adapter: ChimneyAdapter, connections: readonly OffloadedConnection[]): void {
     const nowUs = this.#context.runtime.nowUs();
-    const moving = connections.filter((connection) => this.#leaveHost(connection, nowUs));
+    const moving = connections.filter((connection) => this.#isReady(connection, nowUs));
     if (moving.length === 0) return;
     const grouped = groupConnections(moving);
-    const root = initiateTree(grouped, nowUs, (connection) => this.#newTcpBlock(connection, nowUs));
+    const root = initiateTree(grouped, nowUs, (connection) => {
+      const block = newTcpBlock(connection);
+      // Written again once it stands still; of a few, whatever is needed for that is near then.
+      if (moving.length <= FEW) this.#writeDelegated(connection, block, nowUs);
+      return block;
+    });
     for (const [neighbor, paths] of grouped) {
       if (neighbor.state === ObjectState.NONE) begin(neighbor, adapter.neighbors);
       for (const [path, there] of paths) {
@@ -53,18 +64,28 @@ export class Initiates {
         path.dependents += there.length;
       }
     }
+    // All of them before the first is handed over: what its application does then meets no other half-way.
+    for (const connection of moving) this.#leaveHost(connection);
+    forEachBlock(root, (block) => {
+      const object = block.offloadHandle?.owner;
+      if (object instanceof OffloadedConnection) this.#handOver(object, block as OffloadBlock);
+    });
     this.#context.ndis.initiateOffload(adapter.binding, root);
   }
 
-  /** Ends the host's service of a connection: owed ACKs out, timers off (INIT-075 to 077). False: it ended meanwhile. */
-  #leaveHost(connection: OffloadedConnection, nowUs: number): boolean {
+  /** Its owed ACKs go out, its timers stop (INIT-075 to 077). False: it cannot go after all. */
+  #isReady(connection: OffloadedConnection, nowUs: number): boolean {
     const { endpoint } = connection;
     if ((prepareTransfer(endpoint.tcp, this.#context.parameters, nowUs) & Effect.TRANSMIT) !== 0) endpoint.pump(nowUs);
     const why = whyNotOffloadable(connection);
-    if (why !== null) {
-      this.refuse(connection, why);
-      return false;
-    }
+    if (why === null) return true;
+    this.refuse(connection, why);
+    return false;
+  }
+
+  /** From here on nobody serves it. */
+  #leaveHost(connection: OffloadedConnection): void {
+    const { endpoint } = connection;
     connection.wantsOffload = false;
     connection.state = ObjectState.INITIATING;
     connection.frozenAtUs = this.#context.runtime.nowUs();
@@ -72,24 +93,13 @@ export class Initiates {
     connection.adapter.connections.add(connection);
     endpoint.suspend();
     endpoint.location = 'initiating';
-    return true;
   }
 
-  #newTcpBlock(connection: OffloadedConnection, nowUs: number): OffloadBlock {
+  /** What is only final once it stands still: its delegated state, its sends, what was received and not read. */
+  #handOver(connection: OffloadedConnection, block: OffloadBlock): void {
     const { endpoint } = connection;
     const { tcp } = endpoint;
-    const words = new Int32Array(TCP_STATE_WORDS);
-    const constState = new TcpConstState(words, 0);
-    const cachedState = new TcpCachedState(words, 0);
-    const delegated = new TcpDelegatedState(words, 0);
-    writeConst(tcp, constState);
-    writeCached(tcp, cachedState);
-    writeDelegated(tcp, this.#context.parameters, delegated, nowUs);
-
-    const block = new OffloadBlock(OffloadStateType.TCP, connection.handle);
-    block.constState = constState;
-    block.cachedState = cachedState;
-    block.delegatedState = delegated;
+    const delegated = this.#writeDelegated(connection, block, connection.frozenAtUs);
     block.netBufferListChain = this.#takeSends(connection);
     delegated.sendDataHead = block.netBufferListChain;
     for (let list = block.netBufferListChain; list !== null; list = list.next) delegated.sendDataTail = list;
@@ -99,7 +109,12 @@ export class Initiates {
     releaseReassembly(tcp, this.#context.parameters);
     releaseFlight(tcp, this.#context.parameters);
     connection.delegated = delegated;
-    return block;
+  }
+
+  #writeDelegated(connection: OffloadedConnection, block: OffloadBlock, nowUs: number): TcpDelegatedState {
+    const delegated = block.delegatedState as TcpDelegatedState;
+    writeDelegated(connection.endpoint.tcp, this.#context.parameters, delegated, nowUs);
+    return delegated;
   }
 
   #takeSends(connection: OffloadedConnection): NetBufferList | null {
@@ -190,6 +205,21 @@ export class Initiates {
     this.#context.trace.count(Event.CHIMNEY_OFFLOAD_REFUSED);
     for (const waiter of connection.offloadWaiters.splice(0)) waiter.reject(error);
   }
+}
+
+/** A block with what a connection that is still served will not change any more, and room for the rest. */
+function newTcpBlock(connection: OffloadedConnection): OffloadBlock {
+  const { tcp } = connection.endpoint;
+  const words = new Int32Array(TCP_STATE_WORDS);
+  const constState = new TcpConstState(words, 0);
+  const cachedState = new TcpCachedState(words, 0);
+  writeConst(tcp, constState);
+  writeCached(tcp, cachedState);
+  const block = new OffloadBlock(OffloadStateType.TCP, connection.handle);
+  block.constState = constState;
+  block.cachedState = cachedState;
+  block.delegatedState = new TcpDelegatedState(words, 0);
+  return block;
 }
 
 function begin<T extends OffloadedObject>(object: T, registry: Set<T>): void {

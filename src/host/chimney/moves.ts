@@ -45,7 +45,7 @@ export class Moves {
     if (why !== null) this.#initiates.refuse(connection, why);
     else {
       connection.adapter.offloads.add(connection);
-      this.#flushSoon(connection.adapter);
+      this.#flushWhenExpected(connection.adapter);
     }
   }
 
@@ -72,7 +72,7 @@ export class Moves {
     connection.reason = reason;
     if (connection.state !== ObjectState.INITIATING) {
       connection.adapter.terminates.add(connection);
-      this.#flushSoon(connection.adapter);
+      this.#flushWhenExpected(connection.adapter);
     }
   }
 
@@ -97,12 +97,22 @@ export class Moves {
   #flushSoon(adapter: ChimneyAdapter): void {
     if (adapter.isFlushDeferred) return;
     adapter.isFlushDeferred = true;
-    this.#context.runtime.defer(() => {
-      adapter.isFlushDeferred = false;
-      this.#flushTerminates(adapter);
-      this.#flushOffloads(adapter);
-      this.#terminates.collectUnused(adapter);
-    });
+    this.#context.runtime.defer(() => this.#flush(adapter));
+  }
+
+  /** As {@link #flushSoon}, but the target gets the time it wants to make itself ready: connections are served meanwhile. */
+  #flushWhenExpected(adapter: ChimneyAdapter): void {
+    if (adapter.isFlushDeferred) return;
+    if (this.#context.ndis.offloadExpected?.(adapter.binding, () => this.#flush(adapter)) === true) {
+      adapter.isFlushDeferred = true;
+    } else this.#flushSoon(adapter);
+  }
+
+  #flush(adapter: ChimneyAdapter): void {
+    adapter.isFlushDeferred = false;
+    this.#flushTerminates(adapter);
+    this.#flushOffloads(adapter);
+    this.#terminates.collectUnused(adapter);
   }
 
   #flushTerminates(adapter: ChimneyAdapter): void {

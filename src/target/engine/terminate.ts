@@ -114,7 +114,7 @@ function hasLivePaths(block: MiniportOffloadBlock, neighbor: NeighborContext): b
 }
 
 /** One connection. Answers the block's status; FAILURE only where its state is lost (TERM-019). */
-function terminateConnection(engine: Engine, ctx: TcpContext, block: MiniportOffloadBlock): number {
+export function terminateConnection(engine: Engine, ctx: TcpContext, block: MiniportOffloadBlock): number {
   engine.onTouch?.(ctx);
   const { type } = block.header;
   const conveys = type === OffloadStateType.TCP_DELEGATED || type === OffloadStateType.TCP;
@@ -130,8 +130,9 @@ function terminateConnection(engine: Engine, ctx: TcpContext, block: MiniportOff
     abortCorrupt(engine, ctx);
   }
   const nowUs = engine.runtime.nowUs();
-  block.handedOverAtUs = nowUs;
   settle(engine, ctx, nowUs);
+  // What was owed has left: from here on nobody serves it.
+  block.handedOverAtUs = engine.runtime.nowUs();
   const chain = takeUnfinished(engine, ctx, nowUs);
   completeDisconnect(engine, ctx, NdisStatus.UPLOAD_IN_PROGRESS);
   giveBack(engine, ctx);

@@ -47,11 +47,19 @@ export const ControlWord = {
   ASKED: 160,
   /** Counts those that the NIC half has answered; the driver half waits for a change, a short while. */
   ANSWERED: 176,
-  /** 1: an operation is being written and will be published in a moment: the NIC half does not fall asleep before. */
+  /** Which operation the driver half is about to publish, see {@link expectation}; 0: none. */
   EXPECTED: 192,
   /** 1: frames of the driver half wait for room in its ring, and it wants to be woken when there is some. */
   ROOM_WANTED: 208,
 } as const;
+
+/**
+ * A word that tells of an operation to come, of which `count` were told: that it is near, and the NIC half stays awake and gets ready; or
+ * that it is being written and will be published in a moment, and the NIC half does nothing else before.
+ */
+export function expectation(count: number, isBeingWritten: boolean): number {
+  return ((count & 0x1fff_ffff) << 2) | (isBeingWritten ? 3 : 2);
+}
 
 const CONTROL_BYTES = 4096;
 /** Doubles behind the control words: the NIC half's statistics of both families. */

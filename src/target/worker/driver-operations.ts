@@ -6,6 +6,7 @@
  */
 
 import { NEVER } from '../../base/runtime.ts';
+import { seqDiff } from '../../base/seq.ts';
 import {
   BlockKind,
   BlockWalk,
@@ -28,7 +29,7 @@ import { answerPendingPower } from '../engine/oids.ts';
 import { completeRequests, finishAllRequests, startPushTimer } from '../engine/requests.ts';
 import type { Driver } from './driver.ts';
 import { DriverConnection, DriverNeighbor, type DriverObject, DriverPath, SendItem } from './driver-objects.ts';
-import { abortAll, giveForwards, shipItem, shipWaiting, takeUnfinished } from './driver-sends.ts';
+import { abortAll, giveForwards, ship, shipItem, shipWaiting, takeUnfinished } from './driver-sends.ts';
 import { PLACEHOLDER, UNKNOWN } from './nic-half.ts';
 import type { RecordReader } from './outbox.ts';
 import { Down } from './records.ts';
@@ -50,6 +51,8 @@ export class DriverOperation {
   }
 }
 
+/** Bytes that go down with a connection beyond those that the peer has not acknowledged. */
+const CARRIED_AHEAD = 64 * 1024;
 /** Rounds of receives posted again during a terminate before that is given up. */
 const REPOSTS_MAX = 64;
 
@@ -70,7 +73,7 @@ export function startOperation(
     readTree(driver, operation);
     return;
   }
-  driver.announceOperation();
+  driver.expectations.announce();
   driver.out.say(Down.OPERATION, number, kind);
   const above: (DriverObject | null)[] = [null, null, null];
   // What hangs on an object that is refused here is not asked about.
@@ -91,7 +94,7 @@ export function startOperation(
     writeBlock(driver, kind, block, object, depth, isNew && !isBelow, refusal);
   }
   driver.out.say(Down.GO, number);
-  driver.publishOperation();
+  driver.publishOperation(kind === OperationKind.TERMINATE);
 }
 
 /** The blocks of a tree that goes nowhere. */
@@ -174,7 +177,7 @@ function writeBlock(
   const connection = object instanceof DriverConnection ? object : null;
   const isPlaceholder = block.miniportOffloadContext === null;
   const chain = isNew && connection !== null && refusal === NdisStatus.SUCCESS ? block.netBufferListChain : null;
-  if (isNew && connection !== null && refusal === NdisStatus.SUCCESS) takeBuffered(driver, connection, block);
+  if (isNew && connection !== null && refusal === NdisStatus.SUCCESS) noteBuffered(connection, block);
   // What follows a placeholder is nobody's.
   const delegated = isPlaceholder ? null : block.delegatedState;
   out.begin(Down.BLOCK);
@@ -190,7 +193,7 @@ function writeBlock(
   else putCached(driver, block, kind, connection);
   putState(out, delegated);
   out.end();
-  for (let list = chain; list !== null && connection !== null; list = list.next) carry(driver, connection, list);
+  if (chain !== null && connection !== null) carry(driver, connection, chain, delegated as TcpDelegatedState);
 }
 
 /** RcvIndicationSize is the driver half's; the NIC half always hands on all there is. */
@@ -231,18 +234,13 @@ function chainBytes(lists: NetBufferList | null): number {
   return bytes;
 }
 
-/** INIT-059: what the host had received and not read. */
-function takeBuffered(driver: Driver, connection: DriverConnection, block: MiniportOffloadBlock): void {
+/** What the host had received and not read: the NIC half has to know how much it is. */
+function noteBuffered(connection: DriverConnection, block: MiniportOffloadBlock): void {
   const delegated = block.delegatedState;
   if (!(delegated instanceof TcpDelegatedState)) return;
-  for (let list = delegated.bufferedData; list !== null; list = list.next) {
-    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
-      eachRun(nb, (bytes, at, length) => driver.pool.append(connection.buffered, bytes, at, length));
-    }
-  }
-  connection.untakenBytes = connection.buffered.length;
+  connection.untakenBytes = chainBytes(delegated.bufferedData);
   // It waits for posted requests first, the remainder is indicated (INIT-062, INIT-063).
-  connection.isRefused = connection.buffered.length > 0;
+  connection.isRefused = connection.untakenBytes > 0;
   connection.isBufferedPushed = true;
   const { state } = delegated;
   if (
@@ -251,17 +249,46 @@ function takeBuffered(driver: Driver, connection: DriverConnection, block: Minip
     state === TcpConnectionState.LAST_ACK
   ) {
     connection.isFinReceived = true;
-    connection.isDisconnectIndicated = connection.buffered.length === 0;
+    connection.isDisconnectIndicated = connection.untakenBytes === 0;
   }
 }
 
-/** Send data that goes with the state. */
-function carry(driver: Driver, connection: DriverConnection, list: NetBufferList): void {
-  const item = new SendItem(list, false);
-  if (connection.lastItem === null) connection.firstItem = item;
-  else connection.lastItem.next = item;
-  connection.lastItem = item;
-  shipItem(driver, connection, item, Down.CARRIED);
+/** INIT-059: it is copied before the completion; by then the NIC half serves the connection. */
+function takeBuffered(driver: Driver, connection: DriverConnection, block: MiniportOffloadBlock): void {
+  const delegated = block.delegatedState;
+  if (!(delegated instanceof TcpDelegatedState)) return;
+  for (let list = delegated.bufferedData; list !== null; list = list.next) {
+    for (let nb = list.firstNetBuffer; nb !== null; nb = nb.next) {
+      eachRun(nb, (bytes, at, length) => driver.pool.append(connection.buffered, bytes, at, length));
+    }
+  }
+}
+
+/** States in which more may be sent after what goes with the state. */
+function maySend(state: number): boolean {
+  return state === TcpConnectionState.ESTABLISHED || state === TcpConnectionState.CLOSE_WAIT;
+}
+
+/**
+ * Send data that goes with the state: what the peer has not acknowledged, and a little for the NIC half to go on with. What follows is
+ * sent as soon as the connection is served again.
+ */
+function carry(
+  driver: Driver,
+  connection: DriverConnection,
+  chain: NetBufferList,
+  { state, sndUna, sndMax }: TcpDelegatedState,
+): void {
+  let bytes = maySend(state) ? seqDiff(sndMax, sndUna) + CARRIED_AHEAD : Number.POSITIVE_INFINITY;
+  for (let list: NetBufferList | null = chain; list !== null; list = list.next) {
+    const item = new SendItem(list, false);
+    if (connection.lastItem === null) connection.firstItem = item;
+    else connection.lastItem.next = item;
+    connection.lastItem = item;
+    if (bytes > 0) shipItem(driver, connection, item, Down.CARRIED);
+    else connection.firstUnshipped ??= item;
+    bytes -= dataLengthOf(list);
+  }
 }
 
 /** A result came up. */
@@ -332,6 +359,7 @@ function initiated(driver: Driver, operation: DriverOperation): void {
       driver.connectionCount++;
       object.isTaken = true;
       taken.push(object);
+      takeBuffered(driver, object, block);
       if (object.buffered.length > 0) startPushTimer(driver, object, driver.runtime.nowUs());
     } else if (object instanceof DriverPath) driver.pathCount++;
     else driver.neighborCount++;
@@ -340,6 +368,7 @@ function initiated(driver: Driver, operation: DriverOperation): void {
   for (const connection of taken) {
     connection.isInitiating = false;
     driver.mark(connection, Due.DELIVER);
+    ship(driver, connection);
   }
 }
 
@@ -354,6 +383,7 @@ function drop(driver: Driver, object: DriverObject): void {
     }
     object.firstItem = null;
     object.lastItem = null;
+    object.firstUnshipped = null;
   }
   driver.freeId(object.id);
   object.id = 0;

@@ -67,6 +67,8 @@ export function ship(driver: Driver, connection: DriverConnection): void {
     driver.schedule();
     return;
   }
+  // What the host aborts goes nowhere any more: it comes back with the abort.
+  if (connection.aborts.length > 0) return;
   while (connection.firstUnshipped !== null) {
     const item = connection.firstUnshipped;
     if (!shipItem(driver, connection, item, Down.SEND)) {
@@ -279,9 +281,11 @@ export function disconnected(driver: Driver, connection: DriverConnection, isAbo
     if (status === NdisStatus.SUCCESS) {
       connection.standing = Standing.ABORTED;
       connection.isEstablished = false;
+      abortUnshipped(driver, connection);
     }
     giveDisconnect(driver, list, status);
     driver.mark(connection, Due.DELIVER);
+    ship(driver, connection);
     return;
   }
   connection.disconnectStatus = status;
@@ -289,6 +293,21 @@ export function disconnected(driver: Driver, connection: DriverConnection, isAbo
   // Of a connection that goes up it follows the receives (giveUp).
   const isLast = connection.isTerminating && status === NdisStatus.UPLOAD_IN_PROGRESS;
   if (connection.disconnect!.partsOut === 0 && !isLast) completeDisconnect(driver, connection, status);
+}
+
+/** What never went to the NIC half comes back before the abortive disconnect does (DISC-008), as what did has come. */
+function abortUnshipped(driver: Driver, connection: DriverConnection): void {
+  const done = new Completion();
+  let isDisconnectAmong = false;
+  for (let item = connection.firstUnshipped; item !== null; ) {
+    const { next } = item;
+    if (item.isDisconnect) isDisconnectAmong = true;
+    else if (item.partsOut === 0) finish(connection, item, NdisStatus.REQUEST_ABORTED, done);
+    item = next;
+  }
+  connection.firstUnshipped = null;
+  complete(driver, done);
+  if (isDisconnectAmong) completeDisconnect(driver, connection, NdisStatus.REQUEST_ABORTED);
 }
 
 /** Completes the graceful disconnect, if there is one. */

@@ -156,6 +156,9 @@ export class DriverTurn {
       case Up.STATUS:
         onStatus(driver, record.next());
         return;
+      case Up.READY:
+        driver.expectations.ready();
+        return;
       case Up.REMOVED:
         if (!driver.isHalted) driver.ndisM.removeMiniport(driver.handle);
         return;

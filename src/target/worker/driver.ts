@@ -32,6 +32,7 @@ import { FrameIndicator } from '../plain/frame-indicator.ts';
 import { type Arena, ControlWord, FRAMES_DOWN_BYTES } from './arena.ts';
 import { DriverConnection, type DriverObject, Part } from './driver-objects.ts';
 import type { DriverOperation } from './driver-operations.ts';
+import { Expectations } from './expectations.ts';
 import { Outbox } from './outbox.ts';
 import { Down } from './records.ts';
 import { RingReader, RingWriter } from './ring.ts';
@@ -50,9 +51,9 @@ export interface NicPort {
   sleep(): void;
   /**
    * An operation was published: waits for the NIC half's count of answers to become another than `answered`, no longer than is worth
-   * it. Whether it has. Absent: not waited for.
+   * it. Whether it has. `isAwaited`: connections stand still until this half goes on. Absent: not waited for.
    */
-  attend?(answered: number): boolean;
+  attend?(answered: number, isAwaited: boolean): boolean;
   /** Statistics are about to be read. */
   refresh(): void;
   /** Ends the NIC half. */
@@ -158,6 +159,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
 
   readonly heap: DeadlineHeap = new DeadlineHeap();
   readonly timer: Timer;
+  readonly expectations: Expectations;
   readonly #retry: Timer;
   #firstQueued: DriverConnection | null = null;
   #lastQueued: DriverConnection | null = null;
@@ -165,6 +167,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   #isScheduled = false;
   #isPublishing = false;
   #hasAsked = false;
+  #isAwaited = false;
   #wantsRoom = false;
   readonly #turn: () => void;
   readonly #publish: () => void;
@@ -220,6 +223,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     });
     this.#statistics = [new SharedStatistics(arena.statistics, 0), new SharedStatistics(arena.statistics, 1)];
     this.timer = runtime.timer(parts.onTimer);
+    this.expectations = new Expectations(this);
     this.#retry = runtime.timer(() => {
       if (this.lazyBytes > 0) this.isRinging = true;
       this.goOn();
@@ -232,8 +236,10 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
       this.#isPublishing = false;
       const answered = Atomics.load(arena.control, ControlWord.ANSWERED);
       const hasAsked = this.#hasAsked;
+      const isAwaited = this.#isAwaited;
+      this.#isAwaited = false;
       this.publish();
-      if (hasAsked && this.port.attend?.(answered) === true) parts.onBell();
+      if (hasAsked && this.port.attend?.(answered, isAwaited) === true) parts.onBell();
     };
   }
 
@@ -366,23 +372,14 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.runtime.defer(this.#publish);
   }
 
-  /** A state operation is about to be said: the NIC half wakes up while its tree is being written and data is being copied. */
-  announceOperation(): void {
-    if (this.port.attend === undefined) return;
-    const { control } = this.arena;
-    // What stands before it in the ring is done meanwhile.
-    this.out.publish();
-    Atomics.store(control, ControlWord.EXPECTED, 1);
-    if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();
-  }
-
   /**
    * A state operation was said: it must not wait behind other tasks, as connections stand still meanwhile, and the answer is near:
-   * it is waited for, a short while.
+   * it is waited for, a short while. `isAwaited`: this half goes on with the connections.
    */
-  publishOperation(): void {
+  publishOperation(isAwaited: boolean): void {
     this.isRinging = true;
     this.#hasAsked = true;
+    this.#isAwaited ||= isAwaited;
     this.runtime.urgent(this.#publish);
   }
 
@@ -411,7 +408,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     if (this.#hasAsked) {
       this.#hasAsked = false;
       Atomics.add(control, ControlWord.ASKED, 1);
-      Atomics.store(control, ControlWord.EXPECTED, 0);
+      this.expectations.published();
     }
     if (Atomics.load(control, ControlWord.NIC_ASLEEP) === 0) return;
     if (Atomics.exchange(control, ControlWord.NIC_ASLEEP, 0) === 1) this.port.ring();
@@ -443,6 +440,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   }
 
   stopTimers(): void {
+    this.expectations.ready();
     this.timer.disarm();
     this.#retry.disarm();
   }

@@ -12,12 +12,21 @@ import { requestUpload } from '../engine/events.ts';
 import { setHostReachability } from '../engine/neighbors.ts';
 import { onReturned } from '../engine/turn.ts';
 import { STATISTICS_DOUBLES } from './arena.ts';
+import { Rehearsal } from './rehearsal.ts';
 
 /** The engine behind the rings. */
 export class NicAdapter extends EngineAdapter {
+  readonly #rehearsal: Rehearsal;
+
   constructor(options: EngineAdapterOptions) {
     super(options);
     this.engine.keepsPush = true;
+    this.#rehearsal = new Rehearsal(this.engine);
+  }
+
+  /** A connection is about to come or to go. */
+  rehearse(): void {
+    this.#rehearsal.run();
   }
 
   /** Told before anything is done with a connection. */

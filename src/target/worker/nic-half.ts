@@ -171,6 +171,12 @@ export class NicHalf {
     return this.#out.isWaiting;
   }
 
+  /** An operation is about to come. `isAsked`: the driver half wants to know when this half is ready for it. */
+  rehearse(isAsked: boolean): void {
+    this.adapter.rehearse();
+    if (isAsked) this.#out.say(Up.READY);
+  }
+
   /** Does what the driver half has said, a bounded part of it. Answers whether there was something. */
   poll(): boolean {
     let count = 0;

@@ -12,7 +12,7 @@ import { NEVER } from '../../base/runtime.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import { EVENT_NAMES } from '../../trace/events.ts';
 import { Trace } from '../../trace/trace.ts';
-import { Arena, type ArenaSizes, ControlWord } from './arena.ts';
+import { Arena, type ArenaSizes, ControlWord, expectation } from './arena.ts';
 import { LoopRuntime } from './loop-runtime.ts';
 import { type NicConfig, NicHalf } from './nic-half.ts';
 import { NicLink } from './nic-link.ts';
@@ -38,8 +38,10 @@ const BATCH_FRAMES = 64;
 const WAIT_MS_MAX = 100;
 /** How long the driver half is left asleep over what only makes room, µs; also the shortest timed wait, 1 ms. */
 const LAZY_US = 1000;
-/** How long the device waits for an operation that is being written, µs. */
+/** How long an operation that was told of is waited for, µs. */
 const EXPECT_US = 1000;
+/** Rehearsals before the first connection comes, for the compiler. */
+const REHEARSALS = 300;
 /** How often counters are told, µs. */
 const COUNT_EVERY_US = 50_000;
 
@@ -52,7 +54,10 @@ class NicThread {
   readonly #spinUs: number;
   readonly #counts: Float64Array = new Float64Array(EVENT_NAMES.length);
   #countedAtUs = 0;
+  /** The operation that the driver half has told of, since when, and whether it was rehearsed. */
+  #expected = 0;
   #expectedSinceUs = NEVER;
+  #isRehearsed = true;
   /** Since when something is published for which the driver half was not woken. */
   #lazySinceUs = NEVER;
 
@@ -76,6 +81,7 @@ class NicThread {
     // '<process>/task/<thread>'.
     Atomics.store(this.#control, ControlWord.THREAD, Number(readlinkSync('/proc/thread-self').split('/').at(-1)));
     this.#nic.start();
+    for (let i = 0; i < REHEARSALS; i++) this.#nic.rehearse(false);
     let idleSinceUs = NEVER;
     while (Atomics.load(this.#control, ControlWord.STOP) === 0) {
       Atomics.add(this.#control, ControlWord.HEARTBEAT, 1);
@@ -108,19 +114,31 @@ class NicThread {
     const hasRun = this.#runtime.runTasks();
     const hasFired = this.#runtime.fireTimers() && (this.#runtime.runTasks() || true);
     this.#publish();
+    if (!this.#isRehearsed) this.#rehearse();
     if (!this.#nic.isWaiting && !this.#runtime.hasTask) Atomics.store(control, ControlWord.AT_REST, 1);
     return frames > 0 || hasPolled || hasRun || hasFired;
   }
 
-  /** Whether the driver half is writing an operation; one that takes long over it is not waited for. */
+  /** Whether the driver half is about to say an operation; one that takes long over it is not waited for. */
   #expects(): boolean {
-    if (Atomics.load(this.#control, ControlWord.EXPECTED) === 0) {
-      this.#expectedSinceUs = NEVER;
-      return false;
-    }
+    const told = Atomics.load(this.#control, ControlWord.EXPECTED);
+    if (told === 0) return false;
     const nowUs = this.#runtime.nowUs();
-    if (this.#expectedSinceUs === NEVER) this.#expectedSinceUs = nowUs;
+    if (told !== this.#expected) {
+      this.#expected = told;
+      this.#expectedSinceUs = nowUs;
+      this.#isRehearsed = false;
+    }
     return nowUs - this.#expectedSinceUs < EXPECT_US;
+  }
+
+  /** What is expected is gone through once, unless it has come. */
+  #rehearse(): void {
+    this.#isRehearsed = true;
+    const told = Atomics.load(this.#control, ControlWord.EXPECTED);
+    if (told === 0) return;
+    this.#nic.rehearse(told === expectation(told >> 2, false));
+    this.#publish();
   }
 
   /** Once a round, and a bell only where somebody sleeps. */

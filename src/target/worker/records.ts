@@ -67,6 +67,8 @@ export const Up = {
   COUNT: 13,
   /** NdisMRemoveMiniport: the device is gone. */
   REMOVED: 14,
+  /** The NIC half is ready for an operation of which it was told. */
+  READY: 15,
 } as const;
 
 /** What an operator can want of a NIC half. */

@@ -160,6 +160,15 @@ export class SpreadAdapter implements MiniportDriver {
 
   // State operations.
 
+  offloadExpected(context: unknown, onReady: () => void): boolean {
+    let waiting = 0;
+    const onOneReady = (): void => {
+      waiting--;
+      if (waiting === 0) onReady();
+    };
+    for (const thread of this.threads) if (thread.offloadExpected(context, onOneReady)) waiting++;
+    return waiting > 0;
+  }
   initiateOffload(_context: unknown, root: MiniportOffloadBlock): void {
     this.#spread(OperationKind.INITIATE, root);
   }

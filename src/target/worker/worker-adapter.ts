@@ -289,6 +289,10 @@ export class WorkerAdapter implements MiniportDriver {
   /** MiniportReturnNetBufferLists: all ordinary indications are borrowed. */
   returnNetBufferLists(_context: unknown, _lists: NetBufferList): void {}
 
+  offloadExpected(_context: unknown, onReady: () => void): boolean {
+    return this.driver.expectations.expect(onReady);
+  }
+
   /** MiniportInitiateOffload. */
   initiateOffload(_context: unknown, offloadBlockList: MiniportOffloadBlock): void {
     startOperation(this.driver, OperationKind.INITIATE, offloadBlockList, this.#options.refuse ?? null);
