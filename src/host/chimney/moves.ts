@@ -103,9 +103,16 @@ export class Moves {
   /** As {@link #flushSoon}, but the target gets the time it wants to make itself ready: connections are served meanwhile. */
   #flushWhenExpected(adapter: ChimneyAdapter): void {
     if (adapter.isFlushDeferred) return;
-    if (this.#context.ndis.offloadExpected?.(adapter.binding, () => this.#flush(adapter)) === true) {
-      adapter.isFlushDeferred = true;
-    } else this.#flushSoon(adapter);
+    const { ndis, runtime } = this.#context;
+    adapter.isFlushDeferred = true;
+    let hasGone = false;
+    const go = (): void => {
+      if (hasGone) return;
+      hasGone = true;
+      this.#flush(adapter);
+    };
+    if (ndis.offloadExpected?.(adapter.binding, go) === true) this.#later.at(runtime.nowUs() + READY_US_MAX, go);
+    else runtime.defer(go);
   }
 
   #flush(adapter: ChimneyAdapter): void {
@@ -156,6 +163,9 @@ export class Moves {
     return true;
   }
 }
+
+/** Longest wait for a target that makes itself ready for a move, microseconds: one that forgets to say so keeps nobody. */
+const READY_US_MAX = 10_000;
 
 /** Longest wait of an offload for a gap in the received data to close, and how often it is looked at; microseconds. */
 const GAP_WAIT_US = 100_000;
