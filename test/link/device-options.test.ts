@@ -32,6 +32,7 @@ const WRONG: readonly (readonly [string, () => unknown])[] = [
   ["openTun: kind: expected one of 'tun', 'tap', got 'tin'", () => openTun(any({ kind: 'tin' }))],
   ['openTun: name: expected 1 to 15 characters without space or slash, got 5', () => openTun(any({ name: 5 }))],
   ['openTun: mtu: expected an integer from 576 to 65535, got 68', () => openTun({ mtu: 68 })],
+  ['openTun: mtu: expected 65521 at most for a TAP device, got 65535', () => openTun({ kind: 'tap', mtu: 65_535 })],
   [
     'openTun: mtu: expected 1280 at least with an IPv6 address, got 576',
     () => openTun({ mtu: 576, addresses: ['fd00::1/64'] }),

@@ -19,7 +19,7 @@ export interface TunOptions {
   readonly kind?: 'tun' | 'tap';
   /** Name of the device, at most 15 characters; absent: the kernel chooses one. */
   readonly name?: string;
-  /** Bytes of IP packet; 576 to 65535. Default 1500. */
+  /** Bytes of IP packet; 576 to 65535, of a TAP device to 65521. Default 1500. */
   readonly mtu?: number;
   /** Addresses of the kernel's end: '10.1.0.1/24'. Empty or absent: somebody else sets the device up, and brings it up. */
   readonly addresses?: readonly DevicePrefix[];
@@ -63,6 +63,8 @@ const OFFLOAD_CSUM = 1;
 const OFFLOAD_TSO = 0xf;
 const OFFLOAD_USO = 0x6f;
 const NAME_BYTES = 16;
+/** A frame is 65,535 bytes at most. */
+const TAP_MTU_MOST = 65_521;
 /** RFC 8200 5. */
 const IPV6_MTU_LEAST = 1280;
 /** Enough for the windows of a thousand connections: the queue drops what does not fit, and senders then slow down. */
@@ -88,6 +90,9 @@ export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription
   checkTunOptions(options, queues);
   const { mtu = 1500, name = '' } = options;
   const addresses = (options.addresses ?? []).map((one, i) => readPrefix(`addresses[${i}]`, one));
+  if (options.kind === 'tap' && mtu > TAP_MTU_MOST) {
+    throw new OptionError('openTun', 'mtu', `${TAP_MTU_MOST} at most for a TAP device`, mtu);
+  }
   if (mtu < IPV6_MTU_LEAST && addresses.some(({ address }) => address.length === 16)) {
     throw new OptionError('openTun', 'mtu', `${IPV6_MTU_LEAST} at least with an IPv6 address`, mtu);
   }

@@ -12,7 +12,7 @@ import { ControlWord } from './arena.ts';
 /** How often it is looked for, µs. */
 export const LOOK_US = 100_000;
 /** No round for so long: it hangs. */
-const LIFELESS_US = 800_000;
+const LIFELESS_US = 650_000;
 /** The same for one that stands in line, and for one that starts. */
 const STARVED_US = 20_000_000;
 /** A thread that has worked for so long without a round hangs, ticks of 10 ms. */
