@@ -4,7 +4,7 @@
  * `soak` and `idle-million` run only when they are named. `--setup` installs and builds the peers first (Debian, root). Figures inform; only allocations are a test (test/alloc).
  */
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { USAGE, understand, type Values } from './arguments.ts';
 import { COMPARISONS, type ComparisonGroup } from './comparisons.ts';
 import { GROUPS, type Group } from './groups.ts';
 import { type Figure, machineLine, runCase } from './measure.ts';
@@ -14,38 +14,6 @@ import { setUpPeers } from './peers/setup.ts';
 import { which } from './peers/shell.ts';
 import { verdicts } from './promises.ts';
 import { printResult, type Result, resultsOf, shown } from './results.ts';
-
-const OPTIONS = {
-  json: { type: 'string' },
-  page: { type: 'string' },
-  rounds: { type: 'string' },
-  only: { type: 'string' },
-  modes: { type: 'string' },
-  connections: { type: 'string' },
-  congestion: { type: 'string', default: 'cubic' },
-  setup: { type: 'boolean', default: false },
-  minutes: { type: 'string', default: '10' },
-  help: { type: 'boolean', short: 'h', default: false },
-} as const;
-
-const USAGE = `usage: npm run bench -- [group ...] [options]
-
-  groups            ${[...COMPARISONS, ...GROUPS].map(({ name }) => name).join(', ')}; none: all but the long ones
-  --rounds N        how often each is measured
-  --only A,B        of a comparison only these subjects
-  --modes A,B       of a comparison only these: in, back, out, echo ...
-  --connections N,M of a comparison only so many connections
-  --congestion C    the kernel's congestion control (cubic)
-  --minutes N       how long the soak takes (10)
-  --json FILE       writes the results there
-  --page FILE       draws them as a page
-  --setup           installs and builds the peers`;
-
-function parse(args: readonly string[]) {
-  return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
-}
-
-type Values = ReturnType<typeof parse>['values'];
 
 function runGroup(group: Group, rounds: number, minutes: string): Result[] {
   const figures: Figure[] = [];
@@ -84,13 +52,6 @@ function lackOf({ needsRoot = false, needsProgram }: Group): string | null {
   return needsProgram === undefined || which(needsProgram) !== null ? null : needsProgram;
 }
 
-function unknownGroup(wanted: readonly string[]): boolean {
-  const names = [...GROUPS, ...COMPARISONS].map(({ name }) => name);
-  const unknown = wanted.find((name) => !names.includes(name));
-  if (unknown !== undefined) console.error(`bench: no group '${unknown}': expected one of ${names.join(', ')}`);
-  return unknown !== undefined;
-}
-
 function conclude(document: Document, values: Values): void {
   document.verdicts.push(...verdicts(document.results));
   if (document.verdicts.length > 0) console.log('\npromised ratios: within each round, the median of them');
@@ -103,37 +64,17 @@ function conclude(document: Document, values: Values): void {
   if (values.page !== undefined) writeFileSync(values.page, pageOf(document));
 }
 
-/** What is wrong with the command line; null: nothing. */
-function complaintAbout(values: Values): string | null {
-  for (const name of ['rounds', 'minutes'] as const) {
-    const given = values[name];
-    if (given !== undefined && !(Number(given) > 0)) return `--${name}: expected a number above 0, got '${given}'`;
-  }
-  return null;
-}
-
-/** The command line; its exit status when it asks for nothing that can be done. */
-function understood(args: readonly string[]): ReturnType<typeof parse> | number {
-  let given: ReturnType<typeof parse>;
-  let complaint: string | null;
-  try {
-    given = parse(args);
-    complaint = complaintAbout(given.values);
-  } catch (error) {
-    console.error(`bench: ${(error as Error).message.split('. ')[0]}\n\n${USAGE}`);
+async function main(args: readonly string[]): Promise<number> {
+  const given = understand(args);
+  if (typeof given === 'string') {
+    console.error(`bench: ${given}\n\n${USAGE}`);
     return 2;
   }
-  if (complaint !== null) console.error(`bench: ${complaint}\n\n${USAGE}`);
-  else if (given.values.help) console.log(USAGE);
-  else return given;
-  return complaint === null ? 0 : 2;
-}
-
-async function main(args: readonly string[]): Promise<number> {
-  const given = understood(args);
-  if (typeof given === 'number') return given;
   const { values, positionals: wanted } = given;
-  if (unknownGroup(wanted)) return 2;
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
   if (values.setup) {
     setUpPeers();
     return 0;
