@@ -2,20 +2,22 @@
  * What Node itself offers to this room, asked for at run time rather than imported.
  *
  * The package runs in pages too, where there is no `node:stream`; there the classes of this room can be loaded but not used,
- * and say so. Everything else of the stack works.
+ * and say so, unless somebody brings along what they need (a `process.getBuiltinModule` that has `node:stream` and `node:events`,
+ * Buffer, setImmediate). Everything else of the stack works.
  */
 
 import type { AsyncResource as NodeAsyncResource } from 'node:async_hooks';
 import type { EventEmitter as NodeEventEmitter } from 'node:events';
 import type { Duplex as NodeDuplex } from 'node:stream';
 
-/** Node's own module of that name, or null where this is not Node (20.16 or newer). */
+/** Node's own module of that name, or null where there is none: not Node, or one before 20.16. */
 export function builtin<T>(name: string): T | null {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
   return (process?.getBuiltinModule?.(name) as T | undefined) ?? null;
 }
 
-const ONLY_IN_NODE = "node:net's shape works in Node 20.16 or newer only; elsewhere use the stack's transports";
+const ONLY_IN_NODE =
+  "node:net's shape works in Node 20.16 or newer, or with streams brought along (docs/browser.md); elsewhere use the stack's transports";
 
 /** Node's own module of that name; throws a sentence where there is none. */
 export function required<T>(name: string): T {
@@ -38,10 +40,20 @@ export const Duplex: typeof NodeDuplex =
 export const EventEmitter: typeof NodeEventEmitter =
   builtin<typeof import('node:events')>('node:events')?.EventEmitter ?? (Missing as unknown as typeof NodeEventEmitter);
 
+/** Where there is no AsyncLocalStorage there is nothing to keep for a callback. */
+class NoScope {
+  runInAsyncScope<Answer>(task: (...args: unknown[]) => Answer, thisArg?: unknown, ...args: unknown[]): Answer {
+    return task.apply(thisArg, args);
+  }
+  emitDestroy(): this {
+    return this;
+  }
+}
+
 /** node:async_hooks' AsyncResource: what a callback's AsyncLocalStorage holds is what held where the socket was made. */
 export const AsyncResource: typeof NodeAsyncResource =
   builtin<typeof import('node:async_hooks')>('node:async_hooks')?.AsyncResource ??
-  (Missing as unknown as typeof NodeAsyncResource);
+  (NoScope as unknown as typeof NodeAsyncResource);
 
 type Outside = InstanceType<typeof NodeAsyncResource> | null;
 

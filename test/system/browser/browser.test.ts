@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { repositoryRoot } from '../../../scripts/files.ts';
 import { compiled } from '../../support/child.ts';
 import { describeIf, requires } from '../../support/requires.ts';
+import { echo, type NetAnswer } from './net-in-page.ts';
 import { BROWSER_TEST_MS, OpenBrowser } from './open-page.ts';
 import type { ScenarioOptions, ScenarioResult } from './scenario.ts';
 
@@ -104,6 +105,20 @@ describeIf(requires.browser, 'in a browser', () => {
     });
   });
 
+  test('stack.net does in a page what it does in Node, where a bundler brings streams, events and Buffer along', async () => {
+    const { warnings, text } = await bundled('dist/test/system/browser/net-in-page.js', 'esm', [
+      'dist/test/system/browser/node-in-page.js',
+    ]);
+    expect(warnings).toEqual([]);
+    const page = await browser.page();
+    const run = `
+      const url = URL.createObjectURL(new Blob([given.text], { type: 'text/javascript' }));
+      return (await import(url)).echo(given.length);`;
+    const answer = await page.run<NetAnswer>(run, { text, length: 1_000_000 });
+    expect([answer, page.faults]).toEqual([await echo(1_000_000), []]);
+    expect(answer).toMatchObject({ isSame: true, moves: 2, refused: 'connect ECONNREFUSED', datagram: 'a datagram' });
+  });
+
   describe('what a page does not have', () => {
     async function told(program: string): Promise<string> {
       const page = await browser.page();
@@ -141,10 +156,15 @@ describeIf(requires.browser, 'in a browser', () => {
 vi.setConfig({ testTimeout: BROWSER_TEST_MS, hookTimeout: BROWSER_TEST_MS });
 
 /** A program of the tests and all that it imports, in one file for browsers. */
-async function bundled(entry: string, format: 'esm' | 'iife'): Promise<{ warnings: string[]; text: string }> {
+async function bundled(
+  entry: string,
+  format: 'esm' | 'iife',
+  inject: string[] = [],
+): Promise<{ warnings: string[]; text: string }> {
   const { warnings, outputFiles } = await build({
     absWorkingDir: repositoryRoot(),
     entryPoints: [entry],
+    inject,
     bundle: true,
     minify: true,
     platform: 'browser',

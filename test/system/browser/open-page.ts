@@ -1,9 +1,12 @@
 /**
  * A real browser with an empty page in it, which has the compiled repository before it as a server of files would show it.
  *
+ * The browser itself asks nobody: each file that it wants is fetched for it. It gives up whatever it is loading when an address
+ * of the machine changes (ERR_NETWORK_CHANGED), and tests beside this one make and remove devices.
+ *
  * Whatever goes wrong in the page, an error that nobody caught or a file that is not there, is kept and told.
  */
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { type Browser, type BrowserContext, chromium, type Page, type Route } from 'playwright-core';
 import { repositoryRoot } from '../../../scripts/files.ts';
 import { type Served, serve } from '../../../scripts/serve.mjs';
 import { browserPath } from '../../support/requires.ts';
@@ -14,10 +17,12 @@ export const BROWSER_TEST_MS = 150_000;
 export class OpenBrowser {
   readonly url: string;
   readonly #browser: Browser;
+  readonly #context: BrowserContext;
   readonly #served: Served;
 
-  private constructor(browser: Browser, served: Served) {
+  private constructor(browser: Browser, context: BrowserContext, served: Served) {
     this.#browser = browser;
+    this.#context = context;
     this.#served = served;
     this.url = served.url;
   }
@@ -26,7 +31,13 @@ export class OpenBrowser {
   static async open(): Promise<OpenBrowser> {
     const served = await serve(repositoryRoot());
     try {
-      return new OpenBrowser(await chromium.launch({ executablePath: browserPath() ?? 'chromium' }), served);
+      const browser = await chromium.launch({ executablePath: browserPath() ?? 'chromium' });
+      const context = await browser.newContext();
+      // Of a page that was not loaded from this machine's address a browser asks whether it may speak to the machine;
+      // an older one does not know the question.
+      await context.grantPermissions(['local-network-access']).catch(() => {});
+      await context.route(`${served.url}/**`, fetchFor);
+      return new OpenBrowser(browser, context, served);
     } catch (error) {
       await served.close();
       throw error;
@@ -39,7 +50,7 @@ export class OpenBrowser {
 
   /** Opens a page of the repository, by its path from the root. */
   async page(path = '/test/system/browser/empty.html'): Promise<OpenPage> {
-    const page = await this.#browser.newPage();
+    const page = await this.#context.newPage();
     const opened = new OpenPage(page);
     await page.goto(`${this.url}${path}`);
     return opened;
@@ -48,6 +59,17 @@ export class OpenBrowser {
   async close(): Promise<void> {
     await this.#browser.close();
     await this.#served.close();
+  }
+}
+
+async function fetchFor(route: Route): Promise<void> {
+  try {
+    const response = await fetch(route.request().url());
+    const headers = { 'content-type': response.headers.get('content-type') ?? '' };
+    await route.fulfill({ status: response.status, headers, body: Buffer.from(await response.arrayBuffer()) });
+  } catch {
+    // The page was closed meanwhile; where it was not, the file is missed and that is told.
+    await route.abort().catch(() => {});
   }
 }
 
