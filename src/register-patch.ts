@@ -81,6 +81,7 @@ export function routeThrough(ours: StackNet, { bypass, bypassListen }: Bypass): 
 function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
   const theirs = { Socket: net.Socket, connect: net.connect as AnyFunction };
   letSocketsBypass(ours, theirs.Socket, bypass);
+  letWrappingsKnow(ours, theirs.Socket);
   const normalize = (net as unknown as { _normalizeArgs: AnyFunction })._normalizeArgs;
   const Socket = function (this: unknown, options?: Options | number): object {
     // Node's own subclasses (TLS, and TLS over a stream) call the class on themselves.
@@ -144,6 +145,24 @@ function letSocketsBypass(ours: StackNet, Theirs: typeof net.Socket, bypass: End
       return (this as unknown as net.Socket).connect(...(args as Parameters<net.Socket['connect']>));
     },
   });
+}
+
+/** What Node's wrapping of a stream (HTTP/2 over a socket of the stack) is asked, and the socket knows. */
+const KNOWN_BELOW = ['_getpeername', '_getsockname', 'setNoDelay', 'setKeepAlive', 'ref', 'unref'] as const;
+
+function letWrappingsKnow(ours: StackNet, Theirs: typeof net.Socket): void {
+  const prototype = Theirs.prototype as unknown as Record<string, AnyFunction>;
+  for (const name of KNOWN_BELOW) {
+    const own = prototype[name]!;
+    replace(prototype, {
+      [name](this: { readonly stream?: unknown }, ...args: unknown[]): unknown {
+        const { stream } = this;
+        if (!(stream instanceof ours.Socket)) return Reflect.apply(own, this, args);
+        const answer: unknown = Reflect.apply((stream as unknown as Record<string, AnyFunction>)[name]!, stream, args);
+        return answer === stream ? this : answer;
+      },
+    });
+  }
 }
 
 /** All servers made of net.Server, of whatever module: they listen on the stack. */

@@ -5,6 +5,7 @@
  * Numbers and texts of the former are the platform's own, as libuv gives them.
  */
 
+import type { InspectOptions } from 'node:util';
 import type { TransportErrorCode } from '../host/api.ts';
 import { builtin } from './node.ts';
 
@@ -50,9 +51,14 @@ function codesOfPlatform(): Map<string, readonly [errno: number, text: string]> 
   return codes;
 }
 
+/** The platform's number of a code, as libuv has it: negative. */
+export function errnoOf(code: string): number {
+  return CODES.get(code)?.[0] ?? FALLBACK.EINVAL[0];
+}
+
 function make(message: string, code: string, syscall: string): SystemError {
   const error = new Error(message) as SystemError;
-  error.errno = CODES.get(code)?.[0] ?? FALLBACK.EINVAL[0];
+  error.errno = errnoOf(code);
   error.code = code;
   error.syscall = syscall;
   return error;
@@ -125,7 +131,7 @@ function coded<T extends Error>(error: T, code: string): T & CodedError {
 }
 
 /** A value as Node shows it. */
-function inspected(value: unknown, options: { readonly depth?: number } = {}): string {
+function inspected(value: unknown, options: InspectOptions = {}): string {
   return builtin<typeof import('node:util')>('node:util')?.inspect(value, options) ?? String(value);
 }
 
@@ -266,6 +272,9 @@ export function bufferSizeError(code: 'EBADF' | 'EINVAL', call: string): CodedEr
     };
     Object.defineProperty(made, name, { get: () => info[name], set, enumerable: true, configurable: true });
   }
+  const shown = (_depth: number, options: object): string =>
+    inspected(made, { ...options, getters: true, customInspect: false });
+  Object.defineProperty(made, Symbol.for('nodejs.util.inspect.custom'), { value: shown, configurable: true });
   return made;
 }
 

@@ -82,6 +82,14 @@ export function nextTurn(task: () => void): void {
   setImmediate(task);
 }
 
+/**
+ * Runs `task` when the ticks and promises of the program that are due have run, and still before the event loop goes on: what Node learns
+ * from the kernel at once, but on its next turn.
+ */
+export function afterTicks(task: () => void): void {
+  process.nextTick(() => queueMicrotask(() => process.nextTick(task)));
+}
+
 /** An error of the program's own listener: reported as uncaught, as Node would, without unwinding the stack's turn. */
 export function reportUncaught(error: unknown): void {
   process.nextTick(() => {

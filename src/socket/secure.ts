@@ -8,6 +8,8 @@
 
 import type { Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import { errnoOf } from './errors.ts';
+import { nextTurn } from './node.ts';
 import type { StackSocket } from './socket.ts';
 
 type Options = Record<string, unknown>;
@@ -17,6 +19,7 @@ type WrappedWrite = (request: unknown, bytes: unknown) => number;
 /** Node's wrapping of a stream that is not the kernel's, as far as it is of use. */
 interface Wrapping {
   readonly stream?: unknown;
+  readonly _handle?: { finishWrite(request: unknown, code: number): void } | null;
   doWrite: WrappedWrite;
   finishWrite(handle: unknown, code: number): void;
 }
@@ -50,18 +53,23 @@ export function teachHandle(handle: unknown, kind: abstract new (...args: never[
     ref: () => done(() => stream.ref()),
     unref: () => done(() => stream.unref()),
   });
-  lineUpWrites(wrapping);
+  lineUpWrites(wrapping, stream);
 }
 
 /**
  * The wrapping takes one write at a time, and TLS does not wait where it answers its peer by itself (a renegotiation): then the
- * wrapping would end the process. So they are put in line.
+ * wrapping would end the process. So they are put in line. What TLS answers when it has ended the stream is a broken pipe, which TLS expects, and
+ * no error of the stream's.
  */
-function lineUpWrites(wrapping: Wrapping): void {
+function lineUpWrites(wrapping: Wrapping, stream: StackSocket): void {
   const { doWrite, finishWrite } = wrapping;
   const waiting: Parameters<WrappedWrite>[] = [];
   let isWriting = false;
   wrapping.doWrite = (...write) => {
+    if (stream.writableEnded) {
+      nextTurn(() => wrapping._handle?.finishWrite(write[0], errnoOf('EPIPE')));
+      return 0;
+    }
     if (isWriting) {
       waiting.push(write);
       return 0;

@@ -341,8 +341,8 @@ export class StackSocket extends Duplex {
       this.once('connect', () => this._final(callback));
       return;
     }
-    this.#handle?.shutdown();
-    callback();
+    if (this.#handle === null) callback();
+    else this.#handle.shutdown(callback);
   }
 
   override _destroy(error: Error | null, callback: Callback): void {

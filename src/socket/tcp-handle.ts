@@ -10,7 +10,7 @@
 import { assert } from '../base/assert.ts';
 import type { ConnectOptions, TcpEndpoint, TcpHandler, TransportErrorCode } from '../host/api.ts';
 import type { ConnectWay, HandleContext, HandleEvents, Lender, WriteCallback } from './handle-events.ts';
-import { AsyncResource, inThisContext, nextTurn, reportUncaught } from './node.ts';
+import { AsyncResource, afterTicks, inThisContext, nextTurn, reportUncaught } from './node.ts';
 import { Waiting } from './onward.ts';
 import { PendingWrite } from './pending-write.ts';
 import { SendBuffer } from './send-buffer.ts';
@@ -38,6 +38,8 @@ export class TcpHandle implements TcpHandler, Lender {
   #failure: TransportErrorCode | null = null;
   #isOver = false;
   #isClosing = false;
+  /** The owner has just been told of the connection: its ticks and promises run before it is told of bytes, as over the kernel. */
+  #isFresh = false;
   #isLate = false;
   /** Bytes gathered in this batch. */
   #slab: Slab | null = null;
@@ -78,6 +80,15 @@ export class TcpHandle implements TcpHandler, Lender {
   accept(endpoint: TcpEndpoint): void {
     this.#open(endpoint);
     endpoint.handler = this;
+    this.#beginFresh();
+  }
+
+  #beginFresh(): void {
+    this.#isFresh = true;
+    nextTurn(() => {
+      this.#isFresh = false;
+      this.#askAgain();
+    });
   }
 
   /** Begins an active open, by way of the stack unless told another. Throws TransportError where none is possible. */
@@ -101,10 +112,7 @@ export class TcpHandle implements TcpHandler, Lender {
   readStart(): void {
     this.#reading = true;
     this.#review();
-    if (this.#hasRefused) {
-      this.#hasRefused = false;
-      this.#endpoint!.resume();
-    }
+    this.#askAgain();
     this.#lateSoon();
   }
 
@@ -115,24 +123,27 @@ export class TcpHandle implements TcpHandler, Lender {
 
   /** What was refused for want of room elsewhere is asked for again. */
   retry(): void {
-    if (!this.#hasRefused || !this.reading || this.#isOver) return;
+    if (!this.#isOver) this.#askAgain();
+  }
+
+  #askAgain(): void {
+    if (!this.#hasRefused || !this.reading || this.#isFresh) return;
     this.#hasRefused = false;
     this.#endpoint!.resume();
   }
 
   /**
    * Takes the application's bytes; `total` is their sum. Answers whether all of them are in the send buffer; if not, `done`
-   * is called when they are, or when they cannot be any more. One write at a time.
+   * is called when they are, or when they cannot be any more, which may be at once. One write at a time.
    */
   write(chunks: readonly Uint8Array[], total: number, done: WriteCallback): boolean {
     assert(this.#onWritten === null, 'one write at a time');
-    this.bytesWritten += total;
     if (this.#isOver) {
       // What a process meets after a reset: the reset once, a broken pipe from then on.
-      const code = this.#writeFailure();
-      nextTurn(() => done(code));
+      done(this.#writeFailure());
       return false;
     }
+    this.bytesWritten += total;
     this.#write.begin(chunks, total);
     this.#write.fill(this.#send!);
     this.#review();
@@ -143,9 +154,11 @@ export class TcpHandle implements TcpHandler, Lender {
   }
 
   /** No more writes. */
-  shutdown(): void {
+  /** `done` when the ticks and promises that are due have run. */
+  shutdown(done: () => void): void {
     this.#send?.flush();
     if (!this.#isOver) this.#endpoint?.shutdown();
+    afterTicks(done);
   }
 
   /** Lets go of the connection: what is in the send buffer still goes out, then FIN. `done` on a later turn. */
@@ -217,13 +230,14 @@ export class TcpHandle implements TcpHandler, Lender {
 
   connected(): void {
     this.#isConnecting = false;
+    this.#beginFresh();
     this.#tell(this.#events?.connected);
     this.#review();
   }
 
   data(bytes: Uint8Array, at: number, length: number): number {
     if (this.#isClosing) return length;
-    if (!this.reading) {
+    if (!this.reading || this.#isFresh) {
       this.#hasRefused = true;
       return 0;
     }
@@ -241,7 +255,7 @@ export class TcpHandle implements TcpHandler, Lender {
     const events = this.#events;
     if (events === null || this.#isClosing || events.userBuffer(this.#owner) === null) return null;
     if (this.reading && this.#userFilled > 0) this.#handUpUser();
-    if (!this.reading) {
+    if (!this.reading || this.#isFresh) {
       this.#hasRefused = true;
       return null;
     }

@@ -56,6 +56,9 @@ async function played() {
   return { transports, net, socket, handler: transports.handler! };
 }
 
+/** Bytes come on a later turn than the connection. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 const uncaught: unknown[] = [];
 const listeners = process.listeners('uncaughtException');
 
@@ -85,6 +88,7 @@ describe('one turn of the stack', () => {
   test('data, the end and the close of one turn are three events that can be awaited one by one', async () => {
     const { socket, handler } = await played();
     handler.connected();
+    await turn();
     handler.data(Buffer.from('last words'), 0, 10);
     handler.dataDone();
     handler.end();
@@ -93,6 +97,26 @@ describe('one turn of the stack', () => {
     expect(String(data)).toBe('last words');
     await once(socket, 'end');
     expect(await once(socket, 'close')).toEqual([false]);
+  });
+
+  test('bytes that come with the connection wait until the ticks and promises of who is told of it have run', async () => {
+    const { socket, handler, transports } = await played();
+    const log: string[] = [];
+    socket.on('data', () => log.push('data'));
+    socket.on('connect', () => {
+      process.nextTick(() => log.push('a tick'));
+      void Promise.resolve()
+        .then(() => {})
+        .then(() => log.push('a promise'));
+    });
+    handler.connected();
+    expect(handler.data(Buffer.from('early'), 0, 5)).toBe(0);
+    await turn();
+    expect(transports.calls).toContain('resume');
+    expect(log).toHaveLength(2);
+    expect(handler.data(Buffer.from('early'), 0, 5)).toBe(5);
+    handler.dataDone();
+    expect(log.sort()).toEqual(['a promise', 'a tick', 'data']);
   });
 
   test('what comes in one batch is one chunk, and the memory of small ones is their own size', async () => {
@@ -154,6 +178,7 @@ describe('back-pressure', () => {
   test('a full stream refuses bytes, and asks for them again when it is read', async () => {
     const { socket, handler, transports } = await played();
     handler.connected();
+    await turn();
     const bytes = pattern(64 << 10);
     expect(handler.data(bytes, 0, bytes.length)).toBe(bytes.length);
     handler.dataDone();
@@ -197,6 +222,7 @@ describe('back-pressure', () => {
   test('a write that waits when the connection breaks fails with the write’s syscall', async () => {
     const { socket, handler } = await played();
     handler.connected();
+    await turn();
     socket.pause();
     const bytes = pattern(64 << 10);
     handler.data(bytes, 0, bytes.length);
@@ -223,6 +249,7 @@ describe('back-pressure', () => {
   test('a paused socket hears of a reset when it writes, and of a broken pipe from then on', async () => {
     const { socket, handler } = await played();
     handler.connected();
+    await turn();
     socket.pause();
     handler.data(pattern(64 << 10), 0, 64 << 10);
     handler.dataDone();

@@ -251,10 +251,12 @@ export const flowScenarios: Readonly<Record<string, Scenario>> = {
   'a proxy that pipes both ways, whose clients end one after the other': async (world) => {
     const log: unknown[] = [];
     const sockets: Socket[] = [];
+    const ends: Promise<unknown>[] = [];
     const here = await open(
       world,
       (socket) => {
         sockets.push(socket);
+        ends.push(closed(socket));
         watch(log, socket, [...SOCKET_EVENTS, 'pipe', 'unpipe']);
         if (sockets.length < 2) return;
         const [left, right] = sockets as [Socket, Socket];
@@ -271,10 +273,11 @@ export const flowScenarios: Readonly<Record<string, Scenario>> = {
     const atLeft = readAll(left);
     const atRight = readAll(right);
     left.end(up);
-    log.push((await atRight).equals(up));
+    const isUpWhole = (await atRight).equals(up);
     right.end(down);
-    log.push((await atLeft).equals(down));
-    await Promise.all(sockets.map((socket) => (socket.destroyed ? null : closed(socket))));
+    const isDownWhole = (await atLeft).equals(down);
+    await Promise.all(ends);
+    log.push(isUpWhole, isDownWhole);
     log.push(sockets.map((socket) => [socket.bytesRead, socket.bytesWritten]));
     await shut(here.server);
     return log;
