@@ -163,6 +163,27 @@ function letWrappingsKnow(ours: StackNet, Theirs: typeof net.Socket): void {
       },
     });
   }
+  Object.defineProperty(prototype, 'stream', {
+    // How the wrapping is told of its stream: one that still connects is to be waited for.
+    set(this: net.Socket, stream: unknown) {
+      Object.defineProperty(this, 'stream', { value: stream, writable: true, enumerable: true, configurable: true });
+      if (stream instanceof ours.Socket && stream.pending) waitFor(this as unknown as Wrapping, stream);
+    },
+    configurable: true,
+  });
+}
+
+interface Wrapping {
+  connecting: boolean;
+  emit(event: string): boolean;
+}
+
+function waitFor(wrapping: Wrapping, stream: StackSocket): void {
+  wrapping.connecting = true;
+  stream.once('connect', () => {
+    wrapping.connecting = false;
+    wrapping.emit('connect');
+  });
 }
 
 /** All servers made of net.Server, of whatever module: they listen on the stack. */

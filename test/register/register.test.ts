@@ -68,6 +68,12 @@ describe('an unmodified program', () => {
     expect(plain).toMatchObject({ given: 'by another way', onread: [4, true] });
   });
 
+  test('meets the same of HTTP/2', async () => {
+    const [plain, registered] = await Promise.all([run('http2.cjs', false), run('http2.cjs', true)]);
+    expect(registered).toEqual(plain);
+    expect(plain).toMatchObject({ client: [true, 'connect', false, true, '127.0.0.1', 'IPv4', 100_000] });
+  });
+
   test('runs on the stack that a module configures', async () => {
     const config = join(folder, 'config.mjs');
     writeFileSync(config, 'export default async () => ({ links: [], tcp: {} });\n');
