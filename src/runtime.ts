@@ -319,17 +319,53 @@ interface Globals {
 /** The platform this runs on: Node, or a page or worker. */
 export function systemPlatform(): Platform {
   const globals = globalThis as unknown as Globals;
+  const isPage = globals.setImmediate === undefined;
+  const immediate = isPage ? channelImmediate() : (task: () => void) => void globals.setImmediate!(task);
   return {
     nowMs: () => performance.now(),
-    setTimeout: (task, ms) => unreferenced(setTimeout(task, ms)),
-    clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
-    setImmediate: globals.setImmediate === undefined ? channelImmediate() : (task) => void globals.setImmediate!(task),
+    ...(isPage ? pageTimers(immediate) : NODE_TIMERS),
+    setImmediate: immediate,
     soon: soonFunction(globals.process?.nextTick),
     keepAlive: () => {
       const timer = setInterval(() => {}, TIMER_MS_MAX);
       return () => clearInterval(timer);
     },
     randomFill: (bytes) => void crypto.getRandomValues(bytes as Uint8Array<ArrayBuffer>),
+  };
+}
+
+type Timers = Pick<Platform, 'setTimeout' | 'clearTimeout'>;
+
+const NODE_TIMERS: Timers = {
+  setTimeout: (task, ms) => unreferenced(setTimeout(task, ms)),
+  clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
+};
+
+/** A timer of a page. */
+interface PageTimer {
+  id: unknown;
+  isOff: boolean;
+}
+
+/**
+ * A page's timers. One that is set by a timer's task, which was set by one and so on, waits 4 ms at least (HTML, timer nesting
+ * level): so the tasks run one message later, where they are nobody's and a millisecond is one.
+ */
+function pageTimers(immediate: (task: () => void) => void): Timers {
+  return {
+    setTimeout: (task, ms) => {
+      const timer: PageTimer = { id: null, isOff: false };
+      const run = (): void => {
+        if (!timer.isOff) task();
+      };
+      timer.id = setTimeout(() => immediate(run), ms);
+      return timer;
+    },
+    clearTimeout: (handle) => {
+      const timer = handle as PageTimer;
+      timer.isOff = true;
+      clearTimeout(timer.id as ReturnType<typeof setTimeout>);
+    },
   };
 }
 

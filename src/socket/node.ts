@@ -3,7 +3,7 @@
  *
  * The package runs in pages too, where there is no `node:stream`; there the classes of this room can be loaded but not used,
  * and say so, unless somebody brings along what they need (a `process.getBuiltinModule` that has `node:stream` and `node:events`,
- * Buffer, setImmediate). Everything else of the stack works.
+ * and Buffer). Everything else of the stack works.
  */
 
 import type { AsyncResource as NodeAsyncResource } from 'node:async_hooks';
@@ -79,7 +79,8 @@ export function inThisContext<A extends unknown[]>(type: string, task: (...args:
  * ticks and promises of the program run between them.
  */
 export function nextTurn(task: () => void): void {
-  setImmediate(task);
+  if (typeof setImmediate === 'undefined') setTimeout(task, 0);
+  else setImmediate(task);
 }
 
 /**

@@ -10,9 +10,6 @@ import * as stream from 'readable-stream';
 type Task = (...args: unknown[]) => void;
 
 const modules: Readonly<Record<string, unknown>> = { 'node:stream': stream, 'node:events': { EventEmitter } };
-const channel = new MessageChannel();
-const turns: (() => void)[] = [];
-(channel.port1 as unknown as { onmessage: () => void }).onmessage = () => turns.shift()?.();
 
 Object.assign(globalThis, {
   Buffer,
@@ -21,9 +18,5 @@ Object.assign(globalThis, {
     emitWarning: (text: string) => console.warn(text),
     getBuiltinModule: (name: string) => modules[name],
     env: {},
-  },
-  setImmediate: (task: Task, ...args: unknown[]) => {
-    turns.push(() => task(...args));
-    channel.port2.postMessage(null);
   },
 });
