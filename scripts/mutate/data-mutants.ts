@@ -3,7 +3,11 @@ import { type Mutant, mutantsIn } from './mutant.ts';
 
 export const DATA_MUTANTS: readonly Mutant[] = [
   ...mutantsIn('src/target/engine/sends.ts', [
-    ['SEND-022', 'ctx.areSendsReturned = true;', 'ctx.areSendsReturned = false;'],
+    [
+      'SEND-022',
+      'NdisStatus.REQUEST_ABORTED : NdisStatus.UPLOAD_IN_PROGRESS;',
+      'NdisStatus.REQUEST_ABORTED : NdisStatus.REQUEST_ABORTED;',
+    ],
     ['INIT-078', 'requestUpload(engine, ctx, TcpUploadReason.UPLOAD_REQUESTED, true);', 'ctx.areSendsReturned = true;'],
     ['EVT-037', ' || engine.isUploadingAll || !canSend', ' || !canSend'],
     [

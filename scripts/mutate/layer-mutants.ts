@@ -172,7 +172,7 @@ const HOST_MUTANTS: readonly Mutant[] = [
     ['TERM-062', 'endpoint.processSegment(segment.bytes, 0, segment.bytes.length, nowUs);', ''],
   ]),
   ...mutantsIn('src/host/chimney/data-path.ts', [
-    ['EVT-028', 'connection.outstandingBytes === 0 || connection.outstandingBytes < connection.sendBacklog', 'true'],
+    ['EVT-028', 'outstandingBytes === 0 || sendBacklog === 0 || outstandingBytes < sendBacklog', 'true'],
     ['IM-044', "this.#context.moves.requestTakeBack(connection, 'retrieve', 'RequestUpload', null);", ''],
     [
       'RECV-074',

@@ -15,7 +15,7 @@ export const STATE_MUTANTS: readonly Mutant[] = [
     [
       'INIT-030',
       'if (block.status === NdisStatus.SUCCESS) continue;',
-      'if (block.status === NdisStatus.SUCCESS) continue;\n    block.miniportOffloadContext!.miniportOffloadContext = null;',
+      'if (block.status === NdisStatus.SUCCESS) continue;\n    for (let one = walk.parent?.dependentBlockList ?? block; one !== block; one = one.nextBlock!) one.status = block.status;',
     ],
     ['INIT-050', '    connection.isInitiating = false;\n', ''],
     ['INIT-051', 'Due.DELIVER | Due.TRANSMIT | Due.SENDS', 'Due.TRANSMIT | Due.SENDS'],
@@ -187,7 +187,6 @@ export const STATE_MUTANTS: readonly Mutant[] = [
       'if (retransmit !== TIMER_NOT_RUNNING) armDeadline(c, Moment.RETRANSMIT',
       'if (true) armDeadline(c, Moment.RETRANSMIT',
     ],
-    ['STATE-027', 'c.effectiveMss = c.remoteMss;', 'c.effectiveMss = 1460;'],
     ['TERM-081', 'out.tsTime = timestampNow(c, p, nowUs);', 'out.tsTime = nowUs | 0;'],
     [
       'TERM-075',

@@ -74,10 +74,11 @@ export const TCP_MUTANTS: readonly Mutant[] = [
     ['STATE-022', 'out.hasTimestamps = c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED);', 'out.hasTimestamps = false;'],
   ]),
   ...mutantsIn('src/tcp/on-segment.ts', [
-    ['TCP-024', 'armDeadline(c, Moment.RETRANSMIT, nowUs, p.finWait2Us);\n  }\n  effects', '}\n  effects'],
+    ['TCP-024', 'armDeadline(c, Moment.RETRANSMIT, nowUs, p.finWait2Us);', ''],
     ['TCP-079', 'if ((seg.flags & TcpFlag.URG) === 0) return false;', 'return false;'],
     ['TCP-086', 'bytes > 0 && c.hasMode(TcpMode.URGENT)', 'false && c.hasMode(TcpMode.URGENT)'],
   ]),
+  ...mutantsIn('src/tcp/icmp.ts', [['STATE-027', 'Math.min(c.remoteMss === 0 ? fits : c.remoteMss, fits)', 'fits']]),
   ...mutantsIn('src/tcp/ack.ts', [['TCP-022', 'armDeadline(c, Moment.RETRANSMIT, nowUs, p.finWait2Us);', '']]),
   ...mutantsIn('src/tcp/lifecycle.ts', [
     [

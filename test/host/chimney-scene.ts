@@ -110,9 +110,11 @@ export class DoorLog extends IdleTap {
 export class Target extends EngineAdapter {
   events!: TcpOffloadEventHandlers;
   handle!: NdisMiniportHandle;
+  ndisM!: NdisM;
 
   override initializeEx(handle: NdisMiniportHandle, ndisM: NdisM): number {
     this.handle = handle;
+    this.ndisM = ndisM;
     const status = super.initializeEx(handle, ndisM);
     this.events = ndisM.getOffloadHandlers(handle, NdisChimneyOffloadType.TCP)!;
     return status;

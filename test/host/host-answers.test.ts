@@ -1,11 +1,12 @@
 /** What the host does upon what its target says, and what it sees to before and after a move: found by breaking the host. */
 import { describe, expect, test } from 'vitest';
 import { setHopLimit } from '../../src/host/transport/endpoint-options.ts';
-import { NdisStatus, type OffloadBlock, OffloadStateType } from '../../src/ndis/protocol.ts';
+import { NdisStatus, ndisStatusName, type OffloadBlock, OffloadStateType } from '../../src/ndis/protocol.ts';
 import { DataOperation, StateOperation } from '../../src/ndis/tap.ts';
-import { dataLengthOf } from '../../src/state/net-buffer-list.ts';
+import { forEachBlock } from '../../src/ndis/walk.ts';
+import { dataLengthOf, type NetBufferList, netBufferListOver } from '../../src/state/net-buffer-list.ts';
 import type { PathCachedState } from '../../src/state/path.ts';
-import type { TcpDelegatedState } from '../../src/state/tcp.ts';
+import { TcpConnectionState, type TcpDelegatedState } from '../../src/state/tcp.ts';
 import { TcpFlag } from '../../src/wire/tcp-segment.ts';
 import { icmp, ipv4 } from '../host-path/frames.ts';
 import { ChimneyScene } from './chimney-scene.ts';
@@ -13,6 +14,10 @@ import { EtherScene, HOST, HOST_MAC, ROUTER, routerMac } from './ether-scene.ts'
 
 const states = (s: ChimneyScene): string[] =>
   s.door.take().filter((line) => /^(query|update|invalid|term|init)/.test(line));
+
+function* chain(lists: NetBufferList): Generator<NetBufferList> {
+  for (let list: NetBufferList | null = lists; list !== null; list = list.next) yield list;
+}
 
 function connectionIn(root: OffloadBlock): OffloadBlock {
   let block = root;
@@ -60,6 +65,60 @@ describe('before a move down', () => {
   });
 });
 
+test.each([
+  ['CLOSED', TcpConnectionState.CLOSED],
+  ['LISTEN', TcpConnectionState.LISTEN],
+  ['SYN_SENT', TcpConnectionState.SYN_SENT],
+  ['SYN_RCVD', TcpConnectionState.SYN_RCVD],
+  ['TIME_WAIT', TcpConnectionState.TIME_WAIT],
+])('in %s a connection is not offloaded, and the target not asked (INIT-072)', async (_name, state) => {
+  const s = new ChimneyScene();
+  s.door.take();
+  s.endpoint.tcp.state = state;
+  const answer = s.endpoint.chimney.offload().catch((error: Error) => error);
+  s.runtime.settle();
+  expect(states(s)).toEqual([]);
+  expect(await answer).toMatchObject({ status: 'NOT_OFFLOADABLE' });
+});
+
+describe('data that come up', () => {
+  test('are refused whole, with nothing consumed, taken in part, or taken (RECV-074, RECV-075)', () => {
+    const answers: [string, number][] = [];
+    for (const appetite of [0, 2, 100]) {
+      const s = new ChimneyScene().offload();
+      s.peer.appetite = appetite;
+      const consumed = { value: -1 };
+      const list = netBufferListOver(Uint8Array.of(1, 2, 3, 4));
+      const answer = s.target.events.tcpOffloadReceiveHandler(s.handle, list, NdisStatus.SUCCESS, consumed);
+      answers.push([ndisStatusName(answer), consumed.value]);
+    }
+    expect(answers).toEqual([
+      ['OFFLOAD_DATA_NOT_ACCEPTED', 0],
+      ['OFFLOAD_DATA_PARTIALLY_ACCEPTED', 2],
+      ['SUCCESS', 4],
+    ]);
+  });
+
+  test('by several indications go back in one chain, none left out (RECV-084)', () => {
+    const s = new ChimneyScene().offload();
+    const returned: NetBufferList[][] = [];
+    s.target.tcpOffloadReceiveReturn = (_context, lists) => {
+      returned.push([...chain(lists)]);
+      return NdisStatus.SUCCESS;
+    };
+    const lists = ['one', 'two', 'three'].map((text) =>
+      netBufferListOver(Uint8Array.from(text, (c) => c.charCodeAt(0))),
+    );
+    for (const list of lists) {
+      s.target.events.tcpOffloadReceiveHandler(s.handle, list, NdisStatus.SUCCESS, { value: 0 });
+    }
+    s.runtime.settle();
+    expect(s.got()).toBe('onetwothree');
+    expect(returned).toHaveLength(1);
+    expect(new Set(returned[0])).toEqual(new Set(lists));
+  });
+});
+
 describe('before a move up', () => {
   test('a query that is under way is waited for (TERM-028)', () => {
     const s = new ChimneyScene().offload();
@@ -67,6 +126,21 @@ describe('before a move up', () => {
     s.beginTakeBack();
     s.runtime.settle();
     expect(states(s)).toEqual(['query', 'query complete', 'terminate', 'terminate complete']);
+  });
+
+  test('however long that takes (TERM-028)', () => {
+    const s = new ChimneyScene();
+    const query = s.target.queryOffload.bind(s.target);
+    const late: (() => void)[] = [];
+    s.target.queryOffload = (context, root) => void late.push(() => query(context, root));
+    s.offload();
+    void s.endpoint.chimney.query();
+    s.beginTakeBack();
+    s.runtime.advance(1_000_000);
+    expect(states(s)).toEqual(['query']);
+    late[0]!();
+    s.runtime.settle();
+    expect(states(s)).toEqual(['query complete', 'terminate', 'terminate complete']);
   });
 });
 
@@ -94,6 +168,21 @@ describe('an operation that failed', () => {
       expect(s.got()).toBe('goes on');
     },
   );
+});
+
+test('a connection whose state the target has lost, without an event that says so, is told to have failed (TERM-020)', () => {
+  const s = new ChimneyScene().offload();
+  s.target.terminateOffload = (_context, root) => {
+    forEachBlock(root, (block) => {
+      const isConnection = block.header.type === OffloadStateType.TCP_DELEGATED;
+      block.status = isConnection ? NdisStatus.FAILURE : NdisStatus.SUCCESS;
+    });
+    s.runtime.defer(() => s.target.ndisM.terminateOffloadComplete(s.target.handle, root));
+  };
+  s.beginTakeBack();
+  s.runtime.settle();
+  expect(states(s)).toEqual(['terminate', 'terminate complete', 'terminate', 'terminate complete']);
+  expect(s.peer.error).toBe('ECONNABORTED');
 });
 
 test('a close without data is a graceful disconnect with an empty NET_BUFFER (DISC-016)', () => {

@@ -244,10 +244,17 @@ describe('data through an intermediate driver', () => {
 
   test("a reachability query goes up and is answered into the target's block (IM-061)", () => {
     const { binding } = single();
-    offload(binding);
+    const handles = offload(binding);
     const block = neighborBlock(target.objects[0]!.handle);
     block.ndisOffloadHandle = target.objects[0]!.handle;
+    const asked: (NdisOffloadHandle | null)[] = [];
+    const indicate = host.indicateOffloadEvent.bind(host);
+    host.indicateOffloadEvent = (context: unknown, root: unknown, code: number): void => {
+      if (root !== null) asked.push((root as OffloadBlock).offloadHandle);
+      indicate(context, root, code);
+    };
     target.ndisM.offloadEventIndicate(target.handle, block, 1);
+    expect(asked).toEqual([handles.neighbor]); // by the host's own name for it
     expect((block.cachedState as NeighborCachedState).hostReachabilityDelta).toBe(77);
     expect(block.ndisOffloadHandle).toBe(target.objects[0]!.handle);
     target.ndisM.offloadEventIndicate(target.handle, null, 2);

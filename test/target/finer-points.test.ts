@@ -14,6 +14,7 @@ import {
 import { NeighborDelegatedState } from '../../src/state/neighbor.ts';
 import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
 import { MAX_RT_NO_LIMIT, TcpCachedFlag, TcpConnectionState } from '../../src/state/tcp.ts';
+import { TcpSlab } from '../../src/tcp/slab.ts';
 import { Connection, HostObject, pattern, World } from './support/world.ts';
 
 function name(block: OffloadBlock): string {
@@ -64,6 +65,10 @@ describe('initiate', () => {
     w.host.takeLog();
     w.link.deliver(new Connection(w, { localPort: 81 }, {}).text('abcd'));
     expect(w.host.takeLog()).toEqual(['indicate 4 SUCCESS']);
+    w.sent();
+    w.ndis.offloadTcpSend(first.handle, netBufferListOver(pattern(1_000, 10)));
+    w.settle();
+    expect(w.sent().map(({ text }) => text.length)).toEqual([10]);
   });
 
   test('a segment that comes while the completion is inside the host is indicated once that has returned (INIT-050, INIT-051)', () => {
@@ -96,6 +101,24 @@ describe('initiate', () => {
       'FAILURE',
       'OFFLOAD_CONNECTION_REJECTED',
     ]);
+  });
+});
+
+describe('terminates', () => {
+  test('the record of a connection is free after its terminate, and the next connection has it (TERM-026)', () => {
+    const slab = new TcpSlab();
+    const w = new World({ slab });
+    for (let round = 0; round < 20; round++) {
+      const [one, other] = [w.offload(), w.offload({ localPort: 81 })];
+      // An idle one is packed: they have something to do.
+      for (const c of [one, other]) c.send(netBufferListOver(pattern(1_000, 10)));
+      w.settle();
+      expect(slab.live).toBe(2);
+      one.terminate();
+      expect(slab.live).toBe(1);
+      other.terminate();
+      expect(slab.live).toBe(0);
+    }
   });
 });
 

@@ -15,7 +15,7 @@ import {
   TcpUploadReason,
 } from '../../src/ndis/protocol.ts';
 import { netBufferListOver } from '../../src/state/net-buffer-list.ts';
-import { TcpConstFlag } from '../../src/state/tcp.ts';
+import { TcpCachedFlag, TcpConstFlag } from '../../src/state/tcp.ts';
 import { ascii, Connection, pattern, World, type WorldOptions } from './support/world.ts';
 
 type Tunables = Partial<TcpConnectionOffloadParameters>;
@@ -64,7 +64,7 @@ describe('timers and counts', () => {
     [1000, 150],
     [100, 9],
   ])(
-    'TcpDelayedAckTicks, at %i ticks a second %i of them: a lone segment is acknowledged so much later [CAP-028, CAP-026]',
+    'TcpDelayedAckTicks, at %i ticks a second %i of them: a lone segment is acknowledged so much later [CAP-028, CAP-026, STATE-077]',
     (ticksPerSecond, ticks) => {
       const { w, c } = world({ ticksPerSecond, tcpDelayedAckTicks: ticks, tcpAckFrequency: 2 });
       c.postBytes(10_000);
@@ -72,6 +72,27 @@ describe('timers and counts', () => {
       w.sent();
       c.receive(c.text(100, 'A'));
       expect(nextFrameUs(w, 1_000_000)).toBe((ticks * 1_000_000) / ticksPerSecond);
+    },
+  );
+
+  test.each([10, 100, 1000])(
+    'TicksPerSecond %i: the timestamp clock goes at that rate, and times of the state are read and written in such ticks [CAP-026, STATE-077, STATE-078]',
+    (ticksPerSecond) => {
+      const w = new World({ parameters: { ticksPerSecond } });
+      const c = w.offload({
+        constFlags: TcpConstFlag.TIMESTAMP_ENABLED,
+        cachedFlags: TcpCachedFlag.KEEP_ALIVE_ENABLED,
+        keepAliveTimeoutDelta: 10 * ticksPerSecond,
+        tsTime: 5_000,
+      });
+      w.runtime.advance(3_000_000);
+      c.send(netBufferListOver(ascii('x')));
+      w.settle();
+      expect(w.sent()).toMatchObject([{ tsVal: 5_000 + 3 * ticksPerSecond }]);
+      expect(c.query()).toMatchObject({
+        keepAliveTimeoutDelta: 7 * ticksPerSecond,
+        tsTime: 5_000 + 3 * ticksPerSecond,
+      });
     },
   );
 

@@ -333,6 +333,17 @@ describe('before a move', () => {
     expect(moved(b).c.ackPending).toBe(0);
   });
 
+  test('a host that has its own record back counts from nothing, whatever it had counted before (TCP-007)', () => {
+    const b = new Bench().establish();
+    b.receive(ACK, 1, 1, 100);
+    expect([b.c.ackPending, b.sent()]).toEqual([1, []]);
+    readDelegated(b.c, b.p, writeOut(b.c, b.p, b.nowUs).delegated, b.nowUs);
+    expect(b.c.ackPending).toBe(0);
+    // And so the next segment is the first of two again.
+    b.receive(ACK, 101, 1, 100);
+    expect([b.c.ackPending, b.sent()]).toEqual([1, []]);
+  });
+
   test('a target drops what it holds out of order, a host keeps it until the offload has succeeded (TERM-043, TERM-044)', () => {
     for (const role of ['host', 'target'] as const) {
       const b = new Bench({ role }).establish();

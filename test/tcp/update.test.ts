@@ -109,6 +109,10 @@ describe('an update of cached variables', () => {
       return effects;
     };
     for (let i = 0; i < 40; i++) expect(expire() & Effect.TIMED_OUT).toBe(0);
+    // Nor when so many ticks have gone by as the number says.
+    b.nowUs += MAX_RT_NO_LIMIT * 1_000;
+    expect(onDeadline(b.c, b.p, b.nowUs) & Effect.TIMED_OUT).toBe(0);
+    b.sent();
     const startUs = b.nowUs;
     // A MaxRT that is new counts from now on (STATE-044).
     update(b, (cached) => {
