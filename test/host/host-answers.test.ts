@@ -185,6 +185,23 @@ test('a connection whose state the target has lost, without an event that says s
   expect(s.peer.error).toBe('ECONNABORTED');
 });
 
+test('a path and a neighbor whose terminate fails although nothing hangs on them are lost, and not asked for again (TERM-019, TERM-066)', () => {
+  const s = new ChimneyScene().offload();
+  let asked = 0;
+  s.target.terminateOffload = (_context, root) => {
+    asked++;
+    forEachBlock(root, (block) => {
+      block.status = asked > 20 ? NdisStatus.SUCCESS : NdisStatus.FAILURE;
+    });
+    s.runtime.defer(() => s.target.ndisM.terminateOffloadComplete(s.target.handle, root));
+  };
+  s.beginTakeBack();
+  s.runtime.settle();
+  // The tree, the connection once more with its path and neighbor, then each of those alone.
+  expect(asked).toBe(4);
+  expect(s.host.chimney.held()).toEqual({ connections: 0, paths: 0, neighbors: 0 });
+});
+
 test('a close without data is a graceful disconnect with an empty NET_BUFFER (DISC-016)', () => {
   const s = new ChimneyScene().offload();
   const posted: [number, number][] = [];

@@ -89,8 +89,9 @@ export class Terminates {
       const object = block.offloadHandle?.owner;
       if (object instanceof OffloadedConnection) blocks.push({ connection: object, block });
       else if (object instanceof OffloadedPath || object instanceof OffloadedNeighbor) {
-        // One that could not go, as a connection on it is corrupt, stays below until that has been terminated again.
-        if (block.status === NdisStatus.SUCCESS) objects.push(object);
+        // One that could not go, as a connection on it is corrupt, stays below until that has been terminated again. With nothing on it
+        // FAILURE says that it is lost (TERM-019): to ask again would be to ask for ever.
+        if (block.status === NdisStatus.SUCCESS || object.dependents === 0) objects.push(object);
         else object.state = ObjectState.OFFLOADED;
       }
     });
