@@ -1,5 +1,5 @@
 /** Frames over a MessagePort: together, in transferred buffers that come back, bounded by those that have not. */
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
@@ -14,12 +14,15 @@ import { content, receiveOne, sendAll, sha256 } from '../system/browser/transfer
 class HandPort implements FramePort {
   peer: HandPort | null = null;
   onmessage: ((event: never) => void) | null = null;
-  onclose: ((event: never) => void) | null = null;
+  onClose: () => void = () => {};
   readonly waiting: unknown[] = [];
   isClosed = false;
 
   postMessage(message: unknown, transfer: ArrayBuffer[]): void {
     this.peer!.waiting.push(structuredClone(message, { transfer }));
+  }
+  addEventListener(_type: 'close', listener: () => void): void {
+    this.onClose = listener;
   }
   close(): void {
     this.isClosed = true;
@@ -189,7 +192,7 @@ describe('a link over a MessagePort', () => {
     a.close();
     expect(portA.isClosed).toBe(true);
     portB.deliver();
-    portB.onclose?.({} as never);
+    portB.onClose();
     expect(atB.frames.map((one) => one.bytes)).toEqual([[1]]);
     expect(atB.states).toEqual([false]);
     // Taken and lost, as on a dead wire; and whoever closed hears nothing more.
@@ -203,7 +206,7 @@ describe('a link over a MessagePort', () => {
 
   test('the port of a thread that is gone is a link that went down', () => {
     const { atB, portB } = pair();
-    portB.onclose?.({} as never);
+    portB.onClose();
     expect(atB.states).toEqual([false]);
   });
 
@@ -215,6 +218,25 @@ describe('a link over a MessagePort', () => {
     const runtime = new VirtualRuntime();
     expect(() => new MessagePortLink({ runtime, port: new HandPort(), ...options })).toThrow(message);
   });
+});
+
+test('the thread at the other end is terminated: Node says so, and the link is down', async () => {
+  const runtime = new SystemRuntime();
+  const { port1, port2 } = new MessageChannel();
+  const link = new MessagePortLink({ runtime, port: port1 as unknown as FramePort });
+  const down = new Promise<boolean>((resolve) => {
+    link.start({ receive: () => {}, receiveDone: () => {}, linkState: resolve, writable: () => {} });
+  });
+  const worker = new Worker("require('node:worker_threads').workerData.on('message', () => {})", {
+    eval: true,
+    workerData: port2,
+    transferList: [port2],
+  });
+  await new Promise((resolve) => worker.once('online', resolve));
+  await worker.terminate();
+  expect(await down).toBe(false);
+  link.close();
+  runtime.close();
 });
 
 describe('two stacks over the ports of a MessageChannel of Node', () => {

@@ -17,8 +17,8 @@ import { type Link, type LinkReceiver, type Medium, WHOLE_FRAME } from '../link.
 export interface FramePort {
   postMessage(message: unknown, transfer: ArrayBuffer[]): void;
   onmessage: ((event: never) => void) | null;
-  /** The other end is gone; not every browser says so. */
-  onclose?: ((event: never) => void) | null;
+  /** For 'close': the other end is gone. Node says so, and browsers that have it; of a worker that was terminated many say nothing. */
+  addEventListener?(type: 'close', listener: () => void): void;
   close(): void;
 }
 
@@ -110,7 +110,7 @@ export class MessagePortLink implements Link {
   start(receiver: LinkReceiver): void {
     assert(this.#receiver === null, 'a link is started once');
     this.#receiver = receiver;
-    this.#port.onclose = () => this.#down();
+    this.#port.addEventListener?.('close', () => this.#down());
     // The port begins to deliver now; what came before has waited in it.
     this.#port.onmessage = (event: { readonly data: unknown }) => this.#message(event.data);
   }

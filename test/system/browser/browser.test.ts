@@ -5,7 +5,7 @@ import { repositoryRoot } from '../../../scripts/files.ts';
 import { compiled } from '../../support/child.ts';
 import { describeIf, requires } from '../../support/requires.ts';
 import { echo, type NetAnswer } from './net-in-page.ts';
-import { BROWSER_TEST_MS, OpenBrowser } from './open-page.ts';
+import { BROWSER_TEST_MS, OpenBrowser, type OpenPage } from './open-page.ts';
 import type { ScenarioOptions, ScenarioResult } from './scenario.ts';
 
 const SCENARIO = '/dist/test/system/browser/scenario.js';
@@ -120,8 +120,13 @@ describeIf(requires.browser, 'in a browser', () => {
   });
 
   describe('what a page does not have', () => {
+    let page: OpenPage;
+    beforeAll(async () => {
+      page = await browser.page();
+    });
+    afterAll(() => page?.page.close());
+
     async function told(program: string): Promise<string> {
-      const page = await browser.page();
       const answer = await page.run<string>(`
         const { createStack, memoryLinkPair, SystemRuntime } = await import('chimney');
         const runtime = new SystemRuntime();
@@ -134,7 +139,6 @@ describeIf(requires.browser, 'in a browser', () => {
           return error.message;
         }`);
       expect(page.faults).toEqual([]);
-      await page.page.close();
       return answer;
     }
 
