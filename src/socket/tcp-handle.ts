@@ -85,7 +85,7 @@ export class TcpHandle implements TcpHandler, Lender {
 
   #beginFresh(): void {
     this.#isFresh = true;
-    nextTurn(() => {
+    afterTicks(() => {
       this.#isFresh = false;
       this.#askAgain();
     });
