@@ -59,6 +59,35 @@ async function movedStreams(family: 4 | 6, loss: number): Promise<{ sent: Sent[]
 }
 
 test.each([4, 6] as const)(
+  'IPv%i: the TTL or hop limit is the same, whoever sends, also when it is changed on the way [STATE-046, STATE-048]',
+  async (family) => {
+    const tap = new Wiretap();
+    const hosts = twoHosts({ server: { capture: tap } });
+    const { server, client } = connectPeers(hosts, 1000, 1000, family, 80, false);
+    hosts.runtime.advance(100_000);
+    const seen = (): { byTarget: boolean; ttl: number }[] => {
+      tap.sent.length = 0;
+      server.more(1000);
+      hosts.runtime.advance(500_000);
+      return tap.sent.map(({ byTarget, ttl }) => ({ byTarget, ttl }));
+    };
+    expect(seen()).toEqual([{ byTarget: false, ttl: 64 }]);
+    await settled(hosts, server.endpoint.chimney.offload());
+    expect(seen()).toEqual([{ byTarget: true, ttl: 64 }]);
+    // An update of something else says nothing of it.
+    server.endpoint.setTrafficClass(8);
+    expect(seen()).toEqual([{ byTarget: true, ttl: 64 }]);
+    server.endpoint.setHopLimit(9);
+    expect(seen()).toEqual([{ byTarget: true, ttl: 9 }]);
+    await settled(hosts, server.endpoint.chimney.takeBack());
+    expect(seen()).toEqual([{ byTarget: false, ttl: 9 }]);
+    expect(client.wrongBytes).toBe(0);
+    server.endpoint.abort();
+    await expectNothingHeld(hosts);
+  },
+);
+
+test.each([4, 6] as const)(
   'IPv%i, nothing lost: each byte is sent once, numbers and timestamps go on, whoever sends [TCP-059, TCP-065, TCP-066, TCP-067, STATE-054, STATE-058]',
   async (family) => {
     const { sent, sRtts, moves } = await movedStreams(family, 0);

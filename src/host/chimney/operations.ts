@@ -16,11 +16,11 @@ import {
   TcpConstState,
   TcpDelegatedState,
 } from '../../state/tcp.ts';
-import { writeCached } from '../../tcp/transfer.ts';
 import { Event } from '../../trace/events.ts';
 import type { ChimneyQuery } from '../api.ts';
 import { type NeighborEntry, NeighborState } from '../path/types.ts';
 import type { ChimneyAdapter } from './adapter.ts';
+import { writeCachedState } from './cached-state.ts';
 import type { ChimneyContext } from './context.ts';
 import { ChimneyError } from './error.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, type OffloadedObject, OffloadedPath } from './objects.ts';
@@ -124,7 +124,7 @@ export class StateOperations {
     if (object instanceof OffloadedPath) return pathUpdateBlock(object);
     const connection = object as OffloadedConnection;
     const cached = new TcpCachedState();
-    writeCached(connection.endpoint.tcp, cached);
+    writeCachedState(connection, cached);
     cached.flags = (cached.flags & ~ACTIONS) | connection.updateFlags;
     connection.updateFlags = 0;
     const block = new OffloadBlock(OffloadStateType.TCP_CACHED, connection.handle);

@@ -224,6 +224,11 @@ export class IpLayer {
     return this.#parts.sender.send(out, upperLength, protocol, ttl, tos, flowLabel, dontFragment, segmentBytes);
   }
 
+  /** TTL or hop limit of packets on this path that are sent with 0. */
+  defaultHops(path: PathEntry): number {
+    return this.#parts.sender.defaultHops(path);
+  }
+
   /** Gives a buffer back that is not to be sent. */
   abandonPacket(out: OutPacket): void {
     this.#parts.sender.abandon(out);

@@ -105,7 +105,7 @@ export class IpSender {
       statistics.outNoRoutes++;
       return this.#refuse(out, Event.SEND_NO_ROUTE);
     }
-    const hops = ttl > 0 ? ttl : this.#defaultHops(path);
+    const hops = ttl > 0 ? ttl : this.defaultHops(path);
     const isIpv4 = path.family === 4;
     const length = upperLength + (isIpv4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH);
     statistics.outOctets += length;
@@ -136,7 +136,8 @@ export class IpSender {
     this.#pass(path, out);
   }
 
-  #defaultHops(path: PathEntry): number {
+  /** TTL or hop limit of packets that are given none. */
+  defaultHops(path: PathEntry): number {
     if (path.remote.isMulticast) return 1;
     if (path.family === 6 && path.iface.hopLimit > 0) return path.iface.hopLimit;
     return this.#context.options.hopLimit;

@@ -1,0 +1,16 @@
+/**
+ * The cached state of a connection as a target is to know it: what the host leaves to its IP layer is said.
+ *
+ * TtlOrHopLimit is what goes into headers (STATE-046); a record without one of its own means the default of its path, which a target
+ * does not know: it may have been set by a router (RFC 4861 6.3.4). RFC 9293 MUST-49.
+ */
+
+import type { TcpCachedState } from '../../state/tcp.ts';
+import { writeCached } from '../../tcp/transfer.ts';
+import type { OffloadedConnection } from './objects.ts';
+
+/** Writes it into `out`. */
+export function writeCachedState({ endpoint }: OffloadedConnection, out: TcpCachedState): void {
+  writeCached(endpoint.tcp, out);
+  if (out.ttlOrHopLimit === 0) out.ttlOrHopLimit = endpoint.transport.ip.defaultHops(endpoint.path);
+}
