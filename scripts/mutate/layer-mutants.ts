@@ -141,7 +141,7 @@ const HOST_MUTANTS: readonly Mutant[] = [
     ['INIT-057', 'delegated.bufferedData = endpoint.takeUnread();', ''],
     ['INIT-065', 'block.netBufferListChain = this.#takeSends(connection);', ''],
     ['INIT-075', '& Effect.TRANSMIT) !== 0) endpoint.pump(nowUs);', '& Effect.TRANSMIT) !== 0) void 0;'],
-    ['INIT-086', 'writeDelegated(tcp, this.#context.parameters, delegated, nowUs);', ''],
+    ['INIT-086', 'writeDelegated(connection.endpoint.tcp, this.#context.parameters, delegated, nowUs);', ''],
     ['INIT-034', 'giveBackToHost(this.#context, connection, nowUs);\n    const isFull', 'const isFull'],
     [
       'INIT-025',
