@@ -71,7 +71,14 @@ function replace(target: object, members: Readonly<Record<PropertyKey, unknown>>
 export function routeThrough(ours: StackNet, { bypass, bypassListen }: Bypass): void {
   const connect = routeNet(ours, bypass);
   routeServers(ours, bypassListen);
-  replace(http.Agent.prototype, { createConnection: connect });
+  const { reuseSocket } = http.Agent.prototype as unknown as { reuseSocket: AnyFunction };
+  replace(http.Agent.prototype, {
+    createConnection: connect,
+    reuseSocket(this: http.Agent, socket: unknown, request: unknown): void {
+      if (socket instanceof ours.Socket) socket._enterContext();
+      Reflect.apply(reuseSocket, this, [socket, request]);
+    },
+  });
   routeTls(ours, bypass);
   replace(dgram, { Socket: ours.dgram.Socket, createSocket: ours.dgram.createSocket });
   syncBuiltinESMExports();

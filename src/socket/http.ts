@@ -98,6 +98,11 @@ function agentClass(net: NetForHttp, http: typeof NodeHttp): StackHttp['Agent'] 
     override createConnection(options: NodeHttp.ClientRequestArgs): Duplex {
       return net.connect(options);
     }
+
+    override reuseSocket(socket: Duplex, request: NodeHttp.ClientRequest): void {
+      if (socket instanceof net.Socket) socket._enterContext();
+      super.reuseSocket(socket, request);
+    }
   };
 }
 

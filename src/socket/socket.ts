@@ -86,10 +86,7 @@ export class StackSocket extends Duplex {
       socket.#idle.refresh();
       return socket.push(chunk);
     },
-    onward: (socket) => {
-      const sink = onwardOf(socket, StackSocket);
-      return sink === null ? null : sink.#handle;
-    },
+    onward: (socket) => onwardOf(socket, StackSocket)?.#handle ?? null,
     borrows: (socket) => socket.#onRead?.borrows ?? false,
     lent: (socket, bytes, lender) => {
       socket.#idle.refresh();
@@ -311,8 +308,12 @@ export class StackSocket extends Duplex {
     return this;
   }
 
-  // What stream.Duplex asks for.
+  /** An agent uses the connection for another request: its events belong to the async context of now. */
+  _enterContext(): void {
+    this.#handle?.enterContext();
+  }
 
+  // What stream.Duplex asks for.
   override _read(size: number): void {
     if (this.connecting || this.#handle === null) this.once('connect', () => this._read(size));
     else if (!this.#handle.reading) this.#handle.readStart();

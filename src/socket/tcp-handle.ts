@@ -19,7 +19,7 @@ import { KEEP_SLAB_FROM, SLAB_BYTES, type Slab } from './slabs.ts';
 /** One TCP connection, or one that is to become it. */
 export class TcpHandle implements TcpHandler, Lender {
   readonly #context: HandleContext;
-  readonly #scope = new AsyncResource('TCPWRAP');
+  #scope = new AsyncResource('TCPWRAP');
   /** Null: the connection has no owner any more. */
   #owner: unknown = null;
   #events: HandleEvents<unknown> | null = null;
@@ -64,6 +64,11 @@ export class TcpHandle implements TcpHandler, Lender {
   belongTo<O>(owner: O, events: HandleEvents<O>): void {
     this.#owner = owner;
     this.#events = events as HandleEvents<unknown>;
+  }
+
+  /** From now on what happens is told in the async context of now: the connection has another user. */
+  enterContext(): void {
+    this.#scope = new AsyncResource('TCPWRAP');
   }
 
   /** The endpoint; null before {@link connect} and where that failed at once. */
@@ -227,7 +232,6 @@ export class TcpHandle implements TcpHandler, Lender {
   }
 
   // The endpoint's handler.
-
   connected(): void {
     this.#isConnecting = false;
     this.#beginFresh();

@@ -1,6 +1,8 @@
 /** What programs and libraries meet at the edges of node:net; ends by itself only if nothing holds the process that would not on the kernel. */
 const { once } = require('node:events');
 const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
+const { AsyncLocalStorage } = require('node:async_hooks');
+const http = require('node:http');
 const net = require('node:net');
 const { tmpdir } = require('node:os');
 const { join } = require('node:path');
@@ -106,6 +108,35 @@ async function secure() {
   server.close();
 }
 
+/** A connection that an agent keeps tells of each request in that request's async context. */
+async function reused() {
+  const storage = new AsyncLocalStorage();
+  let count = 0;
+  const server = http.createServer((request, response) => {
+    count++;
+    if (count < 3) response.end('answer');
+    else request.socket.destroy();
+  });
+  const port = await listening(server);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  said.contexts = [];
+  for (const name of ['a', 'b', 'c']) {
+    await storage.run(name, async () => {
+      await new Promise((resolve) => {
+        const note = (what) => () => said.contexts.push([what, storage.getStore()]);
+        const request = http.get({ port, host: '127.0.0.1', agent }, (response) => {
+          note('response')();
+          response.on('end', note('end')).resume();
+        });
+        request.on('socket', note('socket')).on('error', note('error')).on('close', resolve);
+      });
+    });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  agent.destroy();
+  server.close();
+}
+
 /** Nothing of this keeps the process: nobody reads, and nothing is left to be written. */
 async function leftOpen() {
   const unheld = net.createServer((socket) => socket.unref());
@@ -118,6 +149,6 @@ async function leftOpen() {
 }
 
 (async () => {
-  for (const part of [wrongOptions, servers, reading, pipes, secure, leftOpen]) await part();
+  for (const part of [wrongOptions, servers, reading, pipes, secure, reused, leftOpen]) await part();
   console.log(JSON.stringify(said));
 })();
