@@ -86,7 +86,10 @@ export class StackSocket extends Duplex {
       socket.#idle.refresh();
       return socket.push(chunk);
     },
-    onward: (socket) => onwardOf(socket, StackSocket)?.#handle ?? null,
+    onward: (socket) => {
+      const sink = onwardOf(socket, StackSocket);
+      return sink === null ? null : sink.#handle;
+    },
     borrows: (socket) => socket.#onRead?.borrows ?? false,
     lent: (socket, bytes, lender) => {
       socket.#idle.refresh();
@@ -191,13 +194,9 @@ export class StackSocket extends Duplex {
     this.timeout = ms;
     const duration = timerDuration(ms, 'msecs');
     this.#idle.set(duration, () => this._onTimeout());
-    if (callback !== undefined) validateFunction(callback, 'callback');
-    if (duration === 0) {
-      if (callback !== undefined) this.removeListener('timeout', callback);
-      return this;
-    }
-    if (callback !== undefined) this.once('timeout', callback);
-    return this;
+    if (callback === undefined) return this;
+    validateFunction(callback, 'callback');
+    return duration === 0 ? this.removeListener('timeout', callback) : this.once('timeout', callback);
   }
 
   setNoDelay(enable?: boolean): this {
