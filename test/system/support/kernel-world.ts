@@ -62,17 +62,13 @@ export class KernelWorld {
     this.#isPair = kind === 'packet';
     const isApart = options.settings !== undefined || kind === 'packet';
     this.#namespace = isApart ? `chimney-${process.pid}-${worlds}` : null;
-    const common = {
-      mtu: options.mtu ?? 1500,
-      offload: options.offload ?? 'none',
-      bulk: options.bulk ?? false,
-      kernelThread: options.bulk ?? false,
-    } as const;
-    if (kind === 'packet') this.device = PacketLink.open({ ...common, name: this.#makePair(options.features) });
+    const { mtu = 1500, offload = 'none', bulk = false } = options;
+    if (kind === 'packet') this.device = PacketLink.open({ name: this.#makePair(options.features), offload, bulk });
     else {
-      this.device = TunLink.open({ ...common, kind, ...(isApart ? {} : { addresses: this.#kernelAddresses() }) });
+      const addresses = isApart ? [] : this.#kernelAddresses();
+      this.device = TunLink.open({ kind, mtu, offload, bulk, kernelThread: bulk, addresses });
     }
-    if (this.#namespace !== null) this.#moveDevice(common.mtu, options.settings ?? {});
+    if (this.#namespace !== null) this.#moveDevice(mtu, options.settings ?? {});
     const link = options.wrap?.(this.device) ?? this.device;
     this.capture = new Capture(link.medium, options.captureAll ? 0x40000 : 128);
     this.mover = new Mover(options.moveEveryMs ?? 25);
@@ -82,7 +78,7 @@ export class KernelWorld {
       links: [
         {
           link,
-          addresses: [`${this.stackAddress(4)}/24`, ...(common.mtu < 1280 ? [] : [`${this.stackAddress(6)}/64`])],
+          addresses: [`${this.stackAddress(4)}/24`, ...(mtu < 1280 ? [] : [`${this.stackAddress(6)}/64`])],
           capture: this.capture.tap,
           ...options.stackLink,
         },
