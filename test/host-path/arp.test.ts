@@ -56,6 +56,7 @@ describe('ARP in', () => {
         neighborDelayOver: () => false,
         nextHopChanged: () => {},
         pathMtuChanged: () => {},
+        hopLimitChanged: () => undefined,
       };
       station.receive(arp(operation, OTHER_MAC, PEER4, ZERO_MAC, '10.0.0.77'));
       expect(hex(path.neighbor!.mac)).toBe(hex(OTHER_MAC));
@@ -74,6 +75,7 @@ describe('ARP in', () => {
       neighborDelayOver: () => false,
       nextHopChanged: () => {},
       pathMtuChanged: () => {},
+      hopLimitChanged: () => undefined,
     };
     station.layer.resolve(neighbor!);
     expect(station.sent().length).toBe(1);

@@ -295,6 +295,7 @@ describe('redirects', () => {
         neighborDelayOver: () => false,
         nextHopChanged: (changed, old) => moved.push(`${changed.remote} ${old?.ip} ${changed.neighbor?.ip}`),
         pathMtuChanged: () => {},
+        hopLimitChanged: () => undefined,
       };
       station.receive(redirect('10.0.0.253', { code }));
       expect(path.neighbor!.ip.toString()).toBe('10.0.0.253');

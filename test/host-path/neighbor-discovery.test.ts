@@ -336,6 +336,7 @@ describe('unreachability detection', () => {
       },
       nextHopChanged: () => {},
       pathMtuChanged: () => {},
+      hopLimitChanged: () => undefined,
     };
     station.runtime.advance(5_100_000);
     expect(asked).toBe(1);

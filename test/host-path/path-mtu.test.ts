@@ -43,6 +43,7 @@ describe.each([4, 6] as const)('IPv%i', (family) => {
       neighborDelayOver: () => false,
       nextHopChanged: () => {},
       pathMtuChanged: (changed) => seen.push(changed),
+      hopLimitChanged: () => undefined,
     };
     station.receive(tooBig(family, 1400));
     expect(path.mtu).toBe(1400);

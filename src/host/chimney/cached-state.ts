@@ -5,9 +5,14 @@
  * does not know: it may have been set by a router (RFC 4861 6.3.4). RFC 9293 MUST-49.
  */
 
-import type { TcpCachedState } from '../../state/tcp.ts';
+import { type TcpCachedState, TcpWord } from '../../state/tcp.ts';
 import { writeCached } from '../../tcp/transfer.ts';
 import type { OffloadedConnection } from './objects.ts';
+
+/** Whether its packets go with the TTL or hop limit of their path, not one of its own. */
+export function hasHopLimitOfPath({ endpoint, isReleased }: OffloadedConnection): boolean {
+  return !isReleased && endpoint.tcp.words[endpoint.tcp.base + TcpWord.TTL_OR_HOP_LIMIT] === 0;
+}
 
 /** Writes it into `out`. */
 export function writeCachedState({ endpoint }: OffloadedConnection, out: TcpCachedState): void {

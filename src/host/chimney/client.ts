@@ -32,6 +32,7 @@ import type { ChimneyPort } from '../transport/chimney-port.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import { ChimneyAdapter, type StandingStill } from './adapter.ts';
 import { configurationChanged, resumeAdapter, suspendAdapter, wakeSleepers } from './adapter-life.ts';
+import { hasHopLimitOfPath } from './cached-state.ts';
 import type { ChimneyContext, MoveListener } from './context.ts';
 import { DataPath } from './data-path.ts';
 import { ConnectionHandle } from './handle.ts';
@@ -39,6 +40,7 @@ import { Moves } from './moves.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
 import { StateOperations } from './operations.ts';
 import { OwnReasons } from './own-reasons.ts';
+import { forEachBlock } from './tree.ts';
 
 /** What the client is made of. */
 export interface ChimneyClientOptions {
@@ -324,13 +326,20 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
 
   nextHopChanged(entry: PathEntry, _oldNeighbor: NeighborEntry | null): void {
     const path = entry.chimney as OffloadedPath | null;
-    if (path === null || !path.isOffloaded) return;
+    if (path !== null) this.#followWay(path);
+  }
+
+  /** What is offloaded goes the way that its path goes now. */
+  #followWay(path: OffloadedPath): void {
+    const { entry } = path;
+    if (!path.isOffloaded) return;
     const adapter = this.#byInterface.get(entry.iface);
     if (adapter === path.adapter && entry.isUp) {
       this.#context.operations.nextHopChanged(path, this.#neighborOf(adapter, entry.neighbor));
       return;
     }
-    // Another interface now: that target knows nothing of these connections.
+    if (adapter === path.adapter && !entry.iface.isUp) return;
+    // Another interface now, whose target knows nothing of these connections, or no way at all.
     for (const connection of path.adapter.connections) {
       if (connection.path === path) this.#context.moves.requestTakeBack(connection, 'failure', 'RouteChanged', null);
     }
@@ -341,12 +350,27 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     if (path !== null) this.#context.operations.pathMtuChanged(path);
   }
 
+  hopLimitChanged(iface: Interface): void {
+    const adapter = this.#byInterface.get(iface);
+    if (adapter === undefined) return;
+    for (const connection of adapter.connections) {
+      if (hasHopLimitOfPath(connection)) this.#context.operations.connectionChanged(connection, 0);
+    }
+  }
+
   // ---- the chimney half of ProtocolDriver ----
 
   initiateOffloadComplete(binding: NdisBindingHandle, root: ProtocolOffloadBlock): void {
     this.#context.moves.initiateComplete(this.#adapterOf(binding), root);
-    const object = root.offloadHandle?.owner;
-    if (object instanceof OffloadedNeighbor) this.#context.operations.neighborInitiated(object);
+    // What has changed while they were on their way was told to nobody yet.
+    forEachBlock(root, (block) => {
+      const object = block.offloadHandle?.owner;
+      if (object instanceof OffloadedNeighbor) this.#context.operations.neighborInitiated(object);
+      else if (object instanceof OffloadedPath) {
+        this.#context.operations.pathInitiated(object);
+        this.#followWay(object);
+      }
+    });
   }
 
   terminateOffloadComplete(binding: NdisBindingHandle, root: ProtocolOffloadBlock): void {

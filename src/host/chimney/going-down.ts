@@ -89,6 +89,7 @@ export class Initiates {
     const { endpoint } = connection;
     connection.wantsOffload = false;
     connection.state = ObjectState.INITIATING;
+    connection.needsUpdate = false; // its block was written just now
     connection.frozenAtUs = this.#context.runtime.nowUs();
     connection.disconnectDone = false;
     connection.adapter.connections.add(connection);
@@ -225,6 +226,7 @@ function newTcpBlock(connection: OffloadedConnection): OffloadBlock {
 
 function begin<T extends OffloadedObject>(object: T, registry: Set<T>): void {
   object.state = ObjectState.INITIATING;
+  object.needsUpdate = false; // its block was written just now
   registry.add(object);
 }
 

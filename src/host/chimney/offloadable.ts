@@ -40,6 +40,7 @@ export function whyNotOffloadable(connection: OffloadedConnection): ChimneyError
     return no(`the target does not offload IPv${endpoint.path.family}`);
   }
   if (endpoint.path.iface !== adapter.iface) return no('the connection goes over another adapter now');
+  if (!endpoint.path.isUp) return no('there is no route to its peer');
   if (!isNextHopKnown(connection)) return no('the next hop is not resolved');
   return null;
 }

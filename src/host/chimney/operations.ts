@@ -115,6 +115,8 @@ export class StateOperations {
   #flushUpdate(object: OffloadedObject): void {
     if (!object.needsUpdate || object.isUpdating || object.state !== ObjectState.OFFLOADED || object.wantsTerminate)
       return;
+    // Of one that is over above nothing is left that could be told.
+    if (object instanceof OffloadedConnection && object.isReleased) return;
     object.needsUpdate = false;
     this.#update(object, this.#updateBlock(object));
   }
@@ -151,6 +153,7 @@ export class StateOperations {
     });
     this.#finish(root);
     for (const object of objects) this.#flushUpdate(object);
+    for (const neighbor of [...this.#relinks.keys()]) this.#flushRelinks(neighbor);
   }
 
   /** Ends the operation on every object of the tree; those that failed are taken back (QRY-012, UPD-035, INV-013). */
@@ -243,8 +246,15 @@ export class StateOperations {
 
   /** A neighbor was offloaded, or could not be: paths that wait for it are linked to it, or their connections come back. */
   neighborInitiated(neighbor: OffloadedNeighbor): void {
-    if (neighbor.state === ObjectState.OFFLOADED) this.#flushRelinks(neighbor);
-    else if (neighbor.state === ObjectState.NONE) this.#giveUpRelinks(neighbor);
+    if (neighbor.state === ObjectState.OFFLOADED) {
+      this.#flushRelinks(neighbor);
+      this.#flushUpdate(neighbor);
+    } else if (neighbor.state === ObjectState.NONE) this.#giveUpRelinks(neighbor);
+  }
+
+  /** A path was offloaded, or could not be. */
+  pathInitiated(path: OffloadedPath): void {
+    this.#flushUpdate(path);
   }
 
   /** A next hop was resolved at last: the time to offload it, if a relink waits for it. */
@@ -255,9 +265,17 @@ export class StateOperations {
   #flushRelinks(neighbor: OffloadedNeighbor): void {
     const waiting = this.#relinks.get(neighbor);
     if (waiting === undefined || neighbor.state !== ObjectState.OFFLOADED || neighbor.isUpdating) return;
-    this.#relinks.delete(neighbor);
-    neighbor.isKept = false;
-    const paths = [...waiting].filter((path) => path.state === ObjectState.OFFLOADED && !path.isUpdating);
+    const paths: OffloadedPath[] = [];
+    for (const path of waiting) {
+      const isWanted = path.state === ObjectState.OFFLOADED && path.entry.neighbor === neighbor.entry;
+      if (isWanted && path.isUpdating) continue; // after that update
+      waiting.delete(path);
+      if (isWanted && path.neighbor !== neighbor) paths.push(path);
+    }
+    if (waiting.size === 0) {
+      this.#relinks.delete(neighbor);
+      neighbor.isKept = false;
+    }
     if (paths.length === 0) return;
     const root = referenceTo(neighbor);
     let last: OffloadBlock | null = null;

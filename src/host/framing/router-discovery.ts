@@ -49,6 +49,8 @@ export interface RouterEvents {
   routesChanged(): void;
   /** The interface's MTU has changed. */
   mtuChanged(iface: Interface): void;
+  /** Its CurHopLimit has changed. */
+  hopLimitChanged(iface: Interface): void;
   /** An address was formed: it is in the table, to be tested. */
   formed(entry: InterfaceAddress): void;
   /** The valid lifetime of an address is over. */
@@ -218,7 +220,10 @@ export class RouterDiscovery {
   }
 
   #takeParameters(iface: Interface, message: NdMessage): void {
-    if (message.hopLimit > 0) iface.hopLimit = message.hopLimit;
+    if (message.hopLimit > 0 && message.hopLimit !== iface.hopLimit) {
+      iface.hopLimit = message.hopLimit;
+      this.events?.hopLimitChanged(iface);
+    }
     const reachableMs = message.reachableTimeMs;
     if (reachableMs > 0 && reachableMs <= MAX_REACHABLE_TIME_MS && reachableMs * 1000 !== iface.baseReachableTimeUs) {
       iface.baseReachableTimeUs = reachableMs * 1000;

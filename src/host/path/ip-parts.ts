@@ -235,6 +235,7 @@ export class IpParts {
     this.#routers.events = {
       routesChanged: () => this.paths.redetermineSoon(),
       mtuChanged: () => this.paths.redetermineSoon(),
+      hopLimitChanged: (iface) => this.context.observer?.hopLimitChanged(iface),
       formed: (entry) => this.tester.start(entry),
       expired: (entry) => {
         this.tester.stop(entry);

@@ -59,8 +59,7 @@ export class PathMtu implements PathEvents {
     this.#tell(path);
   }
 
-  /** The first hop's MTU has become smaller. */
-  mtuLowered(path: PathEntry): void {
+  mtuFollowed(path: PathEntry): void {
     this.#tell(path);
   }
 

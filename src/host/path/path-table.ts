@@ -17,8 +17,8 @@ import { type Interface, type NeighborEntry, PathEntry, type PathKeeper } from '
 export interface PathEvents {
   /** The age of a lowered MTU is over. */
   mtuAged(path: PathEntry, nowUs: number): void;
-  /** The interface's MTU is smaller than the path's now. */
-  mtuLowered(path: PathEntry): void;
+  /** The path's MTU has followed that of its interface. */
+  mtuFollowed(path: PathEntry): void;
 }
 
 export class PathTable implements PathKeeper {
@@ -122,14 +122,20 @@ export class PathTable implements PathKeeper {
       const oldNeighbor = path.neighbor;
       const oldInterface = path.iface;
       this.#determine(path);
-      if (path.isUp && (path.neighbor !== oldNeighbor || path.iface !== oldInterface)) {
-        this.#context.observer?.nextHopChanged(path, oldNeighbor);
-      }
-      if (path.mtu > path.iface.mtu) {
-        path.mtu = path.iface.mtu;
-        this.events?.mtuLowered(path);
-      }
+      const isElsewhere = path.neighbor !== oldNeighbor || path.iface !== oldInterface;
+      // A link that is down may come up again, the way still the same; that the way is gone must be known to who sends by it.
+      if (path.isUp ? isElsewhere : path.iface.isUp) this.#context.observer?.nextHopChanged(path, oldNeighbor);
+      this.#followMtu(path);
     }
+  }
+
+  /** The first hop's MTU bounds that of the path, and is that of the path where no router on it has said less. RFC 1191 3. */
+  #followMtu(path: PathEntry): void {
+    const { mtu } = path.iface;
+    const wasToldLess = path.mtuUntilUs !== Number.POSITIVE_INFINITY;
+    if (path.mtu === mtu || (path.mtu < mtu && wasToldLess)) return;
+    path.mtu = mtu;
+    this.events?.mtuFollowed(path);
   }
 
   /** Next-hop determination. RFC 4861 5.2. */

@@ -380,10 +380,7 @@ export interface PacketHome {
   put(out: OutPacket): void;
 }
 
-/**
- * A packet to be sent: a pooled NET_BUFFER_LIST with one linear buffer, and behind that the runs of text that were not copied into
- * it. From `IpLayer.beginPacket`.
- */
+/** A packet to be sent, from `IpLayer.beginPacket`: a pooled NET_BUFFER_LIST with one linear buffer, behind it text that was not copied. */
 export class OutPacket {
   readonly bytes: Uint8Array;
   /** Where the upper layer writes its header. */
@@ -493,8 +490,10 @@ export interface PathObserver {
    * `confirmReachable` or `IpLayer.probe` on it (chimney NBR-027); false: probes are sent now.
    */
   neighborDelayOver(neighbor: NeighborEntry): boolean;
-  /** The path goes by another next hop or interface now (route change, redirect, dead router). chimney UPD-023. */
+  /** The path goes by another next hop or interface now (route change, redirect, dead router), or there is no way any more. chimney UPD-023. */
   nextHopChanged(path: PathEntry, oldNeighbor: NeighborEntry | null): void;
   /** chimney UPD-012. */
   pathMtuChanged(path: PathEntry): void;
+  /** The default hop limit of packets that leave by it (RFC 4861 6.3.4). chimney UPD-007. */
+  hopLimitChanged(iface: Interface): void;
 }

@@ -15,6 +15,8 @@ export interface SegmentSpec {
   readonly text?: Uint8Array;
   readonly window?: number;
   readonly urgentPointer?: number;
+  /** Maximum segment size option. */
+  readonly mss?: number;
   readonly ts?: readonly [number, number];
   readonly vlanTci?: number;
   readonly dstMac?: Uint8Array;
@@ -53,6 +55,7 @@ function buildPacket(spec: FrameSpec): Uint8Array {
   for (const letter of spec.flags ?? 'A') seg.flags |= LETTERS[letter]!;
   seg.window = spec.window ?? 65_535;
   seg.urgentPointer = spec.urgentPointer ?? 0;
+  if (spec.mss !== undefined) seg.mss = spec.mss;
   if (spec.ts !== undefined) {
     seg.hasTimestamps = true;
     seg.tsVal = spec.ts[0];
