@@ -55,8 +55,7 @@ describe('CurHopLimit', () => {
     peer.endpoint.chimney.offload().catch(() => undefined);
     const previous = s.door.onState!;
     s.door.onState = (operation, root, isCompletion) => {
-      if (operation === StateOperation.INITIATE && !isCompletion)
-        s.stack.runtime.defer(() => s.advertise(FIRST, { hops: 99 }));
+      if (operation === StateOperation.INITIATE && !isCompletion) s.deliverAdvertisement(FIRST, { hops: 99 });
       previous(operation, root, isCompletion);
     };
     s.run(5_000);
@@ -104,8 +103,7 @@ describe('the MTU of the link', () => {
     const updates = watchUpdates(s);
     const previous = s.door.onState!;
     s.door.onState = (operation, root, isCompletion) => {
-      if (operation === StateOperation.INITIATE && !isCompletion)
-        s.stack.runtime.defer(() => s.advertise(FIRST, { mtu: 1300 }));
+      if (operation === StateOperation.INITIATE && !isCompletion) s.deliverAdvertisement(FIRST, { mtu: 1300 });
       previous(operation, root, isCompletion);
     };
     peer.endpoint.chimney.offload().catch(() => undefined);

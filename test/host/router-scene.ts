@@ -113,6 +113,12 @@ export class RouterScene {
 
   /** A router says what it is. */
   advertise(router: number, what: Advertised): void {
+    this.deliverAdvertisement(router, what);
+    this.run(2_000);
+  }
+
+  /** The same without a moment's time: for the inside of a call. */
+  deliverAdvertisement(router: number, what: Advertised): void {
     const { hops = 0, mtu, lifetime = 1800, autonomous } = what;
     const prefix = [3, 4, 64, 0x40, ...u32(autonomous ?? 0), ...u32(autonomous ?? 0), ...u32(0)];
     const body = join(
@@ -125,7 +131,6 @@ export class RouterScene {
       autonomous === undefined ? [] : join(prefix, ip('2001:db8:2::').bytes),
     );
     this.link.deliver(frame6(`fe80::${router.toString(16)}`, 'ff02::1', 134, body, { mac: routerMac(router) }));
-    this.run(2_000);
   }
 
   /** A peer connects. */
