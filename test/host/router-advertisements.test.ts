@@ -52,14 +52,7 @@ describe('CurHopLimit', () => {
     const s = new RouterScene({}, { hops: 40 });
     const peer = s.connect();
     const updates = watchUpdates(s);
-    peer.endpoint.chimney.offload().catch(() => undefined);
-    const previous = s.door.onState!;
-    s.door.onState = (operation, root, isCompletion) => {
-      if (operation === StateOperation.INITIATE && !isCompletion) s.deliverAdvertisement(FIRST, { hops: 99 });
-      previous(operation, root, isCompletion);
-    };
-    s.run(5_000);
-    expect(peer.location).toBe('target');
+    s.offloadSlowly(peer, () => s.advertise(FIRST, { hops: 99 }));
     expect(updates.map((cached) => (cached as TcpCachedState).ttlOrHopLimit)).toEqual([99]);
     expect(hopsOf(peer.write(10))).toEqual([99]);
     expect(s.findings).toEqual([]);
@@ -101,14 +94,7 @@ describe('the MTU of the link', () => {
     const s = new RouterScene();
     const peer = s.connect();
     const updates = watchUpdates(s);
-    const previous = s.door.onState!;
-    s.door.onState = (operation, root, isCompletion) => {
-      if (operation === StateOperation.INITIATE && !isCompletion) s.deliverAdvertisement(FIRST, { mtu: 1300 });
-      previous(operation, root, isCompletion);
-    };
-    peer.endpoint.chimney.offload().catch(() => undefined);
-    s.run(5_000);
-    expect(peer.location).toBe('target');
+    s.offloadSlowly(peer, () => s.advertise(FIRST, { mtu: 1300 }));
     expect(updates.filter((cached) => cached instanceof PathCachedState).map((cached) => cached.pathMtu)).toEqual([
       1300,
     ]);
@@ -132,6 +118,30 @@ describe('a router that says it is none any more', () => {
     expect(hopsOf(frames)).toEqual([33]);
     expect(peer.location).toBe('target');
     expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 1, pathObjects: 1, neighborObjects: 1 });
+    expect(s.findings).toEqual([]);
+  });
+
+  test('while the path to it is on its way down: it is linked to the other when it has arrived [UPD-029, UPD-023]', () => {
+    const s = new RouterScene();
+    s.advertise(SECOND, {});
+    const peer = s.connect();
+    s.offloadSlowly(peer, () => s.advertise(FIRST, { lifetime: 0 }));
+    s.run(20_000);
+    expect(macsOf(peer.write(10))).toEqual([hex(routerMac(SECOND))]);
+    expect(peer.location).toBe('target');
+    expect(s.findings).toEqual([]);
+  });
+
+  test('while the path to it is on its way down, and no other: the connection comes back when it has arrived', () => {
+    const s = new RouterScene();
+    const peer = s.connect();
+    s.target.initiateDelayUs = 10_000;
+    peer.endpoint.chimney.offload().catch(() => undefined);
+    s.run(1_000);
+    s.advertise(FIRST, { lifetime: 0 });
+    expect(peer.location).toBe('initiating');
+    s.run(30_000);
+    expect(peer.location).toBe('host');
     expect(s.findings).toEqual([]);
   });
 

@@ -2,12 +2,17 @@
  * A whole stack with an engine target on an Ethernet link whose other end is the test: IPv6 routers that advertise themselves, and
  * peers behind them. Every call through the door is written down.
  */
+
+import { Later } from '../../src/base/later.ts';
+import type { Runtime } from '../../src/base/runtime.ts';
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
 import { findingText } from '../../src/contract/finding.ts';
 import type { Move } from '../../src/host/api.ts';
 import type { HostEndpoint } from '../../src/host/transport/tcp-endpoint.ts';
+import type { MiniportOffloadBlock } from '../../src/ndis/miniport.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
-import type { StackOptions } from '../../src/stack-options.ts';
+import type { StackOptions, TargetEnvironment } from '../../src/stack-options.ts';
+import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
 import { frame6, hex, join, linkOption, typeOf6, u16, u32 } from '../host-path/frames.ts';
 import { ip } from '../host-path/station.ts';
 import { buildFrame, type Frame, parseFrame, type SegmentSpec } from '../target/support/frames.ts';
@@ -31,6 +36,24 @@ export interface Advertised {
   readonly lifetime?: number;
   /** Valid lifetime, seconds, of an address that the host is to form in 2001:db8:2::/64. */
   readonly autonomous?: number;
+}
+
+/** An engine target that takes its time before it looks at an initiate. */
+class SlowTarget extends EngineAdapter {
+  readonly #later: Later;
+  readonly #runtime: Runtime;
+  initiateDelayUs = 0;
+
+  constructor(environment: TargetEnvironment) {
+    super(environment);
+    this.#runtime = environment.runtime;
+    this.#later = new Later(environment.runtime);
+  }
+
+  override initiateOffload(context: unknown, root: MiniportOffloadBlock): void {
+    if (this.initiateDelayUs === 0) super.initiateOffload(context, root);
+    else this.#later.at(this.#runtime.nowUs() + this.initiateDelayUs, () => super.initiateOffload(context, root));
+  }
 }
 
 /** One connection of a peer behind the routers to the stack. */
@@ -92,6 +115,7 @@ export class RouterScene {
   readonly stack: Stack;
   readonly door: DoorLog = new DoorLog();
   readonly moves: Move[] = [];
+  target!: SlowTarget;
   #frames: Frame[] = [];
   #waiting: RoutedPeer | null = null;
 
@@ -100,7 +124,17 @@ export class RouterScene {
       runtime: this.runtime,
       verify: true,
       ...options,
-      links: [{ link: this.link, addresses: [`${HOST6}/64`], duplicateAddressDetection: 'off' }],
+      links: [
+        {
+          link: this.link,
+          addresses: [`${HOST6}/64`],
+          duplicateAddressDetection: 'off',
+          target: (environment) => {
+            this.target = new SlowTarget(environment);
+            return this.target;
+          },
+        },
+      ],
     });
     this.stack.ndis.attachTap('eth0', this.door);
     this.stack.onMove((move) => this.moves.push(move));
@@ -113,12 +147,6 @@ export class RouterScene {
 
   /** A router says what it is. */
   advertise(router: number, what: Advertised): void {
-    this.deliverAdvertisement(router, what);
-    this.run(2_000);
-  }
-
-  /** The same without a moment's time: for the inside of a call. */
-  deliverAdvertisement(router: number, what: Advertised): void {
     const { hops = 0, mtu, lifetime = 1800, autonomous } = what;
     const prefix = [3, 4, 64, 0x40, ...u32(autonomous ?? 0), ...u32(autonomous ?? 0), ...u32(0)];
     const body = join(
@@ -131,6 +159,7 @@ export class RouterScene {
       autonomous === undefined ? [] : join(prefix, ip('2001:db8:2::').bytes),
     );
     this.link.deliver(frame6(`fe80::${router.toString(16)}`, 'ff02::1', 134, body, { mac: routerMac(router) }));
+    this.run(2_000);
   }
 
   /** A peer connects. */
@@ -151,6 +180,19 @@ export class RouterScene {
     for (const peer of peers) if (peer.location !== 'target') throw new Error(`not offloaded: ${peer.location}`);
     this.door.take();
     this.frames();
+  }
+
+  /** Offloads a connection, and lets `meanwhile` happen while the target has not answered yet. */
+  offloadSlowly(peer: RoutedPeer, meanwhile: () => void): void {
+    this.target.initiateDelayUs = 10_000;
+    peer.endpoint.chimney.offload().catch(() => undefined);
+    this.run(1_000);
+    if (peer.location !== 'initiating') throw new Error(`not on its way: ${peer.location}`);
+    meanwhile();
+    if (peer.location !== 'initiating') throw new Error(`no longer on its way: ${peer.location}`);
+    this.run(20_000);
+    if (peer.location !== 'target') throw new Error(`not offloaded: ${peer.location}`);
+    this.target.initiateDelayUs = 0;
   }
 
   /** Lets time pass. The routers answer whoever asks for their addresses. */
