@@ -187,11 +187,14 @@ export class RouterScene {
     this.target.initiateDelayUs = 10_000;
     peer.endpoint.chimney.offload().catch(() => undefined);
     this.run(1_000);
-    if (peer.location !== 'initiating') throw new Error(`not on its way: ${peer.location}`);
+    const expectAt = (place: string): void => {
+      if (peer.location !== place) throw new Error(`expected the connection at ${place}, not at ${peer.location}`);
+    };
+    expectAt('initiating');
     meanwhile();
-    if (peer.location !== 'initiating') throw new Error(`no longer on its way: ${peer.location}`);
+    expectAt('initiating');
     this.run(20_000);
-    if (peer.location !== 'target') throw new Error(`not offloaded: ${peer.location}`);
+    expectAt('target');
     this.target.initiateDelayUs = 0;
   }
 
