@@ -8,7 +8,9 @@
 import { release } from 'node:os';
 import type { DeviceDescription } from './device.ts';
 import { checkPacketOptions } from './device-options.ts';
+import { interfaceMtu, interfaceRequest, SIOCGIFHWADDR } from './interface-request.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
+import { WHY_NO_PACKET } from './privileges.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
 import { receiveVlan } from './vlan-filter.ts';
 
@@ -41,8 +43,6 @@ const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_IGNORE_OUTGOING = 23;
 const PACKET_VNET_HDR_SZ = 24;
-const SIOCGIFMTU = 0x8921;
-const SIOCGIFHWADDR = 0x8927;
 const BUFFER_DEFAULT = 8 << 20;
 /** ARPHRD_ETHER and ARPHRD_LOOPBACK. */
 const ETHERNET: ReadonlySet<number> = new Set([1, 772]);
@@ -63,19 +63,19 @@ export function openPacket(options: PacketOptions): DeviceDescription {
   if (index === 0) throw new DeviceError('ENODEV', 'if_nametoindex', `there is no interface '${name}'`);
   // Protocol 0: nothing is received before it is bound to the one interface.
   const fd = c.socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw new DeviceError(errnoName(c.errno()), 'socket', 'AF_PACKET needs CAP_NET_RAW (root)');
+  if (fd < 0) throw new DeviceError(errnoName(c.errno()), 'socket', WHY_NO_PACKET);
   try {
     setInt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1, 'PACKET_IGNORE_OUTGOING');
     setInt(fd, SOL_PACKET, PACKET_VNET_HDR_SZ, VIRTIO_NET_HEADER_BYTES, 'PACKET_VNET_HDR_SZ');
     setSize(fd, SO_RCVBUFFORCE, SO_RCVBUF, options.receiveBufferBytes ?? BUFFER_DEFAULT);
     setSize(fd, SO_SNDBUFFORCE, SO_SNDBUF, options.sendBufferBytes ?? BUFFER_DEFAULT);
-    const hardware = query(fd, SIOCGIFHWADDR, name);
+    const hardware = interfaceRequest(fd, SIOCGIFHWADDR, name);
     if (!ETHERNET.has(hardware.getUint16(16, true))) {
       throw new DeviceError('EAFNOSUPPORT', 'ioctl', `the interface '${name}' carries no Ethernet frames`);
     }
     receiveVlan(fd, 0);
     bindTo(fd, index, name);
-    const mtu = Math.min(65_535, query(fd, SIOCGIFMTU, name).getInt32(16, true));
+    const mtu = Math.min(65_535, interfaceMtu(name));
     const segments = offload === 'all';
     return {
       kind: 'packet',
@@ -114,15 +114,6 @@ export function setSize(fd: number, forced: number, option: number, size: number
   new DataView(bytes.buffer).setInt32(0, size, true);
   if (c.setsockopt(fd, SOL_SOCKET, forced, c.addressOf(bytes), 4) >= 0) return;
   setInt(fd, SOL_SOCKET, option, size, 'SO_RCVBUF or SO_SNDBUF');
-}
-
-/** An ioctl of netdevice(7) about the interface: the struct ifreq that it fills. */
-function query(fd: number, request: number, name: string): DataView<ArrayBuffer> {
-  const c = libc();
-  const bytes = new Uint8Array(128);
-  for (let i = 0; i < name.length && i < 15; i++) bytes[i] = name.charCodeAt(i);
-  if (c.ioctl(fd, request, c.addressOf(bytes)) < 0) throw new DeviceError(errnoName(c.errno()), 'ioctl', name);
-  return new DataView(bytes.buffer);
 }
 
 function bindTo(fd: number, index: number, name: string): void {

@@ -9,8 +9,10 @@ import { release } from 'node:os';
 import { OptionError } from '../../base/options.ts';
 import type { DeviceDescription } from './device.ts';
 import { checkTunOptions, type DevicePrefix, type DeviceRoute, readPrefix } from './device-options.ts';
+import { interfaceMtu } from './interface-request.ts';
 import { startKernelThread } from './kernel-thread.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
+import { whyNoTun, whyNoTunDriver, withSetUpRights } from './privileges.ts';
 import { addAddress, addRoute, setLink } from './rtnetlink.ts';
 import { VIRTIO_NET_HEADER_BYTES } from './virtio-net-header.ts';
 
@@ -19,7 +21,7 @@ export interface TunOptions {
   readonly kind?: 'tun' | 'tap';
   /** Name of the device, at most 15 characters; absent: the kernel chooses one. */
   readonly name?: string;
-  /** Bytes of IP packet; 576 to 65535, of a TAP device to 65521. Default 1500. */
+  /** Bytes of IP packet; 576 to 65535, of a TAP device to 65521. Default: what the device has, 1500 if it is a new one. */
   readonly mtu?: number;
   /** Addresses of the kernel's end: '10.1.0.1/24'. Empty or absent: somebody else sets the device up, and brings it up. */
   readonly addresses?: readonly DevicePrefix[];
@@ -72,7 +74,6 @@ const TXQUEUE_DEFAULT = 50_000;
 const LARGE_SEND_BYTES = 65_535;
 /** Why a device of that name cannot be had. */
 const WHY_NO_DEVICE: Readonly<Record<string, string>> = {
-  EPERM: 'making a device needs CAP_NET_ADMIN (root)',
   EBUSY: 'somebody else has this device open',
   EINVAL: 'an interface of that name is no such device, or has been made with other queues',
   E2BIG: 'there are no more queues of this device to be had',
@@ -88,24 +89,29 @@ const BIG_SEND_KERNEL = [6, 6] as const;
  */
 export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription[] {
   checkTunOptions(options, queues);
-  const { mtu = 1500, name = '' } = options;
+  const { mtu, txQueueLength, name = '' } = options;
   const addresses = (options.addresses ?? []).map((one, i) => readPrefix(`addresses[${i}]`, one));
-  if (options.kind === 'tap' && mtu > TAP_MTU_MOST) {
+  if (options.kind === 'tap' && mtu !== undefined && mtu > TAP_MTU_MOST) {
     throw new OptionError('openTun', 'mtu', `${TAP_MTU_MOST} at most for a TAP device`, mtu);
   }
-  if (mtu < IPV6_MTU_LEAST && addresses.some(({ address }) => address.length === 16)) {
+  if (mtu !== undefined && mtu < IPV6_MTU_LEAST && addresses.some(({ address }) => address.length === 16)) {
     throw new OptionError('openTun', 'mtu', `${IPV6_MTU_LEAST} at least with an IPv6 address`, mtu);
   }
   const routes = (options.routes ?? []).map((one, i) => readPrefix(`routes[${i}]`, one));
   const opened: DeviceDescription[] = [];
   try {
-    for (let i = 0; i < queues; i++) opened.push(openQueue(options, i === 0 ? name : opened[0]!.name, mtu, queues > 1));
-    if (addresses.length > 0 || routes.length > 0) {
-      const { index } = opened[0]!;
-      setLink(index, true, mtu, options.txQueueLength ?? TXQUEUE_DEFAULT);
+    for (let i = 0; i < queues; i++) opened.push(openQueue(options, i === 0 ? name : opened[0]!.name, queues > 1));
+    const [first] = opened;
+    const isOurs = addresses.length > 0 || routes.length > 0;
+    withSetUpRights(first!.name, () => {
+      const { index } = first!;
+      if (isOurs) setLink(index, true, mtu, txQueueLength ?? TXQUEUE_DEFAULT);
+      else if (txQueueLength !== undefined || (mtu !== undefined && mtu !== interfaceMtu(first!.name))) {
+        setLink(index, null, mtu, txQueueLength);
+      }
       for (const { address, prefixLength } of addresses) addAddress(index, address, prefixLength);
       for (const { address, prefixLength } of routes) addRoute(index, address, prefixLength);
-    }
+    });
   } catch (error) {
     for (const { fd } of opened) libc().close(fd);
     throw error;
@@ -113,26 +119,22 @@ export function openTun(options: TunOptions = {}, queues = 1): DeviceDescription
   return opened;
 }
 
-function openQueue(options: TunOptions, wanted: string, mtu: number, isMulti: boolean): DeviceDescription {
+function openQueue(options: TunOptions, wanted: string, isMulti: boolean): DeviceDescription {
   const { offload = 'all', kernelThread = offload !== 'all' } = options;
   if (kernelThread) {
-    const opened = openWith(options, wanted, mtu, IFF_NAPI | (isMulti ? IFF_MULTI_QUEUE : 0));
+    const opened = openWith(options, wanted, IFF_NAPI | (isMulti ? IFF_MULTI_QUEUE : 0));
     if (opened !== null) return opened;
   }
-  return openWith(options, wanted, mtu, isMulti ? IFF_MULTI_QUEUE : 0)!;
+  return openWith(options, wanted, isMulti ? IFF_MULTI_QUEUE : 0)!;
 }
 
 /** Null: it was to have a thread of the kernel's, and cannot. */
-function openWith(options: TunOptions, wanted: string, mtu: number, flags: number): DeviceDescription | null {
+function openWith(options: TunOptions, wanted: string, flags: number): DeviceDescription | null {
   const c = libc();
   const fd = c.open('/dev/net/tun', O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) {
     const code = errnoName(c.errno());
-    throw new DeviceError(
-      code,
-      'open',
-      `/dev/net/tun: ${code === 'ENOENT' ? 'this system has no TUN driver' : 'not allowed'}`,
-    );
+    throw new DeviceError(code, 'open', `/dev/net/tun: ${whyNoTunDriver(code)}`);
   }
   try {
     const { kind = 'tun', offload = 'all', bulk = true } = options;
@@ -140,6 +142,7 @@ function openWith(options: TunOptions, wanted: string, mtu: number, flags: numbe
     const segments = offload === 'all';
     const name = attach(fd, wanted, kind, (hasHeader ? IFF_VNET_HDR : 0) | flags);
     const index = c.nameToIndex(name);
+    const mtu = options.mtu ?? interfaceMtu(name);
     if ((flags & IFF_NAPI) !== 0 && !startKernelThread(name, index)) {
       c.close(fd);
       return null;
@@ -183,7 +186,9 @@ function attach(fd: number, name: string, kind: 'tun' | 'tap', flags: number): s
   new DataView(request.buffer).setUint16(16, (kind === 'tun' ? IFF_TUN : IFF_TAP) | IFF_NO_PI | flags, true);
   if (c.ioctl(fd, TUNSETIFF, c.addressOf(request)) < 0) {
     const code = errnoName(c.errno());
-    throw new DeviceError(code, 'ioctl', `TUNSETIFF ${name}: ${WHY_NO_DEVICE[code] ?? 'the device cannot be had'}`);
+    const isDenied = code === 'EPERM' || code === 'EACCES';
+    const why = isDenied ? whyNoTun(name, kind, name !== '' && c.nameToIndex(name) !== 0) : WHY_NO_DEVICE[code];
+    throw new DeviceError(code, 'ioctl', `TUNSETIFF ${name}: ${why ?? 'the device cannot be had'}`);
   }
   let out = '';
   for (let i = 0; i < NAME_BYTES && request[i] !== 0; i++) out += String.fromCharCode(request[i]!);

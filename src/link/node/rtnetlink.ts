@@ -119,18 +119,18 @@ function familyOf(address: Uint8Array): number {
   return address.length === 4 ? AF_INET : AF_INET6;
 }
 
-/** Brings an interface up (or down), with its MTU and transmit queue length. */
-export function setLink(index: number, isUp: boolean, mtu?: number, txQueueLength?: number): void {
+/** Brings an interface up or down (null: as it is), with its MTU and transmit queue length. */
+export function setLink(index: number, isUp: boolean | null, mtu?: number, txQueueLength?: number): void {
   const message = new Message(RTM_NEWLINK, 0);
   message
     .u8(AF_UNSPEC, 0)
     .u16(0)
     .u32(index)
-    .u32(isUp ? IFF_UP : 0)
-    .u32(IFF_UP);
+    .u32(isUp === true ? IFF_UP : 0)
+    .u32(isUp === null ? 0 : IFF_UP);
   if (mtu !== undefined) message.attribute(IFLA_MTU, mtu);
   if (txQueueLength !== undefined) message.attribute(IFLA_TXQLEN, txQueueLength);
-  request(message, `set link ${index} ${isUp ? 'up' : 'down'}`);
+  request(message, `set link ${index}${isUp === null ? '' : isUp ? ' up' : ' down'}`);
 }
 
 /** Removes an interface. */
@@ -138,12 +138,20 @@ export function deleteLink(index: number): void {
   request(new Message(RTM_DELLINK, 0).u8(AF_UNSPEC, 0).u16(0).u32(index).u32(0).u32(0), `delete link ${index}`);
 }
 
-/** Gives an interface an address: 4 or 16 bytes. IPv6 addresses are usable at once (no duplicate detection). */
+/**
+ * Gives an interface an address: 4 or 16 bytes; one that it has already is left as it is. IPv6 addresses are usable at once (no duplicate
+ * detection).
+ */
 export function addAddress(index: number, address: Uint8Array, prefixLength: number): void {
   const message = new Message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL);
   message.u8(familyOf(address), prefixLength, address.length === 16 ? IFA_F_NODAD : 0, RT_SCOPE_UNIVERSE).u32(index);
   message.attribute(IFA_LOCAL, address).attribute(IFA_ADDRESS, address);
-  request(message, `add address ${textOf(address)}/${prefixLength} to link ${index}`);
+  try {
+    request(message, `add address ${textOf(address)}/${prefixLength} to link ${index}`);
+  } catch (error) {
+    // A device that outlives who opened it keeps its addresses.
+    if (!(error instanceof DeviceError) || error.code !== 'EEXIST') throw error;
+  }
 }
 
 /** Adds a route; without `gateway` the prefix is on the link. */
