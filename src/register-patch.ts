@@ -13,6 +13,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import type { EndList } from './register-rules.ts';
 import { markNormalized } from './socket/arguments.ts';
+import { StackBoundSocket } from './socket/bound-socket.ts';
 import type { StackNet } from './socket/net.ts';
 import { beginningTls, connectSecureOver, connectsItself, type SecureWay, teachHandle } from './socket/secure.ts';
 import type { StackSocket } from './socket/socket.ts';
@@ -21,9 +22,11 @@ import type { StackSocket } from './socket/socket.ts';
 type AnyFunction = (...args: any[]) => any;
 type Options = Record<string, unknown>;
 
-/** Whether these options name something that only the real net has. */
+/** Whether these options name something that only the real net has. A port that was bound on the stack is none. */
 function isNotTcp(options: Options): boolean {
-  return Boolean(options['path']) || options['fd'] !== undefined || Boolean(options['handle'] ?? options['_handle']);
+  const handle = options['handle'] ?? options['_handle'];
+  const isForeign = Boolean(handle) && !(handle instanceof StackBoundSocket);
+  return Boolean(options['path']) || options['fd'] !== undefined || isForeign;
 }
 
 /** Ends of connections that are left to the real net. */
@@ -116,6 +119,7 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
     const options = optionsOf(args);
     return isNotTcp(options) || isBypassed(bypass, options) ? theirs.connect(...args) : ours.connect(...args);
   };
+  routeBoundSockets(ours);
   replace(net, {
     Socket,
     Stream: Socket,
@@ -128,6 +132,21 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
     setDefaultAutoSelectFamilyAttemptTimeout: ours.setDefaultAutoSelectFamilyAttemptTimeout,
   });
   return connect;
+}
+
+/** net.BoundSocket, where Node has one: a path names a pipe, which is the kernel's. */
+function routeBoundSockets(ours: StackNet): void {
+  const { BoundSocket: Theirs } = net as unknown as { BoundSocket?: abstract new (...args: never[]) => object };
+  if (Theirs === undefined) return;
+  const BoundSocket = (options?: Options): object => {
+    const isPipe = options?.['path'] !== undefined;
+    return Reflect.construct(isPipe ? Theirs : ours.BoundSocket, options === undefined ? [] : [options]) as object;
+  };
+  Object.defineProperty(BoundSocket, 'prototype', { value: ours.BoundSocket.prototype });
+  Object.defineProperty(BoundSocket, Symbol.hasInstance, {
+    value: (thing: unknown) => thing instanceof Theirs || thing instanceof ours.BoundSocket,
+  });
+  replace(net, { BoundSocket });
 }
 
 /** Options that `new net.Socket()` takes, and that the socket keeps when it changes its kind. */
@@ -155,11 +174,13 @@ function letSocketsBypass(ours: StackNet, Theirs: typeof net.Socket, bypass: End
 }
 
 /** What Node's wrapping of a stream (HTTP/2 over a socket of the stack) is asked, and the socket knows. */
-const KNOWN_BELOW = ['_getpeername', '_getsockname', 'setNoDelay', 'setKeepAlive', 'ref', 'unref'] as const;
+const KNOWN_BELOW = ['_getpeername', '_getsockname', 'setNoDelay', 'setKeepAlive', 'ref', 'unref'];
+/** And in newer versions of Node. */
+const NEWLY_KNOWN_BELOW = ['setTypeOfService', 'getTypeOfService'];
 
 function letWrappingsKnow(ours: StackNet, Theirs: typeof net.Socket): void {
   const prototype = Theirs.prototype as unknown as Record<string, AnyFunction>;
-  for (const name of KNOWN_BELOW) {
+  for (const name of [...KNOWN_BELOW, ...NEWLY_KNOWN_BELOW.filter((newer) => newer in prototype)]) {
     const own = prototype[name]!;
     replace(prototype, {
       [name](this: { readonly stream?: unknown }, ...args: unknown[]): unknown {
@@ -201,7 +222,8 @@ function routeServers(ours: StackNet, bypass: EndList): void {
       const first = args[0];
       const options = optionsOf(args);
       const isShared = typeof first === 'object' && first !== null && isHandle(first);
-      const isTheirs = isNotTcp(options) || isShared || listensPast(bypass, options);
+      const isOurs = first instanceof StackBoundSocket;
+      const isTheirs = !isOurs && (isNotTcp(options) || isShared || listensPast(bypass, options));
       if (isTheirs) return Reflect.apply(listen, this, args);
       const attached: net.Server = ours.http.attach(this);
       return (attached.listen as AnyFunction)(...args);

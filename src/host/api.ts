@@ -253,6 +253,8 @@ export interface UdpBindOptions {
   readonly ipv6Only?: boolean;
   /** Others who also ask for it may bind the same; the one that was bound last gets what comes (Linux: SO_REUSEADDR). */
   readonly reuseAddress?: boolean;
+  /** Others who also ask for it may bind the same; each gets what comes from some of the remote ends (Linux: SO_REUSEPORT). */
+  readonly reusePort?: boolean;
 }
 
 export interface UdpHandler {
@@ -271,16 +273,29 @@ export interface ConnectOptions {
   readonly congestion?: CongestionName;
 }
 
-export interface ListenOptions {
+/** Which port is bound, and how. */
+export interface ReserveOptions {
   /** '0.0.0.0' takes IPv4, '::' takes both families. Port 0: any free one. */
   readonly local: Endpoint;
+  /** With '::': IPv6 only. */
+  readonly ipv6Only?: boolean;
+  /** Others who also ask for it may bind the same; of listeners each gets the connections of some of the remote ends (Linux: SO_REUSEPORT). */
+  readonly reusePort?: boolean;
+}
+
+export interface ListenOptions extends ReserveOptions {
   /** Connections not yet handed over, half open ones included; 1 to 65535. */
   readonly backlog?: number;
   readonly receiveBuffer?: number;
   /** Of the connections that come. */
   readonly congestion?: CongestionName;
-  /** With '::': IPv6 only. */
-  readonly ipv6Only?: boolean;
+}
+
+/** A TCP port that is bound, and neither listens nor is connected. */
+export interface TcpReservation {
+  readonly local: Endpoint;
+  /** Lets go of the port: the next call may have it. Again: nothing happens. */
+  close(): void;
 }
 
 /** The host stack's transports. */
@@ -289,6 +304,8 @@ export interface Transports {
   connect(options: ConnectOptions, handler: TcpHandler): TcpEndpoint;
   /** Throws {@link TransportError}: EADDRINUSE, EADDRNOTAVAIL. `onConnection` sets `endpoint.handler`. */
   listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener;
+  /** Keeps a TCP port for a listener or a connection to come. Throws {@link TransportError} as `listen` does. */
+  reserve(options: ReserveOptions): TcpReservation;
   /** Throws {@link TransportError}. Port 0: any free one. */
   bindUdp(local: Endpoint, handler: UdpHandler, options?: UdpBindOptions): UdpPort;
 }

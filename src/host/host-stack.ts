@@ -21,10 +21,12 @@ import type {
   Endpoint,
   ListenOptions,
   OffloadPolicy,
+  ReserveOptions,
   TakeBackPolicy,
   TcpEndpoint,
   TcpHandler,
   TcpListener,
+  TcpReservation,
   Transports,
   UdpBindOptions,
   UdpHandler,
@@ -155,6 +157,10 @@ export class HostStack implements Transports {
 
   listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener {
     return this.tcp.listen(options, onConnection);
+  }
+
+  reserve(options: ReserveOptions): TcpReservation {
+    return this.tcp.reserve(options);
   }
 
   bindUdp(local: Endpoint, handler: UdpHandler, options?: UdpBindOptions): UdpPort {

@@ -67,6 +67,11 @@ export class EndAddresses {
   #own: AddressInfo | null = null;
   #peer: AddressInfo | null = null;
 
+  /** There is no connection yet, but a port of its own. */
+  bound(local: Endpoint): void {
+    this.#own = addressInfo(local, isIP(local.address) === 6 ? 6 : 4);
+  }
+
   own(endpoint: TcpEndpoint | null): AddressInfo | null {
     if (endpoint !== null) this.#own ??= addressInfo(endpoint.local, endpoint.family);
     return this.#own;

@@ -66,11 +66,11 @@ export function validateBoolean(value: unknown, name: string): boolean {
   return value;
 }
 
-/** A whole number of 32 bits, at least `min`. */
-export function validateInt32(value: unknown, name: string, min = -0x8000_0000): number {
+/** A whole number of 32 bits, from `min` to `max`. */
+export function validateInt32(value: unknown, name: string, min = -0x8000_0000, max = 0x7fff_ffff): number {
   const number = validateNumber(value, name);
   if (!Number.isInteger(number)) throw outOfRange(name, 'an integer', value);
-  if (number < min || number > 0x7fff_ffff) throw outOfRange(name, `>= ${min} && <= 2147483647`, value);
+  if (number < min || number > max) throw outOfRange(name, `>= ${min} && <= ${max}`, value);
   return number;
 }
 
@@ -84,6 +84,14 @@ export function validateUint32(value: unknown, name: string): number {
 
 export function validateString(value: unknown, name: string): string {
   if (typeof value !== 'string') throw invalidArgType(name, 'of type string', value);
+  return value;
+}
+
+/** An object that is no list. */
+export function validateObject(value: unknown, name: string): object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalidArgType(name, 'of type object', value);
+  }
   return value;
 }
 

@@ -1,5 +1,6 @@
 /**
- * Block lists: addresses that a socket does not connect to and a server does not serve. node:net's `blockList` option.
+ * Block lists: addresses that a socket does not connect or send to, and a server or UDP socket does not hear. node:net's `blockList`, and
+ * node:dgram's `receiveBlockList` and `sendBlockList`.
  */
 
 import { invalidArgType } from './errors.ts';
@@ -9,11 +10,11 @@ export interface AddressBlocker {
   check(address: string, family: 'ipv4' | 'ipv6'): boolean;
 }
 
-/** The `blockList` option, judged. */
-export function blockListOf(value: unknown): AddressBlocker | undefined {
-  if (value === undefined || value === null) return undefined;
+/** The option of that name, judged. */
+export function blockListOf(value: unknown, name = 'blockList'): AddressBlocker | undefined {
+  if (!value) return undefined;
   if (typeof (value as Partial<AddressBlocker>).check !== 'function') {
-    throw invalidArgType('options.blockList', 'an instance of net.BlockList', value);
+    throw invalidArgType(`options.${name}`, 'an net.BlockList', value);
   }
   return value as AddressBlocker;
 }

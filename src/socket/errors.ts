@@ -214,6 +214,11 @@ export function socketClosed(): CodedError {
   return coded(new Error('Socket is closed'), 'ERR_SOCKET_CLOSED');
 }
 
+export function handleAdopted(): CodedError {
+  const text = 'The bound socket has already been adopted by a server or socket';
+  return coded(new Error(text), 'ERR_SOCKET_HANDLE_ADOPTED');
+}
+
 export function closedBeforeConnection(): CodedError {
   return coded(new Error('Socket closed before the connection was established'), 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION');
 }

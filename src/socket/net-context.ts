@@ -35,6 +35,8 @@ export interface SocketOptions extends SocketConstructorOpts {
   readonly noDelay?: boolean | undefined;
   readonly keepAlive?: boolean | undefined;
   readonly keepAliveInitialDelay?: number | undefined;
+  /** TOS of IPv4, traffic class of IPv6, 0 to 255. */
+  readonly typeOfService?: number | undefined;
   readonly highWaterMark?: number | undefined;
   readonly readableHighWaterMark?: number | undefined;
   readonly writableHighWaterMark?: number | undefined;

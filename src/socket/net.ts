@@ -10,17 +10,19 @@ import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
 import type { Transports } from '../host/api.ts';
 import { isIP, isIPv4, isIPv6 } from './addresses.ts';
 import { type LookupFunction, lookupLocal, normalizedList } from './arguments.ts';
+import { type BoundSocketOptions, StackBoundSocket } from './bound-socket.ts';
 import { type Callable, callable } from './callable.ts';
 import { clientSocket, tell } from './diagnostics.ts';
 import type { ConnectWay, HandleContext, KeepAlive } from './handle-events.ts';
 import { createHttp, type StackHttp } from './http.ts';
 import type { NetContext, SocketOptions } from './net-context.ts';
-import { required } from './node.ts';
+import { isNode20, required } from './node.ts';
 import { type ServerOptions, StackServer } from './server.ts';
 import { freshSettings, type SettingsFunctions, settingsFunctions } from './settings.ts';
 import { SlabPool } from './slabs.ts';
 import { StackSocket } from './socket.ts';
-import { StackUdpSocket, type UdpSocketOptions, type UdpType } from './udp-socket.ts';
+import type { UdpSocketOptions, UdpType } from './udp-options.ts';
+import { StackUdpSocket } from './udp-socket.ts';
 
 /** Options of `connect`: Node's, and the receive window. */
 export type StackConnectOptions = NetConnectOpts & SocketOptions & { readonly receiveBuffer?: number | undefined };
@@ -41,11 +43,15 @@ export type ServerClass = Callable<
   ) => StackServer
 >;
 
+/** The class of a stack's ports that are bound and not yet anybody's. */
+export type BoundSocketClass = new (options?: BoundSocketOptions) => StackBoundSocket;
+
 /** node:net over a stack. */
 export interface StackNet extends SettingsFunctions {
   readonly Socket: SocketClass;
   readonly Stream: SocketClass;
   readonly Server: ServerClass;
+  readonly BoundSocket: BoundSocketClass;
   /** Node's own: they are about addresses and not about a network. */
   readonly BlockList: typeof import('node:net').BlockList;
   readonly SocketAddress: typeof import('node:net').SocketAddress;
@@ -102,12 +108,12 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
     lookup: options.lookup ?? lookupLocal,
     accept: (accepted) => new Socket(accepted),
   };
-  const { Socket, Server } = classesOf(context);
+  const { Socket, Server, BoundSocket } = classesOf(context);
   const connect = (...args: unknown[]): StackSocket => {
     const normal = normalizedList(args);
     const given = normal[0] as SocketOptions & { timeout?: number };
     const socket = new Socket(given);
-    tell(clientSocket, { socket });
+    if (isNode20) tell(clientSocket, { socket });
     if (given.timeout) socket.setTimeout(given.timeout);
     return socket.connect(normal);
   };
@@ -115,6 +121,7 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
     Socket,
     Stream: Socket,
     Server,
+    BoundSocket,
     createServer: (given, onConnection) => new Server(given, onConnection),
     connect,
     createConnection: connect,
@@ -142,7 +149,7 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
 }
 
 /** The classes of one stack, which know it. */
-function classesOf(context: NetContext): { readonly Socket: SocketClass; readonly Server: ServerClass } {
+function classesOf(context: NetContext): Pick<StackNet, 'Socket' | 'Server' | 'BoundSocket'> {
   const Socket = callable(
     'Socket',
     class extends StackSocket {
@@ -159,7 +166,12 @@ function classesOf(context: NetContext): { readonly Socket: SocketClass; readonl
       }
     },
   );
-  return { Socket, Server };
+  class BoundSocket extends StackBoundSocket {
+    constructor(given?: BoundSocketOptions) {
+      super(given, context.handles.transports);
+    }
+  }
+  return { Socket, Server, BoundSocket };
 }
 
 function createDgram(context: NetContext): StackDgram {

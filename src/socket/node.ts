@@ -26,6 +26,19 @@ export function required<T>(name: string): T {
   return found;
 }
 
+/**
+ * The first part of Node's version. Where net of one version differs from that of another, the stack does as the Node that it runs on; in
+ * a page, which has none, as the newest.
+ */
+export const majorOfNode: number = Number.parseInt(versionOfNode(), 10) || Number.POSITIVE_INFINITY;
+
+/** See {@link majorOfNode}: what Node 21 and 22 changed. */
+export const isNode20: boolean = majorOfNode <= 20;
+
+function versionOfNode(): string {
+  return (globalThis as { process?: { versions?: { node?: string } } }).process?.versions?.node ?? '';
+}
+
 class Missing {
   constructor() {
     throw new Error(ONLY_IN_NODE);
@@ -39,6 +52,10 @@ export const Duplex: typeof NodeDuplex =
 /** node:events' EventEmitter. */
 export const EventEmitter: typeof NodeEventEmitter =
   builtin<typeof import('node:events')>('node:events')?.EventEmitter ?? (Missing as unknown as typeof NodeEventEmitter);
+
+/** node:events' name for looking at 'error' without being a listener to it. */
+export const errorMonitor: symbol =
+  builtin<typeof import('node:events')>('node:events')?.EventEmitter.errorMonitor ?? Symbol('error');
 
 /** Where there is no AsyncLocalStorage there is nothing to keep for a callback. */
 class NoScope {

@@ -49,7 +49,10 @@ export function teachHandle(handle: unknown, kind: abstract new (...args: never[
     getsockname: told(() => stream._getsockname()),
     getpeername: told(() => stream._getpeername()),
     setNoDelay: (on: boolean) => done(() => stream.setNoDelay(on)),
-    setKeepAlive: (on: boolean, seconds: number) => done(() => stream.setKeepAlive(on, seconds * 1000)),
+    setKeepAlive: (on: boolean, seconds: number, interval?: number, count?: number) =>
+      done(() => stream.setKeepAlive(on, seconds * 1000, interval && interval * 1000, count)),
+    setTypeOfService: (value: number) => done(() => stream.setTypeOfService(value)),
+    getTypeOfService: () => stream.getTypeOfService(),
     ref: () => done(() => stream.ref()),
     unref: () => done(() => stream.unref()),
   });

@@ -18,6 +18,7 @@ import {
   validatePort,
 } from './arguments.ts';
 import { type AddressBlocker, blockListOf, isBlocked } from './blocking.ts';
+import { type AdoptedPort, StackBoundSocket } from './bound-socket.ts';
 import { listenEnd, listenFailed, listenStart, serverSocket, tell } from './diagnostics.ts';
 import {
   alreadyListening,
@@ -28,7 +29,7 @@ import {
   notRunning,
 } from './errors.ts';
 import type { AcceptedSocket, ClosedWithStack, NetContext, ServerOfSocket } from './net-context.ts';
-import { AsyncResource, EventEmitter, outsideContexts, reportUncaught, required } from './node.ts';
+import { AsyncResource, EventEmitter, isNode20, outsideContexts, reportUncaught, required } from './node.ts';
 import { TcpHandle } from './tcp-handle.ts';
 
 /** Options of a server: Node's. */
@@ -51,7 +52,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
   keepAliveInitialDelay: number;
   highWaterMark: number;
   blockList: AddressBlocker | undefined;
-  /** Connections above this number are closed at once, with 'drop'. Undefined or 0: no limit. */
+  /** Connections above this number are closed at once, with 'drop'. Undefined, and on Node 20 also 0: no limit. */
   maxConnections?: number | undefined;
   /** Connections there are. Node's name. */
   _connections = 0;
@@ -105,6 +106,11 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
     if (callback !== null) this.once('listening', callback as () => void);
     this.#listening++;
     this.#heedSignal(options['signal']);
+    const bound = boundOf(options);
+    if (bound !== null) {
+      this.#adopt(bound._adopt(), backlogOf(args), options);
+      return this;
+    }
     const isAnyPort =
       args.length === 0 || typeof args[0] === 'function' || ('port' in options && options['port'] == null);
     const port = isAnyPort ? 0 : options['port'];
@@ -190,13 +196,21 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
     const listening = this.#listening;
     const found: LookupCallback = (error, answer, _family) => {
       if (listening !== this.#listening) return;
-      const address = typeof answer === 'string' ? answer : answer?.[0]?.address;
+      const address = typeof answer === 'string' ? answer : bestOf(answer ?? []);
       if (error) this.emit('error', error);
       else if (address === undefined || !isIP(address)) this.emit('error', invalidIpAddress(String(address)));
       else this.#listen(address, port, backlog, options);
     };
     if (isIP(host)) process.nextTick(found, null, host);
-    else this.#net.lookup(host, {}, found);
+    else this.#net.lookup(host, { all: true }, found);
+  }
+
+  /** Listens on a port that was bound before. */
+  #adopt(bound: AdoptedPort, backlog: number, options: Record<string, unknown>): void {
+    const { address, port } = bound.reservation.local;
+    // Nobody can take it meanwhile.
+    bound.reservation.close();
+    this.#listen(address, port, backlog, { ...options, ipv6Only: bound.ipv6Only, reusePort: bound.reusePort });
   }
 
   #listen(address: string | undefined, port: number, backlog: number, options: Record<string, unknown>): void {
@@ -210,6 +224,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
           backlog: Math.min(BACKLOG_MAX, Math.max(1, Math.trunc(backlog) || BACKLOG_DEFAULT)),
           ...(receiveBuffer === undefined ? {} : { receiveBuffer }),
           ...(options['ipv6Only'] ? { ipv6Only: true } : {}),
+          ...(options['reusePort'] === true ? { reusePort: true } : {}),
         },
         this.#accept,
       );
@@ -244,7 +259,7 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
       endpoint.close();
       return;
     }
-    if (this.maxConnections && this._connections >= this.maxConnections) {
+    if (this.#isFull) {
       this.#drop(endpoint);
       return;
     }
@@ -265,6 +280,11 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
     socket._server = this;
     this.emit('connection', socket);
     tell(serverSocket, { socket });
+  }
+
+  get #isFull(): boolean {
+    const most = this.maxConnections;
+    return most != null && !(isNode20 && most === 0) && this._connections >= most;
   }
 
   #drop(endpoint: TcpEndpoint): void {
@@ -298,6 +318,20 @@ export class StackServer extends EventEmitter implements ServerOfSocket, ClosedW
 function defaultHighWaterMark(): number {
   return required<typeof import('node:stream')>('node:stream').getDefaultHighWaterMark(false);
 }
+
+/** listen(boundSocket) and listen({ handle: boundSocket }). */
+function boundOf(options: Record<string, unknown>): StackBoundSocket | null {
+  for (const given of [options, options['handle']]) if (given instanceof StackBoundSocket) return given;
+  return null;
+}
+
+/** The address of a name to listen on: the first, unless it is link-local and there are others. */
+function bestOf(answers: readonly { readonly address: string }[]): string | undefined {
+  return (answers.find(({ address }) => !LINK_LOCAL.test(address)) ?? answers[0])?.address;
+}
+
+/** fe80::/10. RFC 4291 2.5.6. */
+const LINK_LOCAL = /^fe[89ab][0-9a-f]:/i;
 
 /** The backlog of listen(port, backlog) and listen(port, host, backlog); 0: none given. */
 function backlogOf(args: readonly unknown[]): number {

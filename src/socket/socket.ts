@@ -12,13 +12,16 @@ import {
   type TransportErrorCode,
 } from '../host/api.ts';
 import { type AddressInfo, defineAddresses, defineNodeNames, EndAddresses } from './addresses.ts';
-import { keepAliveDelay, noPipes, normalizedOnce, timerDuration, validateFunction } from './arguments.ts';
+import { noPipes, normalizedOnce, timerDuration, validateFunction } from './arguments.ts';
 import { type AddressBlocker, blockListOf } from './blocking.ts';
+import { type AdoptedPort, adoptedPort, fromPort } from './bound-socket.ts';
+import { ConnectionOptions, type KeepAliveOptions, keepAliveWish } from './connection-options.ts';
+import { clientSocket, tell } from './diagnostics.ts';
 import { callError, closedBeforeConnection, invalidState, missingArgs, socketClosed } from './errors.ts';
 import type { HandleEvents } from './handle-events.ts';
 import { IdleTimer } from './idle-timer.ts';
 import type { AcceptedSocketOptions, NetContext, ServerOfSocket, SocketOptions } from './net-context.ts';
-import { Duplex } from './node.ts';
+import { isNode20 } from './node.ts';
 import { type BorrowingOnRead, type FillingOnRead, OnRead } from './on-read.ts';
 import { onwardOf } from './onward.ts';
 import { Attempts } from './socket-attempts.ts';
@@ -30,6 +33,7 @@ import {
   pipeWish,
   resolveTargets,
 } from './socket-connect.ts';
+import { NamedDuplex } from './socket-names.ts';
 import {
   afterEnd,
   allBytesOf,
@@ -47,7 +51,7 @@ import {
 import { TcpHandle } from './tcp-handle.ts';
 
 /** `net.Socket`. Programs use the class that `createNet` made of it for their stack. */
-export class StackSocket extends Duplex {
+export class StackSocket extends NamedDuplex {
   connecting = false;
   /** Milliseconds of inactivity after which 'timeout' is emitted; undefined: never set. */
   timeout?: number;
@@ -64,17 +68,6 @@ export class StackSocket extends Duplex {
   autoSelectFamilyAttemptedAddresses?: string[];
   /** Addresses that it does not connect to. */
   blockList?: AddressBlocker | undefined;
-  /** Defined below the class, alike. */
-  declare readonly localAddress: string | undefined;
-  declare readonly localPort: number | undefined;
-  declare readonly localFamily: 'IPv4' | 'IPv6' | undefined;
-  declare readonly remoteAddress: string | undefined;
-  declare readonly remotePort: number | undefined;
-  declare readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
-  /** Node's names for `connecting`, and for libuv's handle, of which there is none. */
-  declare readonly _connecting: boolean;
-  declare readonly _handle: null;
-  declare _getsockname: () => AddressInfo | Record<string, never>;
   /** What the handle tells. */
   static readonly #events: HandleEvents<StackSocket> = {
     connected: (socket) => socket.#connected(),
@@ -115,25 +108,25 @@ export class StackSocket extends Duplex {
   /** What `_write` was given while connecting. */
   #pendingBytes = 0;
   readonly #ends = new EndAddresses();
-  #noDelay: boolean;
-  #keepAlive: boolean;
-  #keepAliveDelayMs: number;
+  readonly #options: ConnectionOptions;
+  /** A port that was bound before the socket was made, and from which it is to connect. */
+  #adopted: AdoptedPort | null;
   #isResetting = false;
   #onRead: OnRead | null;
 
   constructor(options: SocketOptions | undefined, net: NetContext) {
     checkModes(options);
-    const delayMs = keepAliveDelay(options ?? {});
+    const connectionOptions = new ConnectionOptions(options);
     super(streamOptions(options));
     this.#net = net;
     this.blockList = blockListOf(options?.blockList);
-    this.#noDelay = Boolean(options?.noDelay);
-    this.#keepAlive = Boolean(options?.keepAlive);
-    this.#keepAliveDelayMs = delayMs;
+    this.#options = connectionOptions;
     this.#onRead = OnRead.of(options?.onread);
     this.on('end', afterEnd);
     const accepted = options as Partial<AcceptedSocketOptions> | undefined;
     if (accepted?.handle instanceof TcpHandle) this.#adopt(accepted.handle, Boolean(accepted.pauseOnCreate));
+    this.#adopted = adoptedPort(options);
+    if (this.#adopted !== null) this.#ends.bound(this.#adopted.reservation.local);
     heedSignal(this, options?.signal);
   }
 
@@ -149,11 +142,12 @@ export class StackSocket extends Duplex {
 
   connect(...args: unknown[]): this {
     const { options, callback } = normalizedOnce(args);
+    if (!isNode20) tell(clientSocket, { socket: this });
     if (callback !== null) this.once('connect', callback as () => void);
     if (options['port'] === undefined && options['path'] == null) throw missingArgs('options', 'port', 'path');
     const { path } = options;
     if (path && this.#net.pipes === null) throw noPipes(options);
-    const wish = path ? pipeWish(path, this.#net.lookup) : judgeConnect(options, this.#net);
+    const wish = path ? pipeWish(path, this.#net.lookup) : judgeConnect(fromPort(options, this.#adopted), this.#net);
     delete (this as { write?: unknown }).write;
     if (this.destroyed) {
       this.#handle = null;
@@ -200,22 +194,24 @@ export class StackSocket extends Duplex {
   }
 
   setNoDelay(enable?: boolean): this {
-    const on = enable === undefined ? true : Boolean(enable);
-    if (this.#noDelay === on) return this;
-    this.#noDelay = on;
-    if (!this.connecting) this.#liveEndpoint?.setNoDelay(on);
+    this.#options.setNoDelay(enable, this.#openEndpoint);
     return this;
   }
 
-  setKeepAlive(enable?: boolean, initialDelayMs?: number): this {
-    const on = Boolean(enable);
-    // Whole seconds, as the kernel's option has them.
-    const delayMs = Math.trunc((initialDelayMs ?? 0) / 1000) * 1000;
-    if (this.#keepAlive === on && (!on || this.#keepAliveDelayMs === delayMs)) return this;
-    this.#keepAlive = on;
-    this.#keepAliveDelayMs = delayMs;
-    if (!this.connecting) this.#liveEndpoint?.setKeepAlive(on, delayMs);
+  /** (enable, initialDelay, interval, count), in milliseconds and probes, or an object of these. */
+  setKeepAlive(enable?: boolean | KeepAliveOptions, initialDelay?: number, interval?: number, count?: number): this {
+    this.#options.setKeepAlive(keepAliveWish(enable, initialDelay, interval, count), this.#openEndpoint);
     return this;
+  }
+
+  /** TOS of IPv4, traffic class of IPv6; its two ECN bits are TCP's own and not set. */
+  setTypeOfService(value: number): this {
+    this.#options.setTypeOfService(value, this.#openEndpoint);
+    return this;
+  }
+
+  getTypeOfService(): number {
+    return this.#options.typeOfService(this.#openEndpoint !== null);
   }
 
   address(): AddressInfo | Record<string, never> {
@@ -223,7 +219,7 @@ export class StackSocket extends Duplex {
   }
 
   get pending(): boolean {
-    return this.#handle === null || this.connecting;
+    return this.connecting || (this.#handle === null && this.#adopted === null);
   }
 
   get readyState(): ReadyState {
@@ -250,7 +246,7 @@ export class StackSocket extends Duplex {
   }
 
   _getpeername(): AddressInfo | Record<string, never> {
-    return this.#ends.peer(this.connecting ? null : this.#liveEndpoint) ?? {};
+    return this.#ends.peer(this.#openEndpoint) ?? {};
   }
 
   _reset(): this {
@@ -337,7 +333,7 @@ export class StackSocket extends Duplex {
   }
 
   override _final(callback: Callback): void {
-    if (this.pending) {
+    if (this.connecting || (isNode20 && this.pending)) {
       this.once('connect', () => this._final(callback));
       return;
     }
@@ -348,6 +344,7 @@ export class StackSocket extends Duplex {
   override _destroy(error: Error | null, callback: Callback): void {
     this.connecting = false;
     this.#idle.clear();
+    this.#letGoOfPort();
     const handle = this.#handle;
     const attempts = this.#attempts;
     this.#attempts = null;
@@ -397,7 +394,7 @@ export class StackSocket extends Duplex {
     this.connecting = false;
     this.#ends.forgetOwn();
     this.#idle.refresh();
-    this.#applyOptions();
+    this.#options.apply(this.#endpoint!);
     this.emit('connect');
     this.emit('ready');
     if (!this.isPaused()) this.read(0);
@@ -415,7 +412,7 @@ export class StackSocket extends Duplex {
     this.#endpoint = handle.endpoint;
     handle.belongTo(this, StackSocket.#events);
     this.#onRead?.begin();
-    this.#applyOptions();
+    this.#options.apply(handle.endpoint!);
     if (isPaused) (this as unknown as { readableFlowing: boolean | null }).readableFlowing = false;
     else this.read(0);
   }
@@ -427,6 +424,11 @@ export class StackSocket extends Duplex {
     this.#onRead?.begin();
   }
 
+  #letGoOfPort(): void {
+    this.#adopted?.reservation.close();
+    this.#adopted = null;
+  }
+
   /** Begins an attempt. Throws TransportError. */
   #attempt(wish: ConnectWish, target: ConnectTarget, isFresh: boolean): void {
     if (isFresh) {
@@ -434,20 +436,19 @@ export class StackSocket extends Duplex {
       this.#openHandle();
     }
     const handle = this.#handle!;
+    this.#letGoOfPort();
     if (handle.endpoint !== null) throw new TransportError('EINVAL', 'the socket is connected already');
     handle.connect(connectOptions(target, wish), (target.family === undefined && this.#net.pipes) || undefined);
     this.#endpoint = handle.endpoint;
   }
 
-  #applyOptions(): void {
-    const endpoint = this.#endpoint;
-    if (endpoint === null) return;
-    if (this.#noDelay) endpoint.setNoDelay(true);
-    if (this.#keepAlive) endpoint.setKeepAlive(true, this.#keepAliveDelayMs);
-  }
-
   get #liveEndpoint(): TcpEndpoint | null {
     return this.#handle?.endpoint ?? null;
+  }
+
+  /** The endpoint once it can be told of options. */
+  get #openEndpoint(): TcpEndpoint | null {
+    return this.connecting ? null : this.#liveEndpoint;
   }
 
   #readWithOnRead(): void {
@@ -479,13 +480,13 @@ export class StackSocket extends Duplex {
   }
 
   #written(code: TransportErrorCode | null, callback: Callback): void {
-    if (this.destroyed) {
+    if (this.destroyed && (isNode20 || code === null)) {
       callback(null);
       return;
     }
     if (code !== null) {
       if (isMoot(code)) this.destroy();
-      callback(isMoot(code) ? null : callError(code, 'write'));
+      callback(isMoot(code) && isNode20 ? null : callError(code, 'write'));
       return;
     }
     this.#idle.refresh();

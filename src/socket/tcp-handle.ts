@@ -194,10 +194,10 @@ export class TcpHandle implements TcpHandler, Lender {
     this.#finishClose(written, done);
   }
 
-  /** A write that waited is over, and nobody cares how; then the handle is closed. */
+  /** A write that waited is given up; then the handle is closed. */
   #finishClose(written: WriteCallback | null, done: () => void): void {
     nextTurn(() => {
-      if (written !== null) this.#scope.runInAsyncScope(written, undefined, null);
+      if (written !== null) this.#scope.runInAsyncScope(written, undefined, 'ECANCELED');
       this.#scope.runInAsyncScope(done);
     });
   }

@@ -5,48 +5,35 @@
  * before the socket is bound binds it and waits. What is left out stands in docs/node-net.md.
  */
 
-import { type Endpoint, TransportError, type UdpBindOptions, type UdpHandler, type UdpPort } from '../host/api.ts';
+import { type Endpoint, TransportError, type UdpHandler, type UdpPort } from '../host/api.ts';
 import { type AddressInfo, addressInfo, isIP } from './addresses.ts';
-import {
-  type LookupCallback,
-  type LookupFunction,
-  noDescriptors,
-  onAbort,
-  validateFunction,
-  validateNumber,
-  validatePort,
-  validateString,
-} from './arguments.ts';
+import { noDescriptors, onAbort, validateNumber, validatePort, validateString } from './arguments.ts';
+import { isBlocked } from './blocking.ts';
 import { tell, udpSocket } from './diagnostics.ts';
 import {
-  badSocketType,
   callError,
   dgramAlreadyBound,
   dgramIsConnected,
   dgramNotConnected,
   dgramNotRunning,
+  ipBlocked,
   placeError,
 } from './errors.ts';
 import type { ClosedWithStack, NetContext } from './net-context.ts';
-import { AsyncResource, reportUncaught } from './node.ts';
+import { AsyncResource, errorMonitor, majorOfNode, reportUncaught } from './node.ts';
 import { UdpGroups } from './udp-groups.ts';
 import { joined, sliceOf } from './udp-message.ts';
+import {
+  type FamilyLookup,
+  optionsOf,
+  syncBinding,
+  syncPeer,
+  type UdpSettings,
+  type UdpSocketOptions,
+  type UdpType,
+  udpSettings,
+} from './udp-options.ts';
 import { BufferSizes } from './udp-sizes.ts';
-
-export type UdpType = 'udp4' | 'udp6';
-
-/** Options of a UDP socket: Node's, as far as they have a meaning here. */
-export interface UdpSocketOptions {
-  readonly type: UdpType;
-  readonly lookup?: LookupFunction | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly recvBufferSize?: number | undefined;
-  readonly sendBufferSize?: number | undefined;
-  /** udp6 only: no datagrams over IPv4. */
-  readonly ipv6Only?: boolean | undefined;
-  /** Others with this option may bind the same port; the last one gets what comes. */
-  readonly reuseAddr?: boolean | undefined;
-}
 
 /** What 'message' tells of the sender. */
 export interface RemoteInfo extends AddressInfo {
@@ -61,11 +48,12 @@ interface GivenEnd {
 
 type SendCallback = (error: Error | null, bytes?: number) => void;
 type Bytes = string | ArrayBufferView;
-/** dgram.lookup is asked with the family alone. */
-type FamilyLookup = (hostname: string, family: 4 | 6, callback: LookupCallback) => void;
 
 const Bind = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
 const Connect = { NOT: 0, GOING_ON: 1, DONE: 2 } as const;
+
+/** Whether a callback of `bind` leaves an error to whoever listens to it, or to nobody: as Node since 24. */
+const watchesBinding: boolean = majorOfNode >= 24;
 
 /** Sends and connects that wait for the port; more are refused with ENOBUFS. */
 const WAITING_MAX = 1024;
@@ -89,20 +77,19 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
   #isReferenced = true;
   #isHolding = false;
   readonly #sizes: BufferSizes;
-  readonly #bindOptions: UdpBindOptions;
+  readonly #settings: UdpSettings;
 
   constructor(options: UdpSocketOptions | UdpType, onMessage: AnyListener | undefined, net: NetContext) {
     super();
-    const settings: UdpSocketOptions = typeof options === 'object' && options !== null ? options : { type: options };
-    this.#sizes = new BufferSizes(settings);
-    if (settings.lookup !== undefined) validateFunction(settings.lookup, 'lookup');
-    if (settings.type !== 'udp4' && settings.type !== 'udp6') throw badSocketType();
-    this.type = settings.type;
+    const given = optionsOf(options);
+    this.#sizes = new BufferSizes(given);
+    this.#settings = udpSettings(given);
+    this.type = this.#settings.type;
     this.#net = net;
-    this.#lookupName = lookupOf(settings, net);
-    this.#bindOptions = { ipv6Only: Boolean(settings.ipv6Only), reuseAddress: Boolean(settings.reuseAddr) };
+    this.#lookupName =
+      this.#settings.lookup ?? ((hostname, family, callback) => net.lookup(hostname, { family }, callback));
     if (typeof onMessage === 'function') this.on('message', onMessage as (...args: unknown[]) => void);
-    this.#heedSignal(settings.signal);
+    this.#heedSignal(given.signal);
     tell(udpSocket, { socket: this });
   }
 
@@ -133,10 +120,39 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
     } else if (typeof first === 'function') port = 0;
     this.#lookup(address || (this.type === 'udp4' ? '0.0.0.0' : '::'), (error, ip) => {
       if (this.#isClosed) return;
-      if (error !== null) this.#bindFailed(error);
-      else this.#bindTo(ip, Number(port) || 0);
+      const failure = error ?? this.#bindTo(ip, Number(port) || 0);
+      if (failure !== null) this.#bindFailed(failure);
+      else this.#bound();
     });
     return this;
+  }
+
+  /** bindSync({port, address}): binds at once, or throws; 'listening' follows on the next tick. Answers the address. */
+  bindSync(options?: { readonly port?: number | undefined; readonly address?: string | undefined }): AddressInfo {
+    this._healthCheck();
+    if (this.#bind !== Bind.NOT) throw dgramAlreadyBound();
+    const { address, port } = syncBinding(options, this.#settings.family);
+    const failure = this.#bindTo(address, port);
+    if (failure !== null) throw failure;
+    process.nextTick(() => {
+      if (!this.#isClosed) this.emit('listening');
+    });
+    return this.address();
+  }
+
+  /** connectSync(port[, address]): connects at once, or throws; 'connect' follows on the next tick. */
+  connectSync(port: number, address?: string): void {
+    this._healthCheck();
+    const number = validatePort(port, 'Port', false);
+    if (this.#connect !== Connect.NOT) throw dgramIsConnected();
+    const ip = syncPeer(address, this.#settings.family);
+    if (this.#bind === Bind.NOT) this.bindSync();
+    else if (this.#bind !== Bind.DONE) throw dgramAlreadyBound();
+    const failure = this.#connectTo({ address: ip, port: number }, ip);
+    if (failure !== null) throw failure;
+    process.nextTick(() => {
+      if (!this.#isClosed) this.emit('connect');
+    });
   }
 
   /** connect(port[, address][, callback]). */
@@ -165,6 +181,10 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
 
   /** Answers why not; `given` is the program's name for the address. */
   #connectTo(peer: Endpoint, given: string): Error | null {
+    if (this.#isBlocked(peer.address)) {
+      this.#connect = Connect.NOT;
+      return ipBlocked(peer.address);
+    }
     const own = this.#isOfFamily(peer.address) ? (this.#port?.localTo(peer) ?? 'EBADF') : 'EINVAL';
     this.#connect = Connect.NOT;
     if (isIP(own) === 0) return placeError(own, 'connect', given, peer.port);
@@ -176,7 +196,12 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
 
   /** As the system calls, which take addresses of the socket's family only. */
   #isOfFamily(address: string): boolean {
-    return isIP(address) === (this.type === 'udp4' ? 4 : 6);
+    return isIP(address) === this.#settings.family;
+  }
+
+  /** Whether nothing is to be sent there. */
+  #isBlocked(address: string): boolean {
+    return isBlocked(this.#settings.sendBlockList, address, isIP(address) || undefined);
   }
 
   disconnect(): void {
@@ -227,13 +252,13 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
     this._healthCheck();
     if (this.#port === null) throw callError('EBADF', 'getsockname');
     const { address, port } = this.#port.local;
-    return addressInfo({ address: this.#ownAddress ?? address, port }, this.type === 'udp4' ? 4 : 6);
+    return addressInfo({ address: this.#ownAddress ?? address, port }, this.#settings.family);
   }
 
   remoteAddress(): AddressInfo {
     this._healthCheck();
     if (this.#peer === null) throw dgramNotConnected();
-    return addressInfo(this.#peer, this.type === 'udp4' ? 4 : 6);
+    return addressInfo(this.#peer, this.#settings.family);
   }
 
   close(callback?: () => void): this {
@@ -336,28 +361,29 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
 
   /** Finds an address; on a later tick, as Node's. An empty name is this host. */
   #lookup(name: string, found: (error: Error | null, ip: string) => void): void {
-    const family = this.type === 'udp4' ? 4 : 6;
+    const { family } = this.#settings;
     const host = name || (family === 4 ? '127.0.0.1' : '::1');
     this.#lookupName(host, family, (error, answer) => {
       found(error ?? null, typeof answer === 'string' ? answer : (answer?.[0]?.address ?? ''));
     });
   }
 
-  #bindTo(address: string, port: number): void {
-    if (!this.#isOfFamily(address)) {
-      this.#bindFailed(placeError('EINVAL', 'bind', address, port));
-      return;
-    }
+  /** Answers why not. */
+  #bindTo(address: string, port: number): Error | null {
+    if (!this.#isOfFamily(address)) return placeError('EINVAL', 'bind', address, port);
     try {
-      this.#port = this.#net.handles.transports.bindUdp({ address, port }, this.#handler, this.#bindOptions);
+      this.#port = this.#net.handles.transports.bindUdp({ address, port }, this.#handler, this.#settings.bind);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
-      this.#bindFailed(placeError(error.code, 'bind', address, port));
-      return;
+      return placeError(error.code, 'bind', address, port);
     }
     this.#bind = Bind.DONE;
     this.#net.opened.add(this);
     if (this.#isReferenced) this.#hold();
+    return null;
+  }
+
+  #bound(): void {
     this.emit('listening');
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
@@ -371,15 +397,17 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
   }
 
   #onceListening(callback: () => void): void {
+    // Up to Node 22 that makes it a listener to the error; later it only watches.
+    const failed = watchesBinding ? errorMonitor : 'error';
     const forget = (): void => {
-      this.removeListener('error', forget);
+      this.removeListener(failed, forget);
       this.removeListener('listening', onListening);
     };
     const onListening = (): void => {
       forget();
       callback.call(this);
     };
-    this.on('error', forget);
+    this.on(failed, forget);
     this.on('listening', onListening);
   }
 
@@ -395,6 +423,10 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
 
   /** `given`: what the program said, which an error repeats; nothing where it is connected. */
   #transmit(bytes: Uint8Array, to: Endpoint, callback: SendCallback | undefined, given?: GivenEnd): void {
+    if (given !== undefined && this.#isBlocked(to.address)) {
+      if (callback !== undefined) process.nextTick(callback, ipBlocked(to.address));
+      return;
+    }
     const outcome: { code: string | null } = { code: null };
     if (callback !== undefined) {
       const { length } = bytes;
@@ -435,9 +467,11 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
     message: (bytes, at, length, from) => {
       const peer = this.#peer;
       if (this.#isClosed || (peer !== null && (peer.port !== from.port || peer.address !== from.address))) return;
+      const { family, receiveBlockList } = this.#settings;
+      if (isBlocked(receiveBlockList, from.address, family)) return;
       const copy = Buffer.allocUnsafe(length);
       copy.set(bytes.subarray(at, at + length));
-      const remote: RemoteInfo = { ...addressInfo(from, this.type === 'udp4' ? 4 : 6), size: length };
+      const remote: RemoteInfo = { ...addressInfo(from, family), size: length };
       this.#emitSafely('message', copy, remote);
     },
     error: (code, to) => {
@@ -458,9 +492,3 @@ export class StackUdpSocket extends UdpGroups implements ClosedWithStack {
 }
 
 type AnyListener = (...args: never[]) => void;
-
-/** Who is asked for addresses: the program's own function in node:dgram's form, or the stack's. */
-function lookupOf(settings: UdpSocketOptions, net: NetContext): FamilyLookup {
-  if (settings.lookup !== undefined) return settings.lookup as unknown as FamilyLookup;
-  return (hostname, family, callback) => net.lookup(hostname, { family }, callback);
-}

@@ -10,10 +10,12 @@ import {
   type ConnectOptions,
   type Endpoint,
   type ListenOptions,
+  type ReserveOptions,
   type TcpEndpoint,
   type TcpHandler,
   type TcpInfo,
   type TcpListener,
+  type TcpReservation,
   TransportError,
   type TransportErrorCode,
   type Transports,
@@ -134,8 +136,8 @@ export class FakeEndpoint implements TcpEndpoint {
     this.options['noDelay'] = on;
   }
 
-  setKeepAlive(on: boolean, idleMs: number): void {
-    this.options['keepAlive'] = on ? idleMs : false;
+  setKeepAlive(on: boolean, idleMs: number, intervalMs?: number, probes?: number): void {
+    this.options['keepAlive'] = on ? [idleMs, intervalMs, probes] : false;
   }
 
   setReceiveBuffer(): void {}
@@ -143,7 +145,10 @@ export class FakeEndpoint implements TcpEndpoint {
   setHopLimit(): void {}
   setUserPriority(): void {}
   setReceiveLowWater(): void {}
-  setTrafficClass(): void {}
+
+  setTrafficClass(value: number): void {
+    this.options['trafficClass'] = value;
+  }
 
   info(): TcpInfo {
     return { cWnd: 14600 } as TcpInfo;
@@ -231,8 +236,11 @@ export class FakeEndpoint implements TcpEndpoint {
 /** One network of fake hosts; every host shares it. */
 export class FakeTransports implements Transports {
   readonly #address: string;
-  readonly #listeners = new Map<number, { options: ListenOptions; take: (endpoint: TcpEndpoint) => void }>();
-  readonly #udp = new Map<number, { handler: UdpHandler; isShared: boolean }[]>();
+  readonly #listeners = new Map<number, { options: ListenOptions; take: (endpoint: TcpEndpoint) => void }[]>();
+  readonly #reserved = new Map<number, ReserveOptions>();
+  readonly #udp = new Map<number, { handler: UdpHandler; sharing: string }[]>();
+  /** Whose turn it is of those that share a port. */
+  #turn = 0;
   #nextPort = 49152;
   /** Connections whose SYN nobody answers. */
   isMute = false;
@@ -253,7 +261,8 @@ export class FakeTransports implements Transports {
     client.handler = handler;
     if (this.isMute || options.remote.address === this.muteAddress) return client;
     setImmediate(() => {
-      const listener = this.#listeners.get(options.remote.port);
+      const sharing = this.#listeners.get(options.remote.port) ?? [];
+      const listener = sharing[this.#turn++ % sharing.length];
       if (client.isOver) return;
       // Nobody listens on the loopback of the other family.
       if (listener === undefined || options.remote.address === '::1') {
@@ -271,24 +280,49 @@ export class FakeTransports implements Transports {
   }
 
   listen(options: ListenOptions, onConnection: (endpoint: TcpEndpoint) => void): TcpListener {
+    const { port, key } = this.#claim(options);
+    const entry = { options, take: onConnection };
+    const sharing = this.#listeners.get(key) ?? [];
+    sharing.push(entry);
+    this.#listeners.set(key, sharing);
+    return {
+      local: { ...options.local, port },
+      close: () => {
+        sharing.splice(sharing.indexOf(entry), 1);
+        if (sharing.length === 0) this.#listeners.delete(key);
+      },
+    };
+  }
+
+  reserve(options: ReserveOptions): TcpReservation {
+    const { port, key } = this.#claim(options);
+    this.#reserved.set(key, options);
+    return { local: { ...options.local, port }, close: () => void this.#reserved.delete(key) };
+  }
+
+  #claim(options: ReserveOptions): { port: number; key: number } {
     const port = options.local.port === 0 ? this.#nextPort++ : options.local.port;
     // One that takes IPv6 only leaves the port to IPv4.
     const key = options.ipv6Only === true ? -port : port;
-    if (this.#listeners.has(key)) throw new TransportError('EADDRINUSE', 'taken');
+    const others = (this.#listeners.get(key) ?? []).map((listener) => listener.options as ReserveOptions);
+    if (this.#reserved.has(key)) others.push(this.#reserved.get(key)!);
+    if (others.some((other) => !(other.reusePort && options.reusePort)))
+      throw new TransportError('EADDRINUSE', 'taken');
     if (options.local.address === '198.51.100.77') throw new TransportError('EADDRNOTAVAIL', 'not ours');
-    this.#listeners.set(key, { options, take: onConnection });
-    return { local: { ...options.local, port }, close: () => void this.#listeners.delete(key) };
+    return { port, key };
   }
 
   bindUdp(local: Endpoint, handler: UdpHandler, options: UdpBindOptions = {}): UdpPort {
     const port = local.port === 0 ? this.#nextPort++ : local.port;
     if (local.address === '198.51.100.77') throw new TransportError('EADDRNOTAVAIL', 'not ours');
     const key = options.ipv6Only === true ? -port : port;
-    const isShared = options.reuseAddress === true;
+    const isReused = options.reuseAddress === true;
+    const sharing = options.reusePort === true ? 'spread' : isReused ? 'last' : 'none';
     const bound = this.#udp.get(key) ?? [];
-    if (bound.some((other) => !(isShared && other.isShared))) throw new TransportError('EADDRINUSE', 'taken');
+    if (bound.some((other) => sharing === 'none' || other.sharing !== sharing))
+      throw new TransportError('EADDRINUSE', 'taken');
     const own = { address: local.address, port };
-    const entry = { handler, isShared };
+    const entry = { handler, sharing };
     bound.unshift(entry);
     this.#udp.set(key, bound);
     return {

@@ -105,7 +105,7 @@ export function processSegment(
 
 /** A SYN in TIME-WAIT that may begin a new connection: where a listener wants it, the old one is forgotten. RFC 6191, MAY-2. */
 function reopen(t: TcpTransport, endpoint: HostEndpoint, rx: RxPacket, seg: TcpSegment, nowUs: number): void {
-  const listener = t.listeners.find(rx.family, rx.bytes, rx.dstAt, seg.dstPort);
+  const listener = t.listeners.find(rx.family, rx.bytes, rx.dstAt, seg.dstPort, rx.srcAt, seg.srcPort);
   if (listener === null) return;
   const beyond = endpoint.tcp.sndMax;
   t.release(endpoint);
@@ -114,7 +114,7 @@ function reopen(t: TcpTransport, endpoint: HostEndpoint, rx: RxPacket, seg: TcpS
 
 /** A segment without connection. RFC 9293 3.10.7.1 (9293-SM-1) and 3.10.7.2 (9293-SM-2). */
 function receiveStray(t: TcpTransport, rx: RxPacket, seg: TcpSegment, nowUs: number): void {
-  const listener = t.listeners.find(rx.family, rx.bytes, rx.dstAt, seg.dstPort);
+  const listener = t.listeners.find(rx.family, rx.bytes, rx.dstAt, seg.dstPort, rx.srcAt, seg.srcPort);
   if (listener !== null && (seg.flags & (TcpFlag.SYN | TcpFlag.ACK | TcpFlag.RST)) === TcpFlag.SYN) {
     accept(t, listener, rx, seg, null, nowUs);
     return;

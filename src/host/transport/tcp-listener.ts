@@ -9,9 +9,9 @@
  */
 
 import type { CongestionName } from '../../tcp/congestion/named.ts';
-import type { Endpoint, TcpEndpoint, TcpListener } from '../api.ts';
+import type { Endpoint, TcpEndpoint, TcpListener, TcpReservation } from '../api.ts';
 import { type BindAddress, endpointText } from './addresses.ts';
-import type { Bound } from './bind-table.ts';
+import type { Bound, Sharing } from './bind-table.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
 
 /** How long a half-open connection may wait before a newer one may take its place. */
@@ -42,6 +42,7 @@ export interface ListenerOwner {
 export class Listener implements TcpListener, Bound {
   readonly bind: BindAddress;
   readonly port: number;
+  readonly sharing: Sharing;
   readonly backlog: number;
   readonly receiveBuffer: number;
   /** Congestion control of the connections that come; undefined: the stack's. */
@@ -54,15 +55,15 @@ export class Listener implements TcpListener, Bound {
 
   constructor(
     owner: ListenerOwner,
-    bind: BindAddress,
-    port: number,
+    claim: Bound,
     backlog: number,
     receiveBuffer: number,
     onConnection: (endpoint: TcpEndpoint) => void,
   ) {
     this.#owner = owner;
-    this.bind = bind;
-    this.port = port;
+    this.bind = claim.bind;
+    this.port = claim.port;
+    this.sharing = claim.sharing;
     this.backlog = backlog;
     this.receiveBuffer = receiveBuffer;
     this.onConnection = onConnection;
@@ -85,5 +86,28 @@ export class Listener implements TcpListener, Bound {
       return nowUs - oldest.sinceUs >= EVICT_AFTER_US ? oldest.endpoint : null;
     }
     return null;
+  }
+}
+
+/** A port that is kept for a listener or a connection to come. */
+export class Reservation implements TcpReservation, Bound {
+  readonly bind: BindAddress;
+  readonly port: number;
+  readonly sharing: Sharing;
+  readonly #release: (reservation: Reservation) => void;
+
+  constructor(claim: Bound, release: (reservation: Reservation) => void) {
+    this.bind = claim.bind;
+    this.port = claim.port;
+    this.sharing = claim.sharing;
+    this.#release = release;
+  }
+
+  get local(): Endpoint {
+    return endpointText(this.bind.address, this.port, false);
+  }
+
+  close(): void {
+    this.#release(this);
   }
 }

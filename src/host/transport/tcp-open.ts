@@ -16,18 +16,21 @@ import type { TcpSegment } from '../../wire/tcp-segment.ts';
 import {
   type ConnectOptions,
   type ListenOptions,
+  type ReserveOptions,
   type TcpEndpoint,
   type TcpHandler,
   type TcpListener,
+  type TcpReservation,
   TransportError,
 } from '../api.ts';
 import type { PathEntry, RxPacket } from '../path/types.ts';
 import { type BindAddress, checkPort, parseAddress, parseBindAddress, parseRemote } from './addresses.ts';
+import { type Bound, Sharing } from './bind-table.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
 import { clampReceiveBuffer } from './endpoint-options.ts';
 import { act } from './tcp-effects.ts';
 import { HostEndpoint } from './tcp-endpoint.ts';
-import { DEFAULT_BACKLOG, HalfOpen, Listener } from './tcp-listener.ts';
+import { DEFAULT_BACKLOG, HalfOpen, Listener, Reservation } from './tcp-listener.ts';
 import type { TcpTransport } from './tcp-transport.ts';
 
 /** TCP header without options. RFC 6691: the MSS announced is never reduced for options. */
@@ -77,7 +80,11 @@ function portFor(t: TcpTransport, path: PathEntry, remotePort: number, wanted: n
   checkPort(wanted, 'connect, local port');
   const bind: BindAddress = { address: path.local, family: path.family, isWildcard: false };
   if (wanted !== 0) {
-    if (t.listeners.conflicts(bind, wanted) || isTupleTaken(t, path, wanted, remotePort)) {
+    if (
+      t.listeners.conflicts(bind, wanted) ||
+      t.reserved.conflicts(bind, wanted) ||
+      isTupleTaken(t, path, wanted, remotePort)
+    ) {
       throw new TransportError('EADDRINUSE', `connect: port ${wanted} of ${path.local.toString()} is in use`);
     }
     return wanted;
@@ -86,10 +93,14 @@ function portFor(t: TcpTransport, path: PathEntry, remotePort: number, wanted: n
     path.local,
     path.remote,
     remotePort,
-    (candidate) => t.listeners.hasPort(candidate) || isTupleTaken(t, path, candidate, remotePort),
+    (candidate) => isPortBound(t, candidate) || isTupleTaken(t, path, candidate, remotePort),
   );
   if (port < 0) throw new TransportError('EADDRNOTAVAIL', 'connect: all ports are in use towards this remote end');
   return port;
+}
+
+function isPortBound(t: TcpTransport, port: number): boolean {
+  return t.listeners.hasPort(port) || t.reserved.hasPort(port);
 }
 
 function isTupleTaken(t: TcpTransport, path: PathEntry, localPort: number, remotePort: number): boolean {
@@ -104,28 +115,38 @@ export function listen(
 ): TcpListener {
   // A name that does not exist is the caller's mistake, now and not with the first connection.
   if (options.congestion !== undefined) congestionControl(options.congestion);
-  const { bind, port } = claim(t, options);
+  const claimed = claim(t, options, 'listen');
   const backlog = Math.max(1, Math.min(65_535, Math.floor(options.backlog ?? DEFAULT_BACKLOG)));
   const receiveBuffer = clampReceiveBuffer(options.receiveBuffer ?? t.receiveBuffer);
-  const listener = new Listener(t, bind, port, backlog, receiveBuffer, onConnection);
+  const listener = new Listener(t, claimed, backlog, receiveBuffer, onConnection);
   listener.congestion = options.congestion;
   t.listeners.add(listener);
   return listener;
 }
 
-function claim(t: TcpTransport, options: ListenOptions): { bind: BindAddress; port: number } {
-  if (t.isClosed) throw new TransportError('ENETDOWN', 'listen: the stack is closed');
-  const bind = parseBindAddress(options.local, options.ipv6Only ?? false, 'listen');
+/** Keeps a port for a listener or a connection to come: bound, and neither listening nor connected. */
+export function reserve(t: TcpTransport, options: ReserveOptions): TcpReservation {
+  const reservation = new Reservation(claim(t, options, 'bind'), (over) => t.reserved.remove(over));
+  t.reserved.add(reservation);
+  return reservation;
+}
+
+function claim(t: TcpTransport, options: ReserveOptions, call: string): Bound {
+  if (t.isClosed) throw new TransportError('ENETDOWN', `${call}: the stack is closed`);
+  const bind = parseBindAddress(options.local, options.ipv6Only ?? false, call);
   if (!bind.isWildcard && !t.ip.isOurs(bind.address)) {
-    throw new TransportError('EADDRNOTAVAIL', `listen: ${options.local.address} is not an address of this host`);
+    throw new TransportError('EADDRNOTAVAIL', `${call}: ${options.local.address} is not an address of this host`);
   }
-  if (t.listeners.size >= t.limits.listeners) throw new TransportError('ENOBUFS', 'listen: too many listeners');
+  if (t.listeners.size + t.reserved.size >= t.limits.listeners) {
+    throw new TransportError('ENOBUFS', `${call}: too many ports are bound`);
+  }
+  const sharing = options.reusePort === true ? Sharing.SPREAD : Sharing.NONE;
   let { port } = options.local;
-  if (port === 0) port = t.ports.any((candidate) => t.listeners.hasPort(candidate));
-  if (port < 0 || t.listeners.conflicts(bind, port)) {
-    throw new TransportError('EADDRINUSE', `listen: port ${port} of ${options.local.address} is in use`);
+  if (port === 0) port = t.ports.any((candidate) => isPortBound(t, candidate));
+  if (port < 0 || t.listeners.conflicts(bind, port, sharing) || t.reserved.conflicts(bind, port, sharing)) {
+    throw new TransportError('EADDRINUSE', `${call}: port ${port} of ${options.local.address} is in use`);
   }
-  return { bind, port };
+  return { bind, port, sharing };
 }
 
 /**

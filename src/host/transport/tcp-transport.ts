@@ -29,9 +29,11 @@ import { TcpSegment } from '../../wire/tcp-segment.ts';
 import type {
   ConnectOptions,
   ListenOptions,
+  ReserveOptions,
   TcpEndpoint,
   TcpHandler,
   TcpListener,
+  TcpReservation,
   TransportErrorCode,
 } from '../api.ts';
 import type { IpLayer } from '../path/ip-layer.ts';
@@ -46,7 +48,7 @@ import * as effectsOf from './tcp-effects.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
 import * as errors from './tcp-errors.ts';
 import * as input from './tcp-input.ts';
-import type { HalfOpen, Listener } from './tcp-listener.ts';
+import type { HalfOpen, Listener, Reservation } from './tcp-listener.ts';
 import * as open from './tcp-open.ts';
 import { sendSegments } from './tcp-output.ts';
 import { Resting } from './tcp-resting.ts';
@@ -132,7 +134,9 @@ export class TcpTransport implements UpperProtocol {
   readonly table: TcpTable;
   readonly isn: IsnGenerator;
   readonly ports: EphemeralPorts;
-  readonly listeners: BindTable<Listener> = new BindTable<Listener>();
+  readonly listeners: BindTable<Listener>;
+  /** Ports that are kept for listeners and connections to come. */
+  readonly reserved: BindTable<Reservation>;
   readonly writes: WritePool = new WritePool();
   readonly chunks: ChunkPool = new ChunkPool();
   readonly turn: Turn;
@@ -166,6 +170,8 @@ export class TcpTransport implements UpperProtocol {
     this.table = new TcpTable(runtime.random.nextUint32());
     this.isn = new IsnGenerator(runtime.random);
     const range = options.ephemeralPorts;
+    this.listeners = new BindTable<Listener>(runtime.random);
+    this.reserved = new BindTable<Reservation>(runtime.random);
     this.ports = new EphemeralPorts(runtime.random, range?.first, range?.last);
     this.turn = new Turn(runtime, this);
     this.collecting = new Collecting(runtime, options.pushUs ?? PUSH_US_DEFAULT);
@@ -187,6 +193,10 @@ export class TcpTransport implements UpperProtocol {
     return open.listen(this, options, onConnection);
   }
 
+  reserve(options: ReserveOptions): TcpReservation {
+    return open.reserve(this, options);
+  }
+
   /** Connections in all states. */
   get connectionCount(): number {
     return this.table.size;
@@ -198,6 +208,7 @@ export class TcpTransport implements UpperProtocol {
     // What has arrived is answered, also where the link has not yet said that its batch is over: the peer's FIN is acknowledged.
     this.turn.batchDone();
     for (const listener of this.listeners.all()) listener.close();
+    for (const reservation of this.reserved.all()) reservation.close();
     for (const endpoint of this.endpoints()) {
       if (endpoint.location === 'closed') this.release(endpoint);
       else this.abort(endpoint, 'ECANCELED');

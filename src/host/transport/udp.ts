@@ -25,7 +25,7 @@ import {
 import type { IpLayer } from '../path/ip-layer.ts';
 import type { IcmpError, PathEntry, RxPacket, UpperProtocol } from '../path/types.ts';
 import { type BindAddress, endpointText, parseBindAddress } from './addresses.ts';
-import { BindTable, type Bound } from './bind-table.ts';
+import { BindTable, type Bound, Sharing } from './bind-table.ts';
 import { partialPathChecksum, pathPseudoSum } from './path-checksum.ts';
 import { EphemeralPorts } from './ports.ts';
 
@@ -44,7 +44,7 @@ class HostUdpPort implements UdpPort, Bound {
   readonly bind: BindAddress;
   readonly port: number;
   readonly handler: UdpHandler;
-  readonly isShared: boolean;
+  readonly sharing: Sharing;
   readonly #udp: UdpTransport;
   isClosed = false;
   /** TTL or hop limit; 0: the default. */
@@ -57,9 +57,9 @@ class HostUdpPort implements UdpPort, Bound {
   readonly #lastFromBytes: Uint8Array = new Uint8Array(16);
   #lastFromFamily = 0;
 
-  constructor(udp: UdpTransport, bind: BindAddress, port: number, handler: UdpHandler, isShared: boolean) {
+  constructor(udp: UdpTransport, bind: BindAddress, port: number, handler: UdpHandler, sharing: Sharing) {
     this.#udp = udp;
-    this.isShared = isShared;
+    this.sharing = sharing;
     this.bind = bind;
     this.port = port;
     this.handler = handler;
@@ -137,7 +137,7 @@ class HostUdpPort implements UdpPort, Bound {
 export class UdpTransport implements UpperProtocol {
   readonly ip: IpLayer;
   readonly #trace: Trace;
-  readonly #bound: BindTable<HostUdpPort> = new BindTable<HostUdpPort>();
+  readonly #bound: BindTable<HostUdpPort>;
   readonly #ephemeral: EphemeralPorts;
   readonly #datagram: UdpDatagram = new UdpDatagram();
   #isClosed = false;
@@ -145,6 +145,7 @@ export class UdpTransport implements UpperProtocol {
   constructor(runtime: Runtime, trace: Trace, ip: IpLayer) {
     this.ip = ip;
     this.#trace = trace;
+    this.#bound = new BindTable<HostUdpPort>(runtime.random);
     this.#ephemeral = new EphemeralPorts(runtime.random);
   }
 
@@ -161,11 +162,11 @@ export class UdpTransport implements UpperProtocol {
     }
     if (this.#bound.size >= PORTS_MAX) throw new TransportError('ENOBUFS', 'bind: too many ports are bound');
     const port = local.port !== 0 ? local.port : this.#ephemeral.any((candidate) => this.#bound.hasPort(candidate));
-    const isShared = options.reuseAddress ?? false;
-    if (port < 0 || this.#bound.conflicts(bind, port, isShared)) {
+    const sharing = sharingOf(options);
+    if (port < 0 || this.#bound.conflicts(bind, port, sharing)) {
       throw new TransportError('EADDRINUSE', `bind: port ${local.port} of ${local.address} is in use`);
     }
-    const bound = new HostUdpPort(this, bind, port, handler, isShared);
+    const bound = new HostUdpPort(this, bind, port, handler, sharing);
     this.#bound.add(bound);
     return bound;
   }
@@ -258,12 +259,13 @@ export class UdpTransport implements UpperProtocol {
       return true;
     }
     // To a group or broadcast address a port that takes any address listens.
-    const bound = this.#bound.find(rx.family, rx.bytes, rx.dstAt, datagram.dstPort);
+    const { srcPort, dstPort } = datagram;
+    const bound = this.#bound.find(rx.family, rx.bytes, rx.dstAt, dstPort, rx.srcAt, srcPort);
     if (bound === null) {
       this.#trace.count(Event.UDP_NO_PORT);
       return false;
     }
-    const from = bound.senderOf(rx, datagram.srcPort);
+    const from = bound.senderOf(rx, srcPort);
     // Datagrams that the device has joined (USO) are datagrams all the same.
     const each = rx.segmentBytes === 0 ? datagram.payloadLength : rx.segmentBytes;
     let at = datagram.payloadAt;
@@ -281,17 +283,23 @@ export class UdpTransport implements UpperProtocol {
   icmpError(error: IcmpError): boolean {
     const { bytes, quotedAt } = error;
     if (error.quotedLength < UDP_HEADER_LENGTH) return false;
-    const bound = this.#bound.find(error.family, bytes, error.localAt, read16(bytes, quotedAt));
+    const [own, theirs] = [read16(bytes, quotedAt), read16(bytes, quotedAt + 2)];
+    const bound = this.#bound.find(error.family, bytes, error.localAt, own, error.remoteAt, theirs);
     if (bound === null) {
       this.#trace.count(Event.UDP_ICMP_IGNORED);
       return false;
     }
     const remote = IpAddress.fromBytes(bytes, error.remoteAt, error.family);
-    bound.handler.error(error.error, endpointText(remote, read16(bytes, quotedAt + 2), bound.isDual));
+    bound.handler.error(error.error, endpointText(remote, theirs, bound.isDual));
     return true;
   }
 
   pathMtuChanged(_path: PathEntry): void {}
 
   addressLost(_address: IpAddress): void {}
+}
+
+function sharingOf(options: UdpBindOptions): Sharing {
+  if (options.reusePort === true) return Sharing.SPREAD;
+  return options.reuseAddress === true ? Sharing.LAST : Sharing.NONE;
 }
