@@ -138,10 +138,10 @@ function routeNet(ours: StackNet, bypass: EndList): AnyFunction {
 function routeBoundSockets(ours: StackNet): void {
   const { BoundSocket: Theirs } = net as unknown as { BoundSocket?: abstract new (...args: never[]) => object };
   if (Theirs === undefined) return;
-  const BoundSocket = (options?: Options): object => {
+  function BoundSocket(options?: Options): object {
     const isPipe = options?.['path'] !== undefined;
-    return Reflect.construct(isPipe ? Theirs : ours.BoundSocket, options === undefined ? [] : [options]) as object;
-  };
+    return Reflect.construct(isPipe ? Theirs! : ours.BoundSocket, options === undefined ? [] : [options]) as object;
+  }
   Object.defineProperty(BoundSocket, 'prototype', { value: ours.BoundSocket.prototype });
   Object.defineProperty(BoundSocket, Symbol.hasInstance, {
     value: (thing: unknown) => thing instanceof Theirs || thing instanceof ours.BoundSocket,

@@ -45,7 +45,7 @@ export class ConnectionOptions {
 
   /** Throws what the program got wrong. */
   constructor(options: SocketOptions | undefined) {
-    this.#delayMs = keepAliveDelay(options ?? {});
+    this.#delayMs = wholeSeconds(keepAliveDelay(options ?? {}))!;
     this.#noDelay = Boolean(options?.noDelay);
     this.#keepAlive = Boolean(options?.keepAlive);
     const service = options?.typeOfService;

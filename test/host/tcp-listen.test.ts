@@ -28,6 +28,66 @@ describe('what can be bound and connected to', () => {
     expect(at('0.0.0.0', 81).local).toEqual({ address: '0.0.0.0', port: 81 });
   });
 
+  test.each([
+    [4, B4, '0.0.0.0'],
+    [6, B6, '::'],
+  ])(
+    'listeners that share a port each get some of the remote ends, always the same ones (IPv%i)',
+    (_family, address, any) => {
+      const world = new World();
+      const got: number[][] = [[], [], []];
+      const listen = (which: number, local = any, reusePort = true) =>
+        world.b.listen({ local: { address: local, port: 80 }, reusePort }, (endpoint) => {
+          got[which]!.push(endpoint.remote.port);
+          endpoint.close();
+        });
+      const shared = [listen(0), listen(1)];
+      expect(() => listen(2, any, false)).toThrow(expect.objectContaining({ code: 'EADDRINUSE' }));
+      // More specific: it gets all to its address, and shares with nobody.
+      const specific = listen(2, address);
+      const visit = (port: number): void => {
+        const client = new Peer();
+        const remote = { address, port: 80 };
+        client.attach(world.a.connect({ remote, local: { port } }, client));
+        world.until(() => client.isConnected, 'connected', 10);
+        client.endpoint.abort();
+        world.runtime.advance(1_000_000);
+      };
+      visit(4999);
+      expect(got.splice(0, 3, [], [], [])).toEqual([[], [], [4999]]);
+      specific.close();
+      for (let port = 5000; port < 5040; port++) visit(port);
+      expect(got[0]!.length + got[1]!.length).toBe(40);
+      expect(Math.min(got[0]!.length, got[1]!.length)).toBeGreaterThan(0);
+      const first = got.splice(0, 3, [], [], []);
+      for (let port = 5000; port < 5040; port++) visit(port);
+      expect(got).toEqual(first);
+      shared[0]!.close();
+      for (const port of first[0]!) visit(port);
+      expect(got[1]).toEqual([...first[1]!, ...first[0]!]);
+    },
+  );
+
+  test('a port that is kept is nobody else’s, answers as if nobody were there, and can be had when it is let go of', () => {
+    const world = new World();
+    const kept = world.b.reserve({ local: { address: B4, port: 0 } });
+    const { port } = kept.local;
+    const inUse = expect.objectContaining({ code: 'EADDRINUSE' });
+    expect(() => world.b.listen({ local: { address: '0.0.0.0', port } }, ignore)).toThrow(inUse);
+    expect(() => world.b.reserve({ local: { address: B4, port } })).toThrow(inUse);
+    const remote = { address: A4, port: 80 };
+    expect(() => world.b.connect({ remote, local: { port } }, new Peer())).toThrow(inUse);
+    const client = new Peer();
+    client.attach(world.a.connect({ remote: { address: B4, port } }, client));
+    world.until(() => client.isClosed, 'refused', 10);
+    expect(client.error).toBe('ECONNREFUSED');
+    const share = { local: { address: B6, port }, reusePort: true };
+    const [one, other] = [world.b.reserve(share), world.b.reserve(share)];
+    expect(() => world.b.reserve({ local: share.local })).toThrow(inUse);
+    for (const reservation of [kept, kept, one, other]) reservation.close();
+    world.b.listen({ local: { address: '::', port } }, ignore).close();
+  });
+
   test('port 0 is any free port; a closed listener refuses and leaves its connections alone', () => {
     const world = new World();
     let server: Peer | null = null;

@@ -41,6 +41,38 @@ function datagram(
 }
 
 describe('UDP', () => {
+  test('sockets that share a port each hear some of the senders, and errors of what they sent', () => {
+    const world = new World();
+    const boxes = [new Box(), new Box()];
+    const local = { address: B4, port: 53 };
+    const ports = boxes.map((box) => world.b.bindUdp(local, box, { reusePort: true }));
+    const inUse = expect.objectContaining({ code: 'EADDRINUSE' });
+    for (const others of [{}, { reuseAddress: true }])
+      expect(() => world.b.bindUdp(local, new Box(), others)).toThrow(inUse);
+    const say = (): void => {
+      for (let port = 6000; port < 6030; port++) {
+        const sender = world.a.bindUdp({ address: A4, port }, new Box());
+        sender.send(pattern(5), local);
+        world.runtime.advance(100_000);
+        sender.close();
+      }
+    };
+    const heard = (box: Box): number[] => box.got.splice(0).map(({ from }) => from.port);
+    say();
+    const first = boxes.map(heard);
+    expect(first.flat().sort()).toEqual(Array.from({ length: 30 }, (_, i) => 6000 + i));
+    expect(first.map((list) => list.length)).not.toContain(0);
+    say();
+    expect(boxes.map(heard)).toEqual(first);
+    // Nobody is there any more: the one that hears of a remote end hears of its errors too.
+    ports[1]!.send(pattern(5), { address: A4, port: first[1]![0]! });
+    world.runtime.advance(100_000);
+    expect(boxes.map(({ errors }) => errors.length)).toEqual([0, 1]);
+    ports[0]!.close();
+    say();
+    expect(heard(boxes[1]!).length).toBe(30);
+  });
+
   for (const [family, a, b] of [
     [4, A4, B4],
     [6, A6, B6],

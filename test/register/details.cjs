@@ -137,6 +137,28 @@ async function reused() {
   server.close();
 }
 
+/** Members that only newer versions of Node have. */
+async function newer() {
+  const { BoundSocket } = net;
+  if (BoundSocket === undefined) return;
+  const bound = new BoundSocket({ host: '127.0.0.1' });
+  const { port } = bound.address();
+  const server = net.createServer((socket) => socket.end('bound')).listen(bound);
+  const client = net.connect({ port, host: '127.0.0.1', typeOfService: 16 });
+  await once(client, 'connect');
+  said.bound = [server.address().port === port, bound instanceof BoundSocket, client.getTypeOfService()];
+  said.bound.push(String((await once(client.setKeepAlive({ enable: true, initialDelay: 1000 }), 'data'))[0]));
+  await once(client, 'close');
+  server.close();
+  const folder = mkdtempSync(join(tmpdir(), 'details-'));
+  const pipe = net.createServer((socket) => socket.end('pipe')).listen(new BoundSocket({ path: join(folder, 'pipe') }));
+  await once(pipe, 'listening');
+  const [text] = await once(net.connect(join(folder, 'pipe')), 'data');
+  said.bound.push(String(text));
+  pipe.close();
+  rmSync(folder, { recursive: true });
+}
+
 /** Nothing of this keeps the process: nobody reads, and nothing is left to be written. */
 async function leftOpen() {
   const unheld = net.createServer((socket) => socket.unref());
@@ -149,6 +171,6 @@ async function leftOpen() {
 }
 
 (async () => {
-  for (const part of [wrongOptions, servers, reading, pipes, secure, reused, leftOpen]) await part();
+  for (const part of [wrongOptions, servers, reading, pipes, secure, reused, newer, leftOpen]) await part();
   console.log(JSON.stringify(said));
 })();

@@ -9,7 +9,8 @@ import { lifeScenarios } from './scenarios-life.ts';
 import { serverScenarios } from './scenarios-server.ts';
 import { shapeScenarios } from './scenarios-shape.ts';
 import { udpScenarios } from './scenarios-udp.ts';
-import { fakeWorld, linkWorld, loopbackWorld, nodeWorld, type World } from './world.ts';
+import { versionScenarios } from './scenarios-versions.ts';
+import { fakeWorld, linkWorld, loopbackWorld, nodeWorld, withoutHosts } from './world.ts';
 
 const scenarios = {
   ...lifeScenarios,
@@ -20,6 +21,7 @@ const scenarios = {
   ...udpScenarios,
   ...contextScenarios,
   ...datagramScenarios,
+  ...versionScenarios,
 };
 
 const worlds = [
@@ -27,14 +29,6 @@ const worlds = [
   ['ours through a stack’s loopback', loopbackWorld],
   ['ours over two stacks on a wire', linkWorld],
 ] as const;
-
-/** Addresses differ from world to world; what is said of them does not. */
-function withoutHosts(value: unknown, world: World): unknown {
-  if (typeof value === 'string') return value.replaceAll(world.host, 'HOST').replaceAll(world.clientHost, 'HOST');
-  if (Array.isArray(value)) return value.map((item) => withoutHosts(item, world));
-  if (typeof value !== 'object' || value === null || value instanceof Set) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutHosts(item, world)]));
-}
 
 describe.each(worlds)('%s', (_name, make) => {
   for (const [name, scenario] of Object.entries(scenarios)) {

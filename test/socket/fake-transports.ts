@@ -331,7 +331,8 @@ export class FakeTransports implements Transports {
         if (bytes.length > 65507) return 'EMSGSIZE';
         const copy = bytes.slice();
         setImmediate(() => {
-          const there = this.#udp.get(to.port)?.[0];
+          const bound = this.#udp.get(to.port) ?? [];
+          const there = bound[0]?.sharing === 'spread' ? bound[this.#turn++ % bound.length] : bound[0];
           if (there === undefined) handler.error('ECONNREFUSED', to);
           else there.handler.message(copy, 0, copy.length, { address: this.#address, port });
         });

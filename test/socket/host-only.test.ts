@@ -119,7 +119,7 @@ describe('one turn of the stack', () => {
     expect(log.sort()).toEqual(['a promise', 'a tick', 'data']);
   });
 
-  test('what comes in one batch is one chunk, and the memory of small ones is their own size', async () => {
+  test('what comes in one batch is one chunk, and small ones keep no more memory than Node’s pool', async () => {
     const { socket, handler } = await played();
     handler.connected();
     const chunks: Buffer[] = [];
@@ -129,7 +129,8 @@ describe('one turn of the stack', () => {
     for (let at = 0; at < 14_600; at += 1460) handler.data(bytes, at, 1460);
     handler.dataDone();
     expect(chunks.map((chunk) => chunk.length)).toEqual([14_600]);
-    expect(chunks[0]!.buffer.byteLength).toBeLessThan(65_536);
+    const most = 14_600 <= Buffer.poolSize / 2 ? Buffer.poolSize : 14_600;
+    expect(chunks[0]!.buffer.byteLength).toBeLessThanOrEqual(most);
     for (let at = 14_600; at < 100_000; at += 1400) handler.data(bytes, at, 1400);
     handler.dataDone();
     expect(chunks.map((chunk) => chunk.length)).toEqual([14_600, 65_536, 85_400 - 65_536]);

@@ -39,6 +39,41 @@ async function pair(of: Stack): Promise<{ client: StackSocket; server: StackSock
   return { client, server };
 }
 
+describe('options of a connection', () => {
+  async function connected(options: object): Promise<{ socket: StackSocket; told: Record<string, unknown> }> {
+    const transports = new FakeTransports();
+    const fake = createNet(transports);
+    const server = fake.createServer((accepted) => accepted.resume()).listen(80);
+    await once(server, 'listening');
+    const socket = fake.connect({ port: 80, host: '127.0.0.1', ...options });
+    await once(socket, 'connect');
+    return { socket, told: transports.endpoints[0]!.options };
+  }
+
+  test('keepalive is ten probes a second apart once a first delay is given, or what the program says', async () => {
+    const { socket, told } = await connected({ keepAlive: true, keepAliveInitialDelay: 5999 });
+    expect(told['keepAlive']).toEqual([5000, 1000, 10]);
+    socket.setKeepAlive(true, 4999, 2500, 3);
+    expect(told['keepAlive']).toEqual([4000, 2000, 3]);
+    socket.setKeepAlive({ enable: true, initialDelay: 6000 });
+    expect(told['keepAlive']).toEqual([6000, 1000, 10]);
+    // Without one everything is as the stack has it.
+    socket.setKeepAlive(true);
+    expect(told['keepAlive']).toEqual([0, 0, 0]);
+    socket.setKeepAlive(false);
+    expect(told['keepAlive']).toBe(false);
+    socket.destroy();
+  });
+
+  test('the type of service is told without the bits of ECN, before the connection and after', async () => {
+    const { socket, told } = await connected({ typeOfService: 0x2b });
+    expect(told['trafficClass']).toBe(0x28);
+    socket.setTypeOfService(0xb8);
+    expect(told['trafficClass']).toBe(0xb8);
+    socket.destroy();
+  });
+});
+
 describe('a stack that is closed', () => {
   test('closes its sockets without an error, whatever listens on them', async () => {
     const one = stack();

@@ -161,7 +161,9 @@ export const serverScenarios: Readonly<Record<string, Scenario>> = {
     await sleep(20);
     here.server.maxConnections = 0;
     const third = here.connect();
+    third.on('error', () => {});
     await once(third, 'connect');
+    await sleep(20);
     third.destroy();
     await shut(here.server);
     return log;
@@ -266,6 +268,10 @@ export const serverScenarios: Readonly<Record<string, Scenario>> = {
     const socket = here.connect();
     socket.resume();
     await closed(socket);
+    const own = new world.client.Socket().resume();
+    own.connect(here.port, world.host);
+    log.push('connects');
+    await closed(own);
     const second = world.server.createServer();
     second.on('error', () => {});
     second.listen({ port: here.port, host: world.host });

@@ -80,3 +80,11 @@ function worldOn(name: string, ours: StackNet, close: () => Promise<void> | void
 function asNodeUdp(ours: StackNet): Pick<typeof dgram, 'createSocket'> {
   return ours.dgram as unknown as Pick<typeof dgram, 'createSocket'>;
 }
+
+/** Addresses differ from world to world; what is said of them does not. */
+export function withoutHosts(value: unknown, world: World): unknown {
+  if (typeof value === 'string') return value.replaceAll(world.host, 'HOST').replaceAll(world.clientHost, 'HOST');
+  if (Array.isArray(value)) return value.map((item) => withoutHosts(item, world));
+  if (typeof value !== 'object' || value === null || value instanceof Set) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutHosts(item, world)]));
+}
