@@ -14,9 +14,10 @@ import { createStack } from '${dist}index.js';
 import { DeviceLink, openPair } from '${dist}link/node/index.js';
 import { workerTarget } from '${dist}target/worker/index.js';
 const [a, b] = openPair();
-const stack = createStack({ links: [{ ...workerTarget(a), addresses: ['10.0.0.1/24'] }] });
+const stack = createStack({ links: [{ ...workerTarget(a, { resourceLimits: { maxOldGenerationSizeMb: 64 } }), addresses: ['10.0.0.1/24'] }] });
 const other = createStack({ links: [{ link: new DeviceLink(b), addresses: ['10.0.0.2/24'] }] });
-const server = stack.net.createServer((socket) => { socket.on("error", () => {}); socket.chimney.offload().then(() => socket.write("now")); });
+globalThis.control = [...stack.targets.values()][0].control;
+const server = stack.net.createServer((socket) => { globalThis.accepted = socket; socket.on("error", () => {}); socket.chimney.offload().then(() => socket.write("now")); });
 await new Promise((resolve) => server.listen(80, resolve));
 const socket = other.net.connect(80, '10.0.0.1');
 socket.on('error', () => {});
@@ -41,6 +42,39 @@ describeIf([requires.linux, requires.package('koffi')], 'a process with a NIC th
     'ends at once by process.exit(), also while a connection is in the thread',
     async () => {
       expect(await run('process.exit(7);')).toEqual({ code: 7, errors: '' });
+    },
+    TIMEOUT_MS,
+  );
+
+  test.each([
+    [
+      'on its way to the thread',
+      'accepted.chimney.takeBack().then(() => { accepted.chimney.offload(); setImmediate(exit); });',
+    ],
+    ['on its way back', 'accepted.chimney.takeBack(); setImmediate(exit);'],
+    [
+      'moved again and again',
+      'const on = () => accepted.chimney.takeBack().then(() => accepted.chimney.offload()).then(on); on(); setTimeout(exit, 30);',
+    ],
+    ['in full flow', 'accepted.write(Buffer.alloc(8 << 20)); socket.resume(); setTimeout(exit, 20);'],
+    ['full of what nobody reads', 'accepted.write(Buffer.alloc(8 << 20)); setTimeout(exit, 50);'],
+    [
+      'with a peer that is silent: retransmissions are due',
+      'other.close(); accepted.write("lost"); setTimeout(exit, 300);',
+    ],
+    ['being closed', 'accepted.end(); socket.end(); setImmediate(exit);'],
+    ['of a stack that is being closed', 'void stack.close(); setImmediate(exit);'],
+    ['of a thread that is being replaced', "control.fail('throw'); setTimeout(exit, 60);"],
+    [
+      'of a thread that was replaced',
+      "control.fail('exit'); const look = setInterval(() => control.restarts > 0 && exit(), 5);",
+    ],
+    ['of a thread that has run out of memory', "control.fail('memory'); setTimeout(exit, 700);"],
+  ])(
+    'ends at once by process.exit() while a connection is %s',
+    async (_what, end) => {
+      const named = 'const { accepted, control } = globalThis; const exit = () => process.exit(7);';
+      expect(await run(`${named} ${end}`)).toEqual({ code: 7, errors: '' });
     },
     TIMEOUT_MS,
   );

@@ -23,6 +23,7 @@ import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { type EngineAdapterOptions, OperationKind } from '../engine/engine.ts';
 import { ReceivePool } from '../engine/receive-pool.ts';
 import { type Arena, ControlWord, FRAMES_DOWN_BYTES } from './arena.ts';
+import { FAILURES, type Fail, type Failure, fail } from './failing.ts';
 import { NicAdapter } from './nic-adapter.ts';
 import { NicDoors } from './nic-doors.ts';
 import { fillFrame, frameList, type NicList, NicListKind, NicLists, NicObject } from './nic-objects.ts';
@@ -63,6 +64,8 @@ export interface NicParts {
   readonly config: NicConfig;
   /** There is something to be published, outside a poll. */
   readonly onDirty: () => void;
+  /** How it fails when it is told to; absent: as one that is not alone in its thread. */
+  readonly fail?: Fail;
 }
 
 /** Records done in one poll at most, so that the device gets its turn. */
@@ -81,6 +84,7 @@ export class NicHalf {
   readonly #doors: NicDoors;
   readonly #touched: TouchedObjects;
   #isFailing = false;
+  readonly #failNow: Fail;
   readonly #lists: NicLists = new NicLists();
   readonly #objects: (NicObject | undefined)[] = [];
   readonly #handle: NdisMiniportHandle;
@@ -102,6 +106,7 @@ export class NicHalf {
     const { arena, config, trace, runtime, link } = parts;
     const { words, control, sizes } = arena;
     this.#arena = arena;
+    this.#failNow = parts.fail ?? fail;
     this.#ring = new RingReader({
       words,
       control,
@@ -204,7 +209,7 @@ export class NicHalf {
 
   /** Makes everything visible to the driver half. */
   publish(): void {
-    if (this.#isFailing && this.#touched.count > 0) fail(false);
+    if (this.#isFailing && this.#touched.count > 0) this.#failNow('throw');
     this.adapter.writeStatistics(this.#arena.statistics);
     const out = this.#out;
     this.hasSpoken = out.isUrgent || out.isWaiting || out.lazyBytes >= LAZY_BYTES;
@@ -426,9 +431,9 @@ export class NicHalf {
 
   // Operators.
 
-  #fail(how: number): void {
-    this.#isFailing = how === 2;
-    if (!this.#isFailing) fail(how === 1);
+  #fail(how: Failure): void {
+    this.#isFailing = how === 'throw-unpublished';
+    if (!this.#isFailing) this.#failNow(how);
   }
 
   #wish(wish: number): void {
@@ -463,7 +468,7 @@ export class NicHalf {
         this.adapter.devicePnpEventNotifyEx(null, record.next());
         return;
       case Wish.FAIL:
-        this.#fail(record.next());
+        this.#fail(FAILURES[record.next()]!);
         return;
       case Wish.STARVE: {
         const context = this.#objects[record.next()]?.connection;
@@ -481,12 +486,6 @@ export class NicHalf {
 /** Numbers of objects that are none: a placeholder; a slot in which nothing that is known stands. */
 export const PLACEHOLDER = 0;
 export const UNKNOWN = -1;
-
-/** As a thread that is at its end does. */
-function fail(hangs: boolean): void {
-  while (hangs);
-  throw new Error('the NIC half was told to fail');
-}
 
 /** A tap whose packets go to the driver half; those for which the ring has no room are not seen. */
 function packetsTo(out: Outbox): PacketTap {

@@ -13,6 +13,7 @@ import type { DeviceDescription } from '../../link/node/device.ts';
 import { EVENT_NAMES } from '../../trace/events.ts';
 import { Trace } from '../../trace/trace.ts';
 import { Arena, type ArenaSizes, ControlWord, expectation } from './arena.ts';
+import { failAsThread } from './failing.ts';
 import { LoopRuntime } from './loop-runtime.ts';
 import { type NicConfig, NicHalf } from './nic-half.ts';
 import { NicLink } from './nic-link.ts';
@@ -74,6 +75,7 @@ class NicThread {
       runtime: this.#runtime,
       trace: this.#trace,
       onDirty: () => {},
+      fail: failAsThread,
     });
   }
 

@@ -91,6 +91,6 @@ export const Wish = {
   RESET: 8,
   /** MiniportDevicePnPEventNotifyEx: event. */
   DEVICE: 9,
-  /** The NIC half is to fail: 0 by a throw, 1 by doing nothing else any more, 2 by a throw with something unpublished. */
+  /** The NIC half is to fail: the place in FAILURES of how. */
   FAIL: 10,
 } as const;

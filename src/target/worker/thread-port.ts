@@ -8,7 +8,7 @@
  */
 
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import { type ResourceLimits, Worker } from 'node:worker_threads';
 import type { Runtime, Timer } from '../../base/runtime.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import { DeviceLink } from '../../link/node/device-link.ts';
@@ -49,6 +49,8 @@ export interface ThreadPortOptions {
   readonly device: DeviceDescription;
   readonly runtime: Runtime;
   readonly spinUs: number;
+  /** What memory the thread may have; see `WorkerTargetOptions`. */
+  readonly resourceLimits: ResourceLimits | undefined;
   /** See {@link NicThreadData}. */
   readonly isRestart: boolean;
   /** How much longer than usual a round may take, for what the thread was given to do, µs. */
@@ -105,7 +107,7 @@ export class ThreadPort implements NicPort {
   }
 
   start(onBell: () => void, _onRoom: () => void, onUp: () => void): void {
-    const { arena, config, device, runtime, spinUs, isRestart } = this.#options;
+    const { arena, config, device, runtime, spinUs, isRestart, resourceLimits } = this.#options;
     this.#onBell = onBell;
     this.#onUp = onUp;
     const data: NicThreadData = {
@@ -119,7 +121,13 @@ export class ThreadPort implements NicPort {
       isRestart,
     };
     // Whatever this program was started with is not for the thread.
-    const worker = new Worker(threadFile(), { workerData: data, name: `chimney ${device.name}`, execArgv: [] });
+    const name = `chimney ${device.name}`;
+    const worker = new Worker(threadFile(), {
+      workerData: data,
+      name,
+      execArgv: [],
+      ...(resourceLimits && { resourceLimits }),
+    });
     worker.on('error', (error: Error) => this.#died(DeathCause.ERROR, error.stack ?? String(error)));
     this.#ended = new Promise((resolve) => {
       worker.on('exit', (code) => {

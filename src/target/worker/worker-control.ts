@@ -13,9 +13,8 @@ import type { EngineStatistics, Held, OffloadedConnection, TargetControl, Which 
 import { OperationKind } from '../engine/engine.ts';
 import type { Driver } from './driver.ts';
 import type { DriverConnection, SendItem } from './driver-objects.ts';
+import { FAILURES, type Failure } from './failing.ts';
 import { Down, Wish } from './records.ts';
-
-const FAILURES: readonly string[] = ['throw', 'hang', 'throw-unpublished'];
 
 /** The control object of a worker target. */
 export class WorkerControl implements TargetControl {
@@ -89,11 +88,8 @@ export class WorkerControl implements TargetControl {
     return count;
   }
 
-  /**
-   * Makes the NIC half fail, as one at its end would, to see what becomes of the connections: at once, or (`throw-unpublished`) when it
-   * has done something with a connection next and has not published it.
-   */
-  fail(how: 'throw' | 'hang' | 'throw-unpublished'): void {
+  /** Makes the NIC half fail, as one at its end would, to see what becomes of the connections. */
+  fail(how: Failure): void {
     this.#driver.out.say(Down.WISH, Wish.FAIL, FAILURES.indexOf(how));
   }
 

@@ -28,11 +28,22 @@ const SIZES: Expectations = {
   stateBytes: integer(0, 2 ** 31),
 };
 
+const MEGABYTES = expectation('a number greater than 0', (value) => typeof value === 'number' && value > 0);
+
+/** What `node:worker_threads` calls so. */
+const LIMITS: Expectations = {
+  maxYoungGenerationSizeMb: MEGABYTES,
+  maxOldGenerationSizeMb: MEGABYTES,
+  codeRangeSizeMb: MEGABYTES,
+  stackSizeMb: MEGABYTES,
+};
+
 const OF_THREADS: Expectations = {
   spinUs: numberFrom(0),
   lazyUs: numberFrom(0),
   restart: integer(0),
   sizes: expectation('an object', isObject),
+  resourceLimits: expectation('an object', isObject),
   onDeath: FUNCTION,
   onRestart: FUNCTION,
 };
@@ -50,4 +61,6 @@ export function checkWorkerOptions(where: string, option: string, device: unknow
   }
   const { sizes } = options as { sizes?: unknown };
   if (sizes !== undefined) checkOptions(where, sizes, SIZES, 'sizes.');
+  const { resourceLimits } = options as { resourceLimits?: unknown };
+  if (resourceLimits !== undefined) checkOptions(where, resourceLimits, LIMITS, 'resourceLimits.');
 }

@@ -2,6 +2,7 @@
  * A device whose NIC is a thread of its own: what a stack is told of it, and the target that drives it.
  */
 
+import type { ResourceLimits } from 'node:worker_threads';
 import type { CopyBytes } from '../../base/copy-bytes.ts';
 import { OptionError } from '../../base/options.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
@@ -24,6 +25,11 @@ export interface WorkerTargetOptions
    * fully busy.
    */
   readonly spinUs?: number;
+  /**
+   * What memory the thread's heap may have, in the words of `node:worker_threads`; rings, pools and records are not in it. A thread that
+   * needs more dies. Default: what Node gives a worker.
+   */
+  readonly resourceLimits?: ResourceLimits;
 }
 
 /** What a target is made from, as `createStack` gives it. */
@@ -99,6 +105,7 @@ export class ThreadAdapter extends WorkerAdapter {
           device,
           runtime: options.runtime,
           spinUs: options.spinUs ?? 0,
+          resourceLimits: options.resourceLimits,
           isRestart,
           allowanceUs,
           onDeath: (death) => onDeath(death, () => port.takeOver()),
