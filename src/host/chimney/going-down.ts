@@ -29,9 +29,6 @@ import { ObjectState, OffloadedConnection, OffloadedNeighbor, type OffloadedObje
 import { whyNotOffloadable } from './offloadable.ts';
 import { forEachBlock, groupConnections, initiateTree } from './tree.ts';
 
-/** Connections of one tree with which time is spent on making them stand still for less of it. */
-const FEW = 16;
-
 export class Initiates {
   readonly #context: ChimneyContext;
 
@@ -48,12 +45,7 @@ export class Initiates {
     const moving = connections.filter((connection) => this.#isReady(connection, nowUs));
     if (moving.length === 0) return;
     const grouped = groupConnections(moving);
-    const root = initiateTree(grouped, nowUs, (connection) => {
-      const block = newTcpBlock(connection);
-      // Written again once it stands still; of a few, whatever is needed for that is near then.
-      if (moving.length <= FEW) this.#writeDelegated(connection, block, nowUs);
-      return block;
-    });
+    const root = initiateTree(grouped, nowUs, newTcpBlock);
     for (const [neighbor, paths] of grouped) {
       if (neighbor.state === ObjectState.NONE) begin(neighbor, adapter.neighbors);
       for (const [path, there] of paths) {
@@ -101,7 +93,8 @@ export class Initiates {
   #handOver(connection: OffloadedConnection, block: OffloadBlock): void {
     const { endpoint } = connection;
     const { tcp } = endpoint;
-    const delegated = this.#writeDelegated(connection, block, connection.frozenAtUs);
+    const delegated = block.delegatedState as TcpDelegatedState;
+    writeDelegated(tcp, this.#context.parameters, delegated, connection.frozenAtUs);
     block.netBufferListChain = this.#takeSends(connection);
     delegated.sendDataHead = block.netBufferListChain;
     for (let list = block.netBufferListChain; list !== null; list = list.next) delegated.sendDataTail = list;
@@ -111,12 +104,6 @@ export class Initiates {
     releaseReassembly(tcp, this.#context.parameters);
     releaseFlight(tcp, this.#context.parameters);
     connection.delegated = delegated;
-  }
-
-  #writeDelegated(connection: OffloadedConnection, block: OffloadBlock, nowUs: number): TcpDelegatedState {
-    const delegated = block.delegatedState as TcpDelegatedState;
-    writeDelegated(connection.endpoint.tcp, this.#context.parameters, delegated, nowUs);
-    return delegated;
   }
 
   #takeSends(connection: OffloadedConnection): NetBufferList | null {

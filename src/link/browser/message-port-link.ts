@@ -8,6 +8,7 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import { Event } from '../../trace/events.ts';
 import type { Trace } from '../../trace/trace.ts';
@@ -28,7 +29,7 @@ export interface MessagePortLinkOptions {
   readonly port: FramePort;
   readonly name?: string;
   readonly medium?: Medium;
-  /** Bytes of IP packet, 576 to 65535; default 1500. */
+  /** Bytes of IP packet, 68 to 65535; default 1500. */
   readonly mtu?: number;
   /** Largest super-segment that crosses as one frame, as two virtual machines on one host pass them; at most 65535. Absent: none. */
   readonly largeSendBytes?: number;
@@ -130,7 +131,7 @@ export class MessagePortLink implements Link {
     const view = this.#view!;
     view.setUint32(this.#length, length);
     view.setUint32(this.#length + 4, segmentBytes);
-    this.#batch!.set(bytes.subarray(at, at + length), this.#length + RECORD_HEAD_BYTES);
+    copyBytes(bytes, at, length, this.#batch!, this.#length + RECORD_HEAD_BYTES);
     this.#length += RECORD_HEAD_BYTES + length;
     if (this.#length >= BATCH_BYTES) this.#flush();
     else if (!this.#isFlushDeferred) {

@@ -3,7 +3,8 @@
  *
  * Threads that move gigabytes have forgotten how a connection is moved: code and tables have left the processor's caches, or were never
  * compiled. Where it is known that a tree is about to come, both halves go through the motions first, while all connections are still
- * served. Promises: afterwards everything is as it was; nothing is sent, indicated, counted or told.
+ * served. Promises: afterwards everything is as it was, but for a look at connections that a watch of them may have planned; nothing is
+ * sent, indicated, counted or told.
  */
 
 import { NdisOffloadHandle, OffloadBlock, OffloadStateType } from '../../ndis/miniport.ts';
