@@ -8,6 +8,7 @@
 import type { CopyBytes } from './base/copy-bytes.ts';
 import { AN_OPTION, checkOptions, type Expectations, integer, isObject, OptionError } from './base/options.ts';
 import type { Runtime } from './base/runtime.ts';
+import type { SendMemory } from './base/send-memory.ts';
 import type { Finding } from './contract/finding.ts';
 import type { OffloadPolicy, TakeBackPolicy } from './host/api.ts';
 import type { InterfaceConfig } from './host/path/types.ts';
@@ -65,6 +66,8 @@ export interface StackLink extends StackAdapter {
    * is slow with memory that threads share. The worker target brings one.
    */
   readonly copy?: CopyBytes;
+  /** Memory that the target sends from as it lies: sockets write into it. The worker target brings some. */
+  readonly sendMemory?: SendMemory;
   readonly team?: never;
 }
 
@@ -74,6 +77,7 @@ export interface TeamLinks extends StackAdapter {
   readonly link?: never;
   readonly target?: never;
   readonly copy?: never;
+  readonly sendMemory?: never;
 }
 
 /** One of the links of a team. */
@@ -157,6 +161,7 @@ const LINK_KEYS: readonly string[] = [
   'intermediates',
   'capture',
   'copy',
+  'sendMemory',
   'addresses',
   'routes',
   'mtu',
@@ -272,8 +277,11 @@ function checkLink(entry: unknown, where: string): asserts entry is LinkChoice {
     throw new StackOptionError(`${where}.mtu`, 'an integer from 576 to 65535', mtu);
   }
   if (entry['target'] !== undefined) checkTarget(entry['target'], `${where}.target`);
-  const { copy } = entry;
+  const { copy, sendMemory } = entry;
   if (copy !== undefined && typeof copy !== 'function') throw new StackOptionError(`${where}.copy`, 'a function', copy);
+  if (sendMemory !== undefined && typeof (sendMemory as { take?: unknown } | null)?.take !== 'function') {
+    throw new StackOptionError(`${where}.sendMemory`, 'the memory that a target came with', sendMemory);
+  }
   const intermediates = entry['intermediates'] ?? [];
   if (!Array.isArray(intermediates)) throw new StackOptionError(`${where}.intermediates`, 'an array', intermediates);
   intermediates.forEach((choice, i) => {

@@ -104,10 +104,12 @@ export class Stack {
     }
     this.targets = targets;
     const copy = options.links.find((link) => link.copy !== undefined)?.copy;
+    const sendMemory = options.links.find((link) => link.sendMemory !== undefined)?.sendMemory;
     this.net = createNet(this.host, {
       ...(this.runtime instanceof SystemRuntime ? { keepAlive: this.runtime } : {}),
       ...(options.lookup === undefined ? {} : { lookup: options.lookup }),
       ...(copy === undefined ? {} : { copy }),
+      ...(sendMemory === undefined ? {} : { sendMemory }),
     });
     this.dgram = this.net.dgram;
   }

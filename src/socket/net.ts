@@ -7,6 +7,7 @@
 
 import type { ListenOptions, NetConnectOpts } from 'node:net';
 import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
+import type { SendMemory } from '../base/send-memory.ts';
 import type { Transports } from '../host/api.ts';
 import { isIP, isIPv4, isIPv6 } from './addresses.ts';
 import { type LookupFunction, lookupLocal, normalizedList } from './arguments.ts';
@@ -86,6 +87,8 @@ export interface NetOptions {
   readonly lookup?: LookupFunction;
   /** Copies received data; default: V8 does. */
   readonly copy?: CopyBytes;
+  /** Memory that a target sends from as it lies; written to with `copy`. */
+  readonly sendMemory?: SendMemory;
   /** Connects to pipes: the path stands where an address would. Absent: a pipe is a wrong argument. */
   readonly pipes?: ConnectWay;
 }
@@ -96,7 +99,7 @@ const NO_KEEP_ALIVE: KeepAlive = { ref: () => {}, unref: () => {} };
 export function createNet(transports: Transports, options: NetOptions = {}): StackNet {
   const handles: HandleContext = {
     transports,
-    slabs: new SlabPool(),
+    slabs: new SlabPool(options.copy, options.sendMemory),
     copy: options.copy ?? copyBytes,
     keepAlive: options.keepAlive ?? NO_KEEP_ALIVE,
   };

@@ -110,11 +110,11 @@ export class SendBuffer implements SlabOwner {
     while (from < end) {
       let slab = this.#slab;
       if (slab === null) {
-        slab = this.#pool.take();
+        slab = this.#pool.takeToSend();
         this.#open(slab);
       }
       const count = Math.min(end - from, slab.bytes.length - slab.used);
-      slab.bytes.set(count === bytes.length ? bytes : bytes.subarray(from, from + count), slab.used);
+      this.#pool.copy(bytes, from, count, slab.bytes, slab.used);
       slab.used += count;
       from += count;
       if (slab.used === slab.bytes.length) this.#leaveSlab();

@@ -6,10 +6,12 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
+import { SEND_PIECE_BYTES, type SendMemory } from '../base/send-memory.ts';
 import type { TransportErrorCode } from '../host/api.ts';
 
 /** Bytes in a slab: what one read or write moves at most. */
-export const SLAB_BYTES = 65536;
+export const SLAB_BYTES: number = SEND_PIECE_BYTES;
 
 /** A chunk that leaves its slab at least so full keeps the slab; a smaller one is copied into memory of its own size. */
 export const KEEP_SLAB_FROM = 32768;
@@ -36,6 +38,8 @@ export interface SlabOwner {
 /** A block of memory, and who uses it. */
 export class Slab {
   readonly bytes: Uint8Array;
+  /** Whether a target sends from its memory as it lies. */
+  readonly isSentFrom: boolean;
   /** Where the bytes begin: see {@link SlabPool.takeFor}. */
   from = 0;
   /** Where they end. */
@@ -51,14 +55,19 @@ export class Slab {
     owner.slabDone(this, error);
   };
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, isSentFrom = false) {
     this.bytes = bytes;
+    this.isSentFrom = isSentFrom;
   }
 }
 
 /** Free slabs. */
 export class SlabPool {
   readonly #free: Slab[] = [];
+  readonly #freeToSend: Slab[] = [];
+  readonly #memory: SendMemory | null;
+  /** Copies into a slab. */
+  readonly copy: CopyBytes;
   /** Garbage, see {@link BALLAST_ELEMENTS}. */
   ballast: readonly unknown[] = [];
   /** Connections that have something on its way, and how many those have been lately at most. */
@@ -66,6 +75,11 @@ export class SlabPool {
   crowd = 0;
   /** Slabs that are out. */
   out = 0;
+
+  constructor(copy: CopyBytes = copyBytes, memory: SendMemory | null = null) {
+    this.copy = copy;
+    this.#memory = memory;
+  }
 
   senderBegun(): void {
     this.senders++;
@@ -79,6 +93,19 @@ export class SlabPool {
   take(): Slab {
     this.out++;
     return this.#free.pop() ?? new Slab(freshBytes());
+  }
+
+  /** A slab to be filled and sent, in memory of the target's where there is some. */
+  takeToSend(): Slab {
+    if (this.#memory === null) return this.take();
+    let slab = this.#freeToSend.pop();
+    if (slab === undefined) {
+      const bytes = this.#memory.take();
+      if (bytes === null) return this.take();
+      slab = new Slab(bytes, true);
+    }
+    this.out++;
+    return slab;
   }
 
   /**
@@ -101,7 +128,8 @@ export class SlabPool {
     slab.from = 0;
     slab.used = 0;
     slab.owner = null;
-    if (this.#free.length < FREE_MAX) this.#free.push(slab);
+    if (slab.isSentFrom) this.#freeToSend.push(slab);
+    else if (this.#free.length < FREE_MAX) this.#free.push(slab);
   }
 
   /** What the slab was filled with, as the application's own; the slab is not the caller's any more. */

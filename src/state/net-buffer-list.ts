@@ -136,7 +136,14 @@ export function advanceNetBufferDataStart(nb: NetBuffer, bytes: number): void {
 }
 
 /** Copies `length` bytes from `from` bytes behind the start of the data into `out` at `at`; answers how many there were. */
-export function copyFromNetBuffer(nb: NetBuffer, from: number, length: number, out: Uint8Array, at: number): number {
+export function copyFromNetBuffer(
+  nb: NetBuffer,
+  from: number,
+  length: number,
+  out: Uint8Array,
+  at: number,
+  copy: CopyBytes = copyBytes,
+): number {
   let mdl = nb.currentMdl;
   let offset = nb.currentMdlOffset + from;
   let left = Math.min(length, nb.dataLength - from);
@@ -150,7 +157,7 @@ export function copyFromNetBuffer(nb: NetBuffer, from: number, length: number, o
     }
     const n = left < room ? left : room;
     const start = mdl.byteOffset + offset;
-    copyBytes(mdl.buffer, start, n, out, to);
+    copy(mdl.buffer, start, n, out, to);
     to += n;
     left -= n;
     offset += n;

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
 import type { Engine } from '../../src/target/engine/engine.ts';
-import { ControlWord, expectation } from '../../src/target/worker/arena.ts';
+import { ControlWord, Expected, expectation } from '../../src/target/worker/arena.ts';
 import type { Driver } from '../../src/target/worker/driver.ts';
 import { Expectations } from '../../src/target/worker/expectations.ts';
 import { NicAdapter } from '../../src/target/worker/nic-adapter.ts';
@@ -122,7 +122,7 @@ describe('an operation that is expected', () => {
     let ready = 0;
     expect(expectations.expect(() => ready++)).toBe(true);
     expect([control[ControlWord.EXPECTED], control[ControlWord.NIC_ASLEEP], rings()]).toEqual([
-      expectation(1, false),
+      expectation(1, Expected.NEAR),
       0,
       1,
     ]);

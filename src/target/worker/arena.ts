@@ -10,6 +10,7 @@ import type { CopyBytes } from '../../base/copy-bytes.ts';
 import { RECORD_WORDS } from '../../tcp/connection.ts';
 import type { SlabMemory } from '../../tcp/slab.ts';
 import { BLOCK_BYTES } from '../engine/receive-pool.ts';
+import type { LentMemory } from './lent-memory.ts';
 
 /** Sizes of an arena, bytes. */
 export interface ArenaSizes {
@@ -47,6 +48,8 @@ export const ControlWord = {
   ASKED: 160,
   /** Counts those that the NIC half has answered; the driver half waits for a change, a short while. */
   ANSWERED: 176,
+  /** What {@link ControlWord.ASKED} was when the NIC half last began with an operation. */
+  BEGUN: 224,
   /** Which operation the driver half is about to publish, see {@link expectation}; 0: none. */
   EXPECTED: 192,
   /** 1: frames of the driver half wait for room in its ring, and it wants to be woken when there is some. */
@@ -54,11 +57,19 @@ export const ControlWord = {
 } as const;
 
 /**
- * A word that tells of an operation to come, of which `count` were told: that it is near, and the NIC half stays awake and gets ready; or
- * that it is being written and will be published in a moment, and the NIC half does nothing else before.
+ * Of operations to come: that one is near, and the NIC half stays awake and gets ready; or that it is being written and will be published
+ * in a moment, and the NIC half does nothing else before.
  */
-export function expectation(count: number, isBeingWritten: boolean): number {
-  return ((count & 0x1fff_ffff) << 2) | (isBeingWritten ? 3 : 2);
+export const Expected = { NOTHING: 0, NEAR: 2, WRITTEN: 3 } as const;
+
+/** A word that tells so of the `count`th. */
+export function expectation(count: number, what: number): number {
+  return ((count & 0x1fff_ffff) << 2) | what;
+}
+
+/** What such a word tells. */
+export function expectedOf(word: number): number {
+  return word & 3;
 }
 
 const CONTROL_BYTES = 4096;
@@ -92,6 +103,8 @@ export class Arena {
   readonly bytes: Uint8Array;
   /** What copies in and out fastest; null: `copyBytes`. */
   readonly copy: CopyBytes | null;
+  /** Memory that sockets write into, apart from the buffer; null: there is none. */
+  readonly lent: LentMemory | null;
   readonly words: Int32Array;
   readonly upAt: number;
   readonly downAt: number;
@@ -100,6 +113,7 @@ export class Arena {
   /** A word for each object's number, see {@link StateTable}. */
   readonly stateWords: Int32Array;
   readonly #receiveAt: number;
+  readonly #receiveBlockCount: number;
   readonly #sendAt: number;
   readonly #receiveBlocks: Uint8Array[] = [];
   readonly #sendBlocks: Uint8Array[] = [];
@@ -110,8 +124,15 @@ export class Arena {
    * `isWhole`: the blocks are in the buffer too. Else they are made as they are needed, each by itself, which is for both halves in
    * one thread.
    */
-  constructor(buffer: ArrayBufferLike, sizes: ArenaSizes, isWhole = true, copy: CopyBytes | null = null) {
+  constructor(
+    buffer: ArrayBufferLike,
+    sizes: ArenaSizes,
+    isWhole = true,
+    copy: CopyBytes | null = null,
+    lent: LentMemory | null = null,
+  ) {
     this.copy = copy;
+    this.lent = lent;
     this.#apart = isWhole ? null : { receive: [], send: [] };
     this.buffer = buffer;
     this.sizes = sizes;
@@ -126,7 +147,8 @@ export class Arena {
     this.stateWords = new Int32Array(buffer, stateAt, records);
     this.state = isWhole ? { buffer, at: stateAt + 8 * records, records } : null;
     this.#receiveAt = stateAt + records * STATE_BYTES;
-    this.#sendAt = this.#receiveAt + blocksOf(sizes.receiveBytes) * BLOCK_BYTES;
+    this.#receiveBlockCount = blocksOf(sizes.receiveBytes);
+    this.#sendAt = this.#receiveAt + this.#receiveBlockCount * BLOCK_BYTES;
   }
 
   /** A block of the pool of received data. */
@@ -140,14 +162,28 @@ export class Arena {
     return block;
   }
 
-  /** The number of the block of received data in whose memory these bytes lie, and all of them; -1: of none. */
-  receiveBlockOf(bytes: Uint8Array, at: number, length: number): number {
+  /**
+   * The number of the memory in which these bytes lie, and all of them, from which they can be sent, as whoever sends them keeps it: a block
+   * of received data, or a piece of what sockets write into. -1: they lie elsewhere.
+   */
+  keptBlockOf(bytes: Uint8Array, at: number, length: number): number {
+    if (this.lent !== null && bytes.buffer === this.lent.buffer) {
+      const piece = this.lent.pieceOf(bytes, at, length);
+      return piece < 0 ? -1 : this.#receiveBlockCount + piece;
+    }
     if (this.#apart !== null) return this.#apart.receive.findIndex((block) => block.buffer === bytes.buffer);
     if (bytes.buffer !== this.buffer) return -1;
     const from = bytes.byteOffset + at - this.#receiveAt;
     if (from < 0 || from + length > this.#sendAt - this.#receiveAt) return -1;
     const index = Math.floor(from / BLOCK_BYTES);
     return from + length <= (index + 1) * BLOCK_BYTES ? index : -1;
+  }
+
+  /** The memory of such a number. */
+  keptBlock(index: number): Uint8Array {
+    return index < this.#receiveBlockCount
+      ? this.receiveBlock(index)
+      : this.lent!.piece(index - this.#receiveBlockCount);
   }
 
   /** A block of the pool of data to be sent. */

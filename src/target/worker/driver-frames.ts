@@ -5,7 +5,7 @@
  */
 
 import { NdisStatus } from '../../ndis/miniport.ts';
-import { copyFromNetBuffer, type NetBuffer, type NetBufferList } from '../../state/net-buffer-list.ts';
+import type { NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
 import type { PacketTap } from '../../trace/trace.ts';
 import type { Driver } from './driver.ts';
@@ -26,7 +26,6 @@ export interface DriverFramesOptions {
 export class DriverFrames {
   readonly #driver: () => Driver;
   readonly #options: DriverFramesOptions;
-  readonly #gathered: Uint8Array;
   // Lists that wait for room in the ring.
   #first: NetBufferList | null = null;
   #last: NetBufferList | null = null;
@@ -42,7 +41,6 @@ export class DriverFrames {
   constructor(driver: () => Driver, options: DriverFramesOptions) {
     this.#driver = driver;
     this.#options = options;
-    this.#gathered = new Uint8Array(options.frameBytes);
   }
 
   /** Lists that wait, for room in the ring or for the device. */
@@ -112,15 +110,14 @@ export class DriverFrames {
     const length = nb.dataLength;
     if (mdl === null || length === 0) return true;
     const { out, trace } = this.#driver();
-    if (length <= mdl.byteCount - nb.currentMdlOffset) {
-      return out.frame(Down.FRAME, mss, 0, mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, length);
-    }
-    if (length > this.#gathered.length) {
+    if (length > this.#options.frameBytes) {
       trace.count(Event.TARGET_FRAME_DROPPED);
       return true;
     }
-    copyFromNetBuffer(nb, 0, length, this.#gathered, 0);
-    return out.frame(Down.FRAME, mss, 0, this.#gathered, 0, length);
+    if (length <= mdl.byteCount - nb.currentMdlOffset) {
+      return out.frame(Down.FRAME, mss, 0, mdl.buffer, mdl.byteOffset + nb.currentMdlOffset, length);
+    }
+    return out.frameOf(Down.FRAME, mss, 0, nb);
   }
 
   /** The ring may have room again, or nobody reads it any more, and what waits is lost. */

@@ -142,16 +142,11 @@ function copyRun(driver: Driver, part: Part, item: SendItem, most: number): numb
   }
   const n = Math.min(most, item.nbLeft, mdl.byteCount - item.mdlOffset);
   const at = mdl.byteOffset + item.mdlOffset;
-  // What was received here is sent on from where it lies: whoever sends it keeps it until the send is complete.
-  const block = n < COPIED_MAX ? -1 : driver.arena.receiveBlockOf(mdl.buffer, at, n);
+  // What was received here, or written into shared memory, is sent from where it lies: whoever sends it keeps it until the send is complete.
+  const block = n < COPIED_MAX ? -1 : driver.arena.keptBlockOf(mdl.buffer, at, n);
   if (block < 0) driver.sendPool.append(part.data, mdl.buffer, at, n);
   else
-    driver.sendPool.adopt(
-      part.data,
-      block,
-      mdl.buffer.byteOffset + at - driver.arena.receiveBlock(block).byteOffset,
-      n,
-    );
+    driver.sendPool.adopt(part.data, block, mdl.buffer.byteOffset + at - driver.arena.keptBlock(block).byteOffset, n);
   item.mdlOffset += n;
   item.nbLeft -= n;
   return n;

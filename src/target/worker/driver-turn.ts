@@ -157,7 +157,7 @@ export class DriverTurn {
         onStatus(driver, record.next());
         return;
       case Up.READY:
-        driver.expectations.ready();
+        driver.expectations.readySoon();
         return;
       case Up.REMOVED:
         if (!driver.isHalted) driver.ndisM.removeMiniport(driver.handle);

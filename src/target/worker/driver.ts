@@ -218,7 +218,7 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
     this.sendPool = new ReceivePool(sizes.sendBytes, {
       own: (index) => arena.sendBlock(index),
       copy: arena.copy,
-      foreign: (index) => arena.receiveBlock(index),
+      foreign: (index) => arena.keptBlock(index),
       onForeignFree: null,
     });
     this.#statistics = [new SharedStatistics(arena.statistics, 0), new SharedStatistics(arena.statistics, 1)];

@@ -8,12 +8,12 @@
 
 import type { Timer } from '../../base/runtime.ts';
 import { NdisOffloadHandle } from '../../ndis/miniport.ts';
-import { ControlWord, expectation } from './arena.ts';
+import { ControlWord, Expected, expectation } from './arena.ts';
 import type { Driver } from './driver.ts';
 import { CrossingRehearsal } from './rehearsal.ts';
 
 /** Longest wait for the NIC half to get ready, µs. */
-const WAIT_US = 1_000;
+const WAIT_US = 3_000;
 /** How long it stays ready after an operation, µs. */
 const READY_FOR_US = 2_000;
 
@@ -43,7 +43,7 @@ export class Expectations {
     this.#waiting.push(onReady);
     if (this.#waiting.length > 1) return true;
     this.#timer.arm(nowUs + WAIT_US);
-    this.#tell(false);
+    this.#tell(Expected.NEAR);
     return true;
   }
 
@@ -51,7 +51,7 @@ export class Expectations {
   announce(): void {
     if (this.#driver.port.attend === undefined) return;
     this.#writtenAtUs = this.#driver.runtime.nowUs();
-    this.#tell(true);
+    this.#tell(Expected.WRITTEN);
   }
 
   /** It is published. */
@@ -59,7 +59,12 @@ export class Expectations {
     Atomics.store(this.#driver.arena.control, ControlWord.EXPECTED, 0);
   }
 
-  /** The NIC half says that it is ready, or nobody waits for that any more. */
+  /** The NIC half says that it is ready. What else it has said comes first: what follows is not held up by it then. */
+  readySoon(): void {
+    this.#driver.runtime.urgent(() => this.ready());
+  }
+
+  /** Whoever waits goes on. */
   ready(): void {
     this.#timer.disarm();
     const waiting = this.#waiting;
@@ -69,11 +74,11 @@ export class Expectations {
     for (const onReady of waiting) onReady();
   }
 
-  #tell(isBeingWritten: boolean): void {
+  #tell(what: number): void {
     const { arena, out, port } = this.#driver;
     // What stands before it in the ring is done meanwhile.
     out.publish();
-    Atomics.store(arena.control, ControlWord.EXPECTED, expectation(++this.#count, isBeingWritten));
+    Atomics.store(arena.control, ControlWord.EXPECTED, expectation(++this.#count, what));
     if (Atomics.exchange(arena.control, ControlWord.NIC_ASLEEP, 0) === 1) port.ring();
   }
 }

@@ -325,7 +325,7 @@ export class NicHalf {
     let last: Mdl | null = null;
     while (record.at < end) {
       const index = record.next();
-      const block = index < 0 ? this.#arena.receiveBlock(~index) : this.#arena.sendBlock(index);
+      const block = index < 0 ? this.#arena.keptBlock(~index) : this.#arena.sendBlock(index);
       const at = record.next();
       last = this.#lists.add(list, last, block, at, record.next());
     }
@@ -338,6 +338,7 @@ export class NicHalf {
     const record = this.#record;
     switch (type) {
       case Down.OPERATION:
+        this.#begun();
         this.#operation = record.next();
         this.#kind = record.next() as OperationKind;
         this.#root = null;
@@ -353,6 +354,12 @@ export class NicHalf {
         assert(type === Down.GO, 'a record is of a type that is known');
         this.#go();
     }
+  }
+
+  /** Whoever waits for the answer knows that it is on its way. */
+  #begun(): void {
+    const { control } = this.#arena;
+    Atomics.store(control, ControlWord.BEGUN, Atomics.load(control, ControlWord.ASKED));
   }
 
   #block(): void {

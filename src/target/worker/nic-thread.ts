@@ -12,8 +12,9 @@ import { NEVER } from '../../base/runtime.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import { EVENT_NAMES } from '../../trace/events.ts';
 import { Trace } from '../../trace/trace.ts';
-import { Arena, type ArenaSizes, ControlWord, expectation } from './arena.ts';
+import { Arena, type ArenaSizes, ControlWord, Expected, expectedOf } from './arena.ts';
 import { failAsThread } from './failing.ts';
+import { LentMemory } from './lent-memory.ts';
 import { LoopRuntime } from './loop-runtime.ts';
 import { type NicConfig, NicHalf } from './nic-half.ts';
 import { NicLink } from './nic-link.ts';
@@ -23,6 +24,8 @@ import { sharedCopy } from './shared-copy.ts';
 export interface NicThreadData {
   readonly buffer: SharedArrayBuffer;
   readonly sizes: ArenaSizes;
+  /** Memory that sockets write into; null: there is none. */
+  readonly lent: SharedArrayBuffer | null;
   readonly config: NicConfig;
   readonly device: DeviceDescription;
   readonly wakeFd: number;
@@ -39,8 +42,11 @@ const BATCH_FRAMES = 64;
 const WAIT_MS_MAX = 100;
 /** How long the driver half is left asleep over what only makes room, µs; also the shortest timed wait, 1 ms. */
 const LAZY_US = 1000;
-/** How long an operation that was told of is waited for, µs. */
+/** How long nothing else is done while an operation is expected, µs. */
 const EXPECT_US = 1000;
+/** How long one that is near but late is expected beside other work, µs, and frames read at a time then: it comes at any moment. */
+const LATE_US = 5000;
+const LATE_FRAMES = 1;
 /** Rehearsals before the first connection comes, for the compiler. */
 const REHEARSALS = 300;
 /** How often counters are told, µs. */
@@ -63,7 +69,9 @@ class NicThread {
   #lazySinceUs = NEVER;
 
   constructor(data: NicThreadData) {
-    const arena = new Arena(data.buffer, data.sizes, true, sharedCopy(data.buffer));
+    const { buffer, lent } = data;
+    const copy = sharedCopy(buffer, lent);
+    const arena = new Arena(buffer, data.sizes, true, copy, lent === null ? null : new LentMemory(lent));
     this.#control = arena.control;
     this.#runtime = new LoopRuntime(data.timeOrigin);
     this.#link = new NicLink(data, arena.control);
@@ -91,7 +99,7 @@ class NicThread {
         idleSinceUs = NEVER;
         continue;
       }
-      if (this.#expects()) continue;
+      if (this.#expectedForUs() < LATE_US) continue;
       if (this.#spinUs > 0) {
         const nowUs = this.#runtime.nowUs();
         if (idleSinceUs === NEVER) idleSinceUs = nowUs;
@@ -106,8 +114,7 @@ class NicThread {
   #round(): boolean {
     const control = this.#control;
     Atomics.store(control, ControlWord.AT_REST, 0);
-    // The device waits for an operation that is about to come.
-    const frames = this.#expects() ? 0 : this.#link.drain(BATCH_FRAMES);
+    const frames = this.#drain();
     // Whatever happens to this thread next, what these frames brought is told.
     if (frames > 0) this.#publish();
     const hasPolled = this.#nic.poll();
@@ -121,17 +128,24 @@ class NicThread {
     return frames > 0 || hasPolled || hasRun || hasFired;
   }
 
-  /** Whether the driver half is about to say an operation; one that takes long over it is not waited for. */
-  #expects(): boolean {
+  /** Reads frames, unless an operation is about to come; answers how many. */
+  #drain(): number {
+    const expectedForUs = this.#expectedForUs();
+    if (expectedForUs < EXPECT_US) return 0;
+    return this.#link.drain(expectedForUs < LATE_US ? LATE_FRAMES : BATCH_FRAMES);
+  }
+
+  /** For how long the driver half has been about to say an operation; {@link NEVER}: it is not. */
+  #expectedForUs(): number {
     const told = Atomics.load(this.#control, ControlWord.EXPECTED);
-    if (told === 0) return false;
+    if (told === 0) return NEVER;
     const nowUs = this.#runtime.nowUs();
     if (told !== this.#expected) {
       this.#expected = told;
       this.#expectedSinceUs = nowUs;
       this.#isRehearsed = false;
     }
-    return nowUs - this.#expectedSinceUs < EXPECT_US;
+    return nowUs - this.#expectedSinceUs;
   }
 
   /** What is expected is gone through once, unless it has come. */
@@ -139,7 +153,7 @@ class NicThread {
     this.#isRehearsed = true;
     const told = Atomics.load(this.#control, ControlWord.EXPECTED);
     if (told === 0) return;
-    this.#nic.rehearse(told === expectation(told >> 2, false));
+    this.#nic.rehearse(expectedOf(told) === Expected.NEAR);
     this.#publish();
   }
 

@@ -7,6 +7,7 @@
  */
 
 import { type CopyBytes, copyBytes } from '../../base/copy-bytes.ts';
+import { copyFromNetBuffer, type NetBuffer } from '../../state/net-buffer-list.ts';
 import type { RingWriter } from './ring.ts';
 
 /** Words kept free for records when a frame is put into the ring. */
@@ -125,23 +126,39 @@ export class Outbox {
    */
   frame(type: number, a: number, b: number, bytes: Uint8Array, at: number, length: number): boolean {
     if (this.isClosed) return true;
+    const to = this.#reserveFrame(type, a, b, length, bytes.byteOffset + at);
+    if (to < 0) return false;
+    this.#copy(bytes, at, length, this.#bytes, to);
+    return true;
+  }
+
+  /** The same of data that lie in pieces: all of `nb`. */
+  frameOf(type: number, a: number, b: number, nb: NetBuffer): boolean {
+    if (this.isClosed) return true;
+    const to = this.#reserveFrame(type, a, b, nb.dataLength, 0);
+    if (to < 0) return false;
+    copyFromNetBuffer(nb, 0, nb.dataLength, this.#bytes, to, this.#copy);
+    return true;
+  }
+
+  /** Where in the ring's memory a frame belongs that lies `from` now; -1: there is no room. */
+  #reserveFrame(type: number, a: number, b: number, length: number, from: number): number {
     const words = FRAME_WORDS + ((length + 7 + 3) >> 2);
-    if (this.#waiting.length > 0 || this.#ring.freeWords < 2 * words + FRAME_RESERVE_WORDS) return false;
-    if (this.#ring.usedWords >= this.#frameWords) return false;
+    if (this.#waiting.length > 0 || this.#ring.freeWords < 2 * words + FRAME_RESERVE_WORDS) return -1;
+    if (this.#ring.usedWords >= this.#frameWords) return -1;
     const index = this.#ring.reserve(type, words);
-    if (index < 0) return false;
+    if (index < 0) return -1;
     this.isUrgent = true;
     this.#onDirty();
     const base = (index + FRAME_WORDS) << 2;
     // V8 copies to and from shared memory byte by byte unless both sides are aligned alike.
-    const skip = (bytes.byteOffset + at - base) & 7;
+    const skip = (from - base) & 7;
     const ring = this.#ring.words;
     ring[index] = a;
     ring[index + 1] = b;
     ring[index + 2] = skip;
     ring[index + 3] = length;
-    this.#copy(bytes, at, length, this.#bytes, base + skip);
-    return true;
+    return base + skip;
   }
 
   /** Puts in what waits, as far as there is room, and makes everything visible. */

@@ -21,12 +21,16 @@ function memcpy(from: Uint8Array, fromAt: number, length: number, to: Uint8Array
   c.memcpy(c.addressOf(to) + toAt, c.addressOf(from) + fromAt, length);
 }
 
-/** For copies of which one side is `shared`, which it keeps alive. */
-export function sharedCopy(shared: ArrayBufferLike): CopyBytes {
+/** For copies of which one side is mostly `shared`, and the other may be `lent`; it keeps both alive. */
+export function sharedCopy(shared: ArrayBufferLike, lent: ArrayBufferLike | null): CopyBytes {
   const c = libc();
   const base = c.addressOf(new Uint8Array(shared));
-  const addressOf = (bytes: Uint8Array): number =>
-    bytes.buffer === shared ? base + bytes.byteOffset : c.addressOf(bytes);
+  const lentBase = lent === null ? 0 : c.addressOf(new Uint8Array(lent));
+  const addressOf = (bytes: Uint8Array): number => {
+    const { buffer } = bytes;
+    if (buffer === shared) return base + bytes.byteOffset;
+    return buffer === lent ? lentBase + bytes.byteOffset : c.addressOf(bytes);
+  };
   return (from, fromAt, length, to, toAt) => {
     if (length < CALL_FROM) copyBytes(from, fromAt, length, to, toAt);
     else c.memcpy(addressOf(to) + toAt, addressOf(from) + fromAt, length);

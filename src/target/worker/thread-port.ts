@@ -61,7 +61,11 @@ export interface ThreadPortOptions {
 
 const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
-/** How long the answer to an operation is looked for, µs, and how often between two looks at the clock. */
+/**
+ * How long is looked whether the NIC thread begins with an operation, and how long for its answer from then on, µs; and how often between
+ * two looks at the clock. One that does not begin waits for a processor, perhaps for this one.
+ */
+const LOOK_FOR_BEGIN_US = 30;
 const LOOK_FOR_ANSWER_US = 300;
 const LOOKS = 64;
 const HAS_TWO_PROCESSORS = availableParallelism() > 1;
@@ -113,6 +117,7 @@ export class ThreadPort implements NicPort {
     const data: NicThreadData = {
       buffer: arena.buffer as SharedArrayBuffer,
       sizes: arena.sizes,
+      lent: (arena.lent?.buffer as SharedArrayBuffer | undefined) ?? null,
       config,
       device,
       wakeFd: this.#wakeFd,
@@ -157,9 +162,15 @@ export class ThreadPort implements NicPort {
   }
 
   #seesAnswer(answered: number): boolean {
-    const untilUs = this.#options.runtime.nowUs() + LOOK_FOR_ANSWER_US;
-    while (!this.#isDead && this.#options.runtime.nowUs() < untilUs) {
-      for (let i = 0; i < LOOKS; i++) if (Atomics.load(this.#control, ControlWord.ANSWERED) !== answered) return true;
+    const { runtime } = this.#options;
+    const control = this.#control;
+    const asked = Atomics.load(control, ControlWord.ASKED);
+    let untilUs = runtime.nowUs() + LOOK_FOR_BEGIN_US;
+    for (let hasBegun = false; !this.#isDead && runtime.nowUs() < untilUs; ) {
+      for (let i = 0; i < LOOKS; i++) if (Atomics.load(control, ControlWord.ANSWERED) !== answered) return true;
+      if (hasBegun || Atomics.load(control, ControlWord.BEGUN) !== asked) continue;
+      hasBegun = true;
+      untilUs += LOOK_FOR_ANSWER_US;
     }
     return false;
   }

@@ -40,6 +40,7 @@ const LIMITS: Expectations = {
 
 const OF_THREADS: Expectations = {
   spinUs: numberFrom(0),
+  socketBytes: integer(0, 2 ** 31),
   lazyUs: numberFrom(0),
   restart: integer(0),
   sizes: expectation('an object', isObject),

@@ -5,12 +5,14 @@
 import type { ResourceLimits } from 'node:worker_threads';
 import type { CopyBytes } from '../../base/copy-bytes.ts';
 import { OptionError } from '../../base/options.ts';
+import type { SendMemory } from '../../base/send-memory.ts';
 import type { Link, LinkReceiver } from '../../link/link.ts';
 import { DescribedDevice } from '../../link/node/described-device.ts';
 import type { DeviceDescription } from '../../link/node/device.ts';
 import { ofVlan } from '../../link/node/vlan-filter.ts';
 import { attributesOf } from '../plain/attributes.ts';
 import { Arena, arenaBytes } from './arena.ts';
+import { LENT_BYTES, LentMemory } from './lent-memory.ts';
 import { sharedCopy, systemCopy } from './shared-copy.ts';
 import { SpreadAdapter } from './spread-adapter.ts';
 import { ThreadPort } from './thread-port.ts';
@@ -30,6 +32,11 @@ export interface WorkerTargetOptions
    * needs more dies. Default: what Node gives a worker.
    */
   readonly resourceLimits?: ResourceLimits;
+  /**
+   * Shared memory that sockets of the stack write into and from which the thread sends, bytes: what finds no room in it, or does not come
+   * through `stack.net`, is copied once more. 0 to 2^31; default 32 MiB, used as it is needed.
+   */
+  readonly socketBytes?: number;
 }
 
 /** What a target is made from, as `createStack` gives it. */
@@ -40,6 +47,7 @@ export interface WorkerEntry<T> {
   readonly link: Link;
   readonly target: (environment: WorkerEnvironment) => T;
   readonly copy: CopyBytes;
+  readonly sendMemory: SendMemory;
 }
 
 /**
@@ -49,10 +57,12 @@ export interface WorkerEntry<T> {
 export function workerTarget(device: DeviceDescription, options: WorkerTargetOptions = {}): WorkerEntry<ThreadAdapter> {
   checkWorkerOptions('workerTarget', 'device', device, options);
   const link = new DescribedLink([device]);
+  const lent = lentMemory(options);
   return {
     link,
     copy: systemCopy,
-    target: (environment) => new ThreadAdapter(link.queues[0]!, { ...options, ...environment }),
+    sendMemory: lent,
+    target: (environment) => new ThreadAdapter(link.queues[0]!, { ...options, ...environment, lent }),
   };
 }
 
@@ -70,11 +80,13 @@ export function spreadTarget(
     checkWorkerOptions('spreadTarget', `queues[${i}]`, queue, options);
   });
   const link = new DescribedLink(queues);
+  const lent = lentMemory(options);
   return {
     link,
     copy: systemCopy,
+    sendMemory: lent,
     target: (environment) => {
-      const all = { ...options, ...environment };
+      const all = { ...options, ...environment, lent };
       // One adapter, one address.
       const { macAddress } = attributesOf(all);
       const own = first.medium === 'ethernet' ? { ...all, macAddress } : all;
@@ -86,17 +98,24 @@ export function spreadTarget(
   };
 }
 
+function lentMemory({ socketBytes = LENT_BYTES }: WorkerTargetOptions): LentMemory {
+  return new LentMemory(new SharedArrayBuffer(socketBytes));
+}
+
 /** As long as a segment on its way would wake it anyway. */
 const LAZY_US = 500;
 
+type ThreadOptions = WorkerAdapterOptions & WorkerTargetOptions & { readonly lent?: LentMemory };
+
 /** The worker target with its worker. */
 export class ThreadAdapter extends WorkerAdapter {
-  constructor(device: DeviceDescription, options: WorkerAdapterOptions & WorkerTargetOptions) {
+  constructor(device: DeviceDescription, options: ThreadOptions) {
     super(
       { lazyUs: LAZY_US, ...options },
       (sizes) => {
         const buffer = new SharedArrayBuffer(arenaBytes(sizes));
-        return new Arena(buffer, sizes, true, sharedCopy(buffer));
+        const { lent = null } = options;
+        return new Arena(buffer, sizes, true, sharedCopy(buffer, lent?.buffer ?? null), lent);
       },
       ({ arena, config, isRestart, allowanceUs, onDeath }) => {
         const port: ThreadPort = new ThreadPort({
