@@ -6,6 +6,7 @@ import type { Runtime, Timer } from '../../src/base/runtime.ts';
 import type { Link, LinkReceiver } from '../../src/link/link.ts';
 import { Arena, arenaBytes, ControlWord } from '../../src/target/worker/arena.ts';
 import type { NicPort } from '../../src/target/worker/driver.ts';
+import type { LentMemory } from '../../src/target/worker/lent-memory.ts';
 import { NicHalf } from '../../src/target/worker/nic-half.ts';
 import { DeathCause } from '../../src/target/worker/thread-port.ts';
 import { type PortParts, WorkerAdapter, type WorkerAdapterOptions } from '../../src/target/worker/worker-adapter.ts';
@@ -21,14 +22,20 @@ const SIZES = {
 export class MortalAdapter extends WorkerAdapter {
   readonly #device: SharedDevice;
 
-  constructor(options: WorkerAdapterOptions) {
+  /** `lent`: memory that sockets write into. */
+  constructor(options: WorkerAdapterOptions, lent: LentMemory | null = null) {
     const device = new SharedDevice(options.link);
     super(
       { ...options, sizes: { ...SIZES, ...options.sizes } },
-      (sizes) => new Arena(new ArrayBuffer(arenaBytes(sizes)), sizes),
+      (sizes) => new Arena(new ArrayBuffer(arenaBytes(sizes)), sizes, true, null, lent),
       (parts) => new MortalPort(parts, device),
     );
     this.#device = device;
+  }
+
+  /** Bytes that were ever needed for copies of what the host sends. */
+  get copiedBytes(): number {
+    return this.driver.sendPool.byteLength;
   }
 
   /** Ends the NIC half: at once, or when it has done that many batches of frames more and has published nothing of the last. */

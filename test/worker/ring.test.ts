@@ -75,3 +75,20 @@ test('a list for part of which there is no room goes on where it stopped: no fra
   frames.sendWaiting();
   expect([sent, completed, frames.waitingLists]).toEqual([[1, 2, 3, 4, 5, 6], 2, 0]);
 });
+
+test('a frame whose data lie in pieces crosses as one', () => {
+  const { out, reader } = ring();
+  const bytes = Uint8Array.from({ length: 3000 }, (_, i) => i * 7);
+  const head = new Mdl(bytes, 10, 54);
+  head.next = new Mdl(bytes, 100, 1);
+  head.next.next = new Mdl(bytes, 200, 2000);
+  expect(out.frameOf(Down.FRAME, 1460, 0, new NetBuffer(head, 54 + 1 + 1500))).toBe(true);
+  out.publish();
+
+  expect([reader.next(), reader.type]).toEqual([true, Down.FRAME]);
+  const [mss, , skip, length] = reader.words.subarray(reader.at, reader.at + 4) as unknown as number[];
+  const from = 4 * (reader.at + 4) + skip!;
+  const frame = new Uint8Array(reader.words.buffer).slice(from, from + length!);
+  expect(mss).toBe(1460);
+  expect([...frame]).toEqual([...bytes.subarray(10, 64), bytes[100], ...bytes.subarray(200, 1700)]);
+});
