@@ -72,6 +72,11 @@ export function expectedOf(word: number): number {
   return word & 3;
 }
 
+/** The NIC half begins with an operation: whoever waits for the answer knows that it is on its way. */
+export function operationBegun(control: Int32Array): void {
+  Atomics.store(control, ControlWord.BEGUN, Atomics.load(control, ControlWord.ASKED));
+}
+
 const CONTROL_BYTES = 4096;
 /** Doubles behind the control words: the NIC half's statistics of both families. */
 const STATISTICS_AT = 1024;

@@ -22,7 +22,7 @@ import { TcpSlab } from '../../tcp/slab.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
 import { type EngineAdapterOptions, OperationKind } from '../engine/engine.ts';
 import { ReceivePool } from '../engine/receive-pool.ts';
-import { type Arena, ControlWord, FRAMES_DOWN_BYTES } from './arena.ts';
+import { type Arena, ControlWord, FRAMES_DOWN_BYTES, operationBegun } from './arena.ts';
 import { FAILURES, type Fail, type Failure, fail } from './failing.ts';
 import { NicAdapter } from './nic-adapter.ts';
 import { NicDoors } from './nic-doors.ts';
@@ -338,7 +338,7 @@ export class NicHalf {
     const record = this.#record;
     switch (type) {
       case Down.OPERATION:
-        this.#begun();
+        operationBegun(this.#arena.control);
         this.#operation = record.next();
         this.#kind = record.next() as OperationKind;
         this.#root = null;
@@ -354,12 +354,6 @@ export class NicHalf {
         assert(type === Down.GO, 'a record is of a type that is known');
         this.#go();
     }
-  }
-
-  /** Whoever waits for the answer knows that it is on its way. */
-  #begun(): void {
-    const { control } = this.#arena;
-    Atomics.store(control, ControlWord.BEGUN, Atomics.load(control, ControlWord.ASKED));
   }
 
   #block(): void {
