@@ -116,17 +116,18 @@ function sumOfWords(bytes: Uint8Array, at: number, length: number): number {
   }
   let sum = IS_LITTLE_ENDIAN ? even + odd * 256 : even * 256 + odd;
   for (let i = bodyAt >> 2; i < bodyEnd >> 2; i += WORDS_MAX) {
-    // 2^32 is 1 modulo 0xffff: the upper part may be added to the lower. (A remainder would make a zero of 0xffff.)
-    const part = sumOfAligned(words, i, Math.min(bodyEnd >> 2, i + WORDS_MAX));
-    sum += (part >>> 0) + Math.floor(part / 0x1_0000_0000);
+    sum += sumOfAligned(words, i, Math.min(bodyEnd >> 2, i + WORDS_MAX));
   }
-  const folded = foldChecksum(foldChecksum(sum >>> 0) + foldChecksum(Math.floor(sum / 0x1_0000_0000)));
+  const folded = foldChecksum(sum);
   // The first byte of the run is the high half of a word. Where memory order put it into the low half, all words are swapped.
   const isFirstHigh = ((first & 1) === 1) === IS_LITTLE_ENDIAN;
   return isFirstHigh ? folded : ((folded << 8) | (folded >>> 8)) & 0xffff;
 }
 
-/** The exact sum of words [from, end), at most {@link WORDS_MAX} of them. Four sums, so that the additions overlap. */
+/**
+ * The sum of words [from, end), at most {@link WORDS_MAX} of them, folded to 17 bits: a number that costs no memory where the call is not
+ * inlined. Four sums, so that the additions overlap.
+ */
 function sumOfAligned(words: Uint32Array, from: number, end: number): number {
   let s0 = 0;
   let s1 = 0;
@@ -141,7 +142,9 @@ function sumOfAligned(words: Uint32Array, from: number, end: number): number {
     s3 += words[i + 3]! + words[i + 7]!;
   }
   for (; i < end; i++) s0 += words[i]!;
-  return s0 + s1 + s2 + s3;
+  const sum = s0 + s1 + s2 + s3;
+  // 2^32 is 1 modulo 0xffff: the upper part may be added to the lower. (A remainder would make a zero of 0xffff.)
+  return foldChecksum(sum >>> 0) + foldChecksum(Math.floor(sum / 0x1_0000_0000));
 }
 
 function wordsOf(bytes: Uint8Array): Uint32Array {

@@ -332,14 +332,15 @@ export const flowScenarios: Readonly<Record<string, Scenario>> = {
     const log: unknown[] = [];
     const here = await open(world, (socket) => socket.on('data', (data) => socket.write(data)));
     const socket = here.connect();
-    log.push(socket.timeout, socket.setTimeout(60, () => log.push('timeout')) === socket, socket.timeout);
+    log.push(socket.timeout, socket.setTimeout(300, () => log.push('timeout')) === socket, socket.timeout);
     socket.resume();
-    for (let i = 0; i < 6; i++) {
+    // Far enough apart that a machine which stands still for a while does not turn them round.
+    for (let i = 0; i < 18; i++) {
       await sleep(20);
       socket.write('x');
     }
     log.push('busy');
-    await sleep(150);
+    await sleep(450);
     log.push('idle');
     socket.write('again');
     await sleep(100);
