@@ -29,8 +29,11 @@ export interface ClosedWithStack {
   closeWithStack(): void;
 }
 
+/** Names of Node's options that are said here anew: the types of later versions of Node have some of them, in another form. */
+export type OwnOption = 'onread' | 'blockList' | 'handle' | 'typeOfService';
+
 /** Options of a socket: Node's, less pipes and descriptors. */
-export interface SocketOptions extends SocketConstructorOpts {
+export interface SocketOptions extends Omit<SocketConstructorOpts, OwnOption> {
   readonly onread?: FillingOnRead | BorrowingOnRead | undefined;
   readonly noDelay?: boolean | undefined;
   readonly keepAlive?: boolean | undefined;
@@ -42,6 +45,8 @@ export interface SocketOptions extends SocketConstructorOpts {
   readonly writableHighWaterMark?: number | undefined;
   /** Addresses that the socket does not connect to. */
   readonly blockList?: AddressBlocker | undefined;
+  /** A bound socket that it adopts. */
+  readonly handle?: object | undefined;
 }
 
 /** What a server hands to the sockets it makes. */

@@ -5,7 +5,7 @@
  * makes one through `createConnection` (http, https, tls, ws and others) runs on the stack.
  */
 
-import type { ListenOptions, NetConnectOpts } from 'node:net';
+import type { IpcNetConnectOpts, ListenOptions, TcpNetConnectOpts } from 'node:net';
 import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
 import type { SendMemory } from '../base/send-memory.ts';
 import type { Transports } from '../host/api.ts';
@@ -16,7 +16,7 @@ import { type Callable, callable } from './callable.ts';
 import { clientSocket, tell } from './diagnostics.ts';
 import type { ConnectWay, HandleContext, KeepAlive } from './handle-events.ts';
 import { createHttp, type StackHttp } from './http.ts';
-import type { NetContext, SocketOptions } from './net-context.ts';
+import type { NetContext, OwnOption, SocketOptions } from './net-context.ts';
 import { isNode20, required } from './node.ts';
 import { type ServerOptions, StackServer } from './server.ts';
 import { freshSettings, type SettingsFunctions, settingsFunctions } from './settings.ts';
@@ -26,10 +26,14 @@ import type { UdpSocketOptions, UdpType } from './udp-options.ts';
 import { StackUdpSocket } from './udp-socket.ts';
 
 /** Options of `connect`: Node's, and the receive window. */
-export type StackConnectOptions = NetConnectOpts & SocketOptions & { readonly receiveBuffer?: number | undefined };
+export type StackConnectOptions = (Omit<TcpNetConnectOpts, OwnOption> | Omit<IpcNetConnectOpts, OwnOption>) &
+  SocketOptions & { readonly receiveBuffer?: number | undefined };
 
 /** Options of `listen`: Node's, and the receive window of the connections. */
-export type StackListenOptions = ListenOptions & { readonly receiveBuffer?: number | undefined };
+export type StackListenOptions = Omit<ListenOptions, 'reusePort'> & {
+  readonly receiveBuffer?: number | undefined;
+  readonly reusePort?: boolean | undefined;
+};
 
 type NodeNet = typeof import('node:net');
 type OnConnection = (socket: StackSocket) => void;

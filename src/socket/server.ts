@@ -28,12 +28,12 @@ import {
   listenError,
   notRunning,
 } from './errors.ts';
-import type { AcceptedSocket, ClosedWithStack, NetContext, ServerOfSocket } from './net-context.ts';
+import type { AcceptedSocket, ClosedWithStack, NetContext, OwnOption, ServerOfSocket } from './net-context.ts';
 import { AsyncResource, EventEmitter, isNode20, outsideContexts, reportUncaught, required } from './node.ts';
 import { TcpHandle } from './tcp-handle.ts';
 
 /** Options of a server: Node's. */
-export interface ServerOptions extends ServerOpts {
+export interface ServerOptions extends Omit<ServerOpts, OwnOption> {
   /** Addresses whose connections are closed at once and not told of. */
   readonly blockList?: AddressBlocker | undefined;
 }

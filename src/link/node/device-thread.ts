@@ -8,7 +8,7 @@
  * than it is told to.
  */
 
-import { MessageChannel, type MessagePort, type TransferListItem, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker, type WorkerOptions } from 'node:worker_threads';
 import type { DeviceDescription } from './device.ts';
 import type { DeviceLink } from './device-link.ts';
 import { checkThreadOptions } from './device-options.ts';
@@ -38,7 +38,7 @@ export interface DeviceThreadOptions {
   /** For the application; whatever can be cloned. */
   readonly data?: unknown;
   /** Parts of `data` that are moved instead. */
-  readonly transferList?: readonly TransferListItem[];
+  readonly transferList?: Readonly<NonNullable<WorkerOptions['transferList']>>;
 }
 
 /** What the thread's program is given. */
