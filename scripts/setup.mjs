@@ -2,7 +2,8 @@
  * Makes a fresh clone ready: dependencies as the lock file says, then the build. Plain JavaScript, because it runs first.
  *
  * Promises to do nothing, silently, where nothing is to be done, and to write only to stderr, so that a command which
- * prints JSON may call it. `node scripts/setup.mjs` installs and builds; the functions serve test.mjs and start.mjs.
+ * prints JSON may call it. `node scripts/setup.mjs` installs and builds, with `--install` it only installs: what the scripts of
+ * package.json begin with; the functions serve test.mjs and start.mjs.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
@@ -39,6 +40,15 @@ export function staleness() {
   return undefined;
 }
 
+/**
+ * The environment without what another npm command was asked for: `npm pack --dry-run` would install nothing.
+ * @param {NodeJS.ProcessEnv} env
+ */
+function withoutWishes(env) {
+  const { npm_config_dry_run: _dryRun, npm_config_json: _json, npm_config_global: _global, ...rest } = env;
+  return rest;
+}
+
 /** Installs when something is missing or stale. Answers whether the dependencies are there now. */
 export function ensureInstalled() {
   const why = staleness();
@@ -49,6 +59,7 @@ export function ensureInstalled() {
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
     shell: process.platform === 'win32',
+    env: withoutWishes(process.env),
   });
   if (done.status === 0) return true;
   console.error('setup: npm ci failed; is the package registry reachable?');
@@ -66,5 +77,6 @@ export function ensureBuilt() {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  process.exitCode = ensureInstalled() && ensureBuilt() ? 0 : 1;
+  const isReady = ensureInstalled() && (process.argv.includes('--install') || ensureBuilt());
+  process.exitCode = isReady ? 0 : 1;
 }
