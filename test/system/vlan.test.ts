@@ -9,12 +9,27 @@ import { PcapngWriter } from '../../src/link/pcapng.ts';
 import type { StackSocket } from '../../src/socket/socket.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
 import { workerTarget } from '../../src/target/worker/index.ts';
+import type { PacketTap } from '../../src/trace/trace.ts';
+import { decodeEthernet, EthernetFrame, EtherType } from '../../src/wire/ethernet.ts';
 import { describeIf, requires } from '../support/requires.ts';
 
 const near = `chv${process.pid % 100_000}a`;
 const far = `chv${process.pid % 100_000}b`;
 const BYTES = Buffer.alloc(2 << 20, 'a tag that was taken off is put back; ');
 const HASH = createHash('sha256').update(BYTES).digest('hex');
+
+/** Tag control information of the TCP frames that come in. */
+class TagsSeen implements PacketTap {
+  readonly tags: Set<number> = new Set();
+  readonly #frame = new EthernetFrame();
+
+  packet(direction: 0 | 1, _handledBy: number, bytes: Uint8Array, at: number, length: number): void {
+    const frame = this.#frame;
+    if (direction !== 0 || decodeEthernet(bytes, at, length, frame) !== 0 || frame.etherType !== EtherType.IPV4) return;
+    this.tags.add(frame.tagged ? (bytes[at + 14]! << 8) | bytes[at + 15]! : -1);
+  }
+  operation(): void {}
+}
 
 interface End {
   readonly name: string;
@@ -99,4 +114,44 @@ describeIf(requires.tun, 'VLANs over AF_PACKET', () => {
     const seen = Buffer.concat(written);
     expect([2, 3].map((host) => seen.includes(Buffer.of(10, 202, 9, host)))).toEqual([false, true]);
   }, 60_000);
+
+  test.each([
+    ['all', false],
+    ['none', false],
+    ['all', true],
+  ] as const)(
+    'the priority of a frame arrives with it, and with each as it was sent: offload %s, a NIC thread %s',
+    async (offload, hasThread) => {
+      const capture = new TagsSeen();
+      const wire = hasThread
+        ? workerTarget(openPacket({ name: near, offload }))
+        : { link: PacketLink.open({ name: near, offload }) };
+      const server = createStack({ links: [{ ...wire, addresses: ['10.202.9.1/24'], vlanId: 10, capture }] });
+      const client = stackOn({ name: far, host: 2, vlanId: 10, offload });
+      server.net.createServer((socket) => socket.pipe(socket)).listen(7);
+      for (const priority of [0, 5, 7]) {
+        await new Promise((closed) => {
+          const endpoint = client.transports.connect(
+            { remote: { address: '10.202.9.1', port: 7 } },
+            {
+              connected: () => {
+                capture.tags.clear();
+                endpoint.setUserPriority(priority);
+                endpoint.write(BYTES.subarray(0, 100_000), null);
+                endpoint.shutdown();
+              },
+              data: (_bytes, _at, length) => length,
+              dataDone: () => undefined,
+              end: () => undefined,
+              closed,
+            },
+          );
+        });
+        // The handshake's last ACK may have come after it was connected.
+        expect([...capture.tags].filter((tag) => tag !== 10)).toEqual(priority === 0 ? [] : [(priority << 13) | 10]);
+      }
+      await Promise.all([client.close(), server.close()]);
+    },
+    60_000,
+  );
 });

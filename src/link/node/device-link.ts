@@ -11,7 +11,7 @@ import { checkDevice } from './device-options.ts';
 import { DevicePort } from './device-port.ts';
 import { FrameReader } from './frame-reader.ts';
 import { type Libc, libc } from './libc.ts';
-import { ReadWatch } from './read-watch.ts';
+import { pollWatch, ReadWatch, type Watch } from './read-watch.ts';
 import { StayAwake } from './stay-awake.ts';
 import { ofVlan } from './vlan-filter.ts';
 
@@ -42,7 +42,7 @@ export class DeviceLink extends DevicePort implements Link {
   readonly #poll: Uint8Array = new Uint8Array(128);
   readonly #pollView: DataView = new DataView(this.#poll.buffer);
   readonly #pollAddress: number;
-  #watch: ReadWatch | null = null;
+  #watch: Watch | null = null;
   #monitorWatch: ReadWatch | null = null;
   #retry: ReturnType<typeof setTimeout> | null = null;
   #isClosed = false;
@@ -115,10 +115,11 @@ export class DeviceLink extends DevicePort implements Link {
   }
 
   #watchDevice(): void {
-    this.#watch = new ReadWatch(this.device.fd, () => this.#firstRead(), {
-      readable: (bytes) => this.#drain(this.device.took(bytes, this.#reader.buffer, 0)),
-      failed: () => this.#readFailed(),
-    });
+    const failed = (): void => this.#readFailed();
+    const { fd, readsItself } = this.device;
+    const own = readsItself ? pollWatch(fd, { readable: () => this.#drain(0), failed }) : null;
+    const readable = (bytes: number): void => this.#drain(this.device.took(bytes, this.#reader.buffer, 0));
+    this.#watch = own ?? new ReadWatch(fd, () => this.#firstRead(), { readable, failed });
   }
 
   /** Where the next batch begins: the same view as long as the reader has the same memory. */

@@ -11,6 +11,7 @@ import { BigSend, SAID_MAX } from './big-send.ts';
 import { type Libc, libc } from './libc.ts';
 import { MessageBatch } from './message-batch.ts';
 import { BATCH_FRAMES, HEADS, Segmenter } from './segmenter.ts';
+import { TaggedReads } from './tagged-reads.ts';
 import {
   clearVirtioNetHeader,
   readVirtioNetHeader,
@@ -121,6 +122,7 @@ export class Device {
   /** See {@link setVlan}. 0: nothing is put back. */
   #vlanId = 0;
   #tagBytes = 0;
+  #tagged: TaggedReads | null = null;
   #sharedBuffer: ArrayBufferLike | null = null;
   #sharedAddress = 0;
 
@@ -139,10 +141,16 @@ export class Device {
     if (description.vlanId !== undefined) this.setVlan(description.vlanId);
   }
 
-  /** Every frame that is read has lost its tag, which was this one; it is put back. */
+  /** Every frame that is read has lost its tag, which was of this VLAN; it is put back. */
   setVlan(vlanId: number): void {
     this.#vlanId = vlanId;
+    this.#tagged = new TaggedReads(this.#libc, this.#fd);
     this.#tagBytes = TAG_BYTES;
+  }
+
+  /** Whether a read is more than read(2), so that nobody else can do it. */
+  get readsItself(): boolean {
+    return this.#tagged !== null;
   }
 
   get fd(): number {
@@ -168,8 +176,11 @@ export class Device {
   read(bytes: Uint8Array, at: number, address: number): number {
     if (this.#isGone) return Outcome.GONE;
     const { skipped } = this;
-    const n = this.#libc.read(this.#fd, address + skipped, READ_BYTES - skipped);
-    if (n >= 0) return this.took(n, bytes, at);
+    const tagged = this.#tagged;
+    const to = address + skipped;
+    const most = READ_BYTES - skipped;
+    const n = tagged === null ? this.#libc.read(this.#fd, to, most) : tagged.read(to, most);
+    if (n >= 0) return this.took(n, bytes, at, tagged === null || tagged.tci < 0 ? this.#vlanId : tagged.tci);
     const outcome = outcomeOf(this.#libc.errno());
     return outcome === REFUSED ? Outcome.AGAIN : outcome;
   }
@@ -179,21 +190,24 @@ export class Device {
     return READ_HEADROOM - this.#headerBytes + this.#tagBytes;
   }
 
-  /** Somebody else has read `n` bytes into `bytes` from `at` plus {@link skipped}; answers what {@link read} would. */
-  took(n: number, bytes: Uint8Array, at: number): number {
+  /**
+   * Somebody else has read `n` bytes into `bytes` from `at` plus {@link skipped}; answers what {@link read} would. `tci`: the tag that the frame
+   * has lost, where that is known.
+   */
+  took(n: number, bytes: Uint8Array, at: number, tci: number = this.#vlanId): number {
     if (n <= this.#headerBytes) return Outcome.GONE;
     this.segmentBytes = this.#headerBytes === 0 ? 0 : readVirtioNetHeader(bytes, at + this.skipped);
-    if (this.#tagBytes > 0) this.#putTag(bytes, at + READ_HEADROOM);
+    if (this.#tagBytes > 0) this.#putTag(bytes, at + READ_HEADROOM, tci);
     return n - this.#headerBytes + this.#tagBytes;
   }
 
   /** The addresses of a frame move to the front by the length of the tag that comes behind them. */
-  #putTag(bytes: Uint8Array, at: number): void {
+  #putTag(bytes: Uint8Array, at: number, tci: number): void {
     bytes.copyWithin(at, at + TAG_BYTES, at + TAG_BYTES + ADDRESSES_BYTES);
     bytes[at + ADDRESSES_BYTES] = 0x81;
     bytes[at + ADDRESSES_BYTES + 1] = 0;
-    bytes[at + ADDRESSES_BYTES + 2] = this.#vlanId >> 8;
-    bytes[at + ADDRESSES_BYTES + 3] = this.#vlanId & 0xff;
+    bytes[at + ADDRESSES_BYTES + 2] = tci >> 8;
+    bytes[at + ADDRESSES_BYTES + 3] = tci & 0xff;
   }
 
   /** Writes a frame; parameters as in `Link.transmit`. Answers 0, or an {@link Outcome}. A frame that the kernel refuses is lost. */

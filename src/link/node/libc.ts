@@ -26,6 +26,8 @@ export interface Libc {
   socketpair(domain: number, type: number, protocol: number, address: number): number;
   send(fd: number, address: number, length: number, flags: number): number;
   recv(fd: number, address: number, length: number, flags: number): number;
+  /** `address`: of a struct msghdr. */
+  recvmsg(fd: number, address: number, flags: number): number;
   nameToIndex(name: string): number;
   eventfd(initial: number, flags: number): number;
   /** pipe2(2); `address`: where the two descriptors go, int32 each. */
@@ -37,6 +39,11 @@ export interface Libc {
   memcpy(to: number, from: number, length: number): void;
   /** poll(2) on a thread of the pool; the callback gets its result. */
   pollAsync(address: number, count: number, timeoutMs: number, then: (result: number) => void): void;
+  /**
+   * Has the event loop of this thread watch the descriptor and call `then` whenever something is to be read, and, with `hasFailed`, once when
+   * nothing more is told. Null: this koffi cannot.
+   */
+  watch(fd: number, then: (hasFailed: boolean) => void): { close(): void } | null;
   errno(): number;
   /** Where the first byte of `bytes` is. Only for buffers of more than 64 bytes, which V8 never moves. */
   addressOf(bytes: Uint8Array): number;
@@ -47,6 +54,13 @@ interface Koffi {
   load(name: string): { func(prototype: string): Func };
   errno(): number;
   address(bytes: Uint8Array): bigint | number;
+  readonly node?: {
+    poll?(fd: number, wanted: { readable: boolean }, then: (seen: { readable: boolean }) => void): PollHandle;
+  };
+}
+interface PollHandle {
+  stop(): void;
+  close(): void;
 }
 
 let loaded: Libc | null = null;
@@ -130,6 +144,7 @@ function load(): Libc {
   const socket = lib.func('int socket(int domain, int type, int protocol)');
   const send = lib.func('int64_t send(int fd, uintptr_t buf, size_t count, int flags)');
   const recv = lib.func('int64_t recv(int fd, uintptr_t buf, size_t count, int flags)');
+  const recvmsg = lib.func('int64_t recvmsg(int fd, uintptr_t message, int flags)');
   const nameToIndex = lib.func('unsigned int if_nametoindex(const char *name)');
   const eventfd = lib.func('int eventfd(unsigned int initval, int flags)');
   const pipe = lib.func('int pipe2(uintptr_t fds, int flags)');
@@ -153,10 +168,21 @@ function load(): Libc {
     socket: (domain, type, protocol) => socket(domain, type, protocol),
     send: (fd, address, length, flags) => send(fd, address, length, flags),
     recv: (fd, address, length, flags) => recv(fd, address, length, flags),
+    recvmsg: (fd, address, flags) => recvmsg(fd, address, flags),
     nameToIndex: (name) => nameToIndex(name),
     eventfd: (initial, flags) => eventfd(initial, flags),
     pollAsync: (address, count, timeoutMs, then) => {
       poll.async(address, count, timeoutMs, (error: unknown, result: number) => then(error === null ? result : -1));
+    },
+    watch: (fd, then) => {
+      const handle = koffi.node?.poll?.(fd, { readable: true }, ({ readable }) => then(!readable));
+      if (handle === undefined) return null;
+      return {
+        close: () => {
+          handle.stop();
+          handle.close();
+        },
+      };
     },
     errno: () => koffi.errno(),
     addressOf: (bytes) => Number(koffi.address(bytes)),

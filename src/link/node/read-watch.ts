@@ -12,6 +12,12 @@ import { DeviceError, errnoName, libc } from './libc.ts';
 const O_CLOEXEC = 0o2000000;
 const O_NONBLOCK = 0o4000;
 
+/** What is to be ended. */
+export interface Watch {
+  /** Stops. Resolves when the descriptor is not used any more. */
+  close(): Promise<void>;
+}
+
 /** Who is told. */
 export interface ReadWatcher {
   /** So many bytes were read into the buffer; there may be more to read. */
@@ -21,7 +27,7 @@ export interface ReadWatcher {
 }
 
 /** Reads from a descriptor when there is something, and keeps the process alive meanwhile. */
-export class ReadWatch {
+export class ReadWatch implements Watch {
   readonly #socket: Socket;
   readonly #closed: Promise<void>;
   #isClosed = false;
@@ -58,4 +64,33 @@ export class ReadWatch {
     this.#socket.destroy();
     return this.#closed;
   }
+}
+
+/**
+ * Waits likewise, but reads nothing: for descriptors that are not to be read by read(2). `readable` is told of 0 bytes. Null: the FFI cannot, and
+ * a {@link ReadWatch} must do.
+ */
+export function pollWatch(fd: number, watcher: ReadWatcher): Watch | null {
+  let isOver = false;
+  const handle = libc().watch(fd, (hasFailed) => {
+    if (isOver) return;
+    if (!hasFailed) {
+      watcher.readable(0);
+      return;
+    }
+    close();
+    watcher.failed();
+  });
+  const close = (): void => {
+    if (isOver) return;
+    isOver = true;
+    handle?.close();
+  };
+  if (handle === null) return null;
+  return {
+    close: () => {
+      close();
+      return Promise.resolve();
+    },
+  };
 }

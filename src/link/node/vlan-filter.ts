@@ -2,13 +2,14 @@
  * The frames of one VLAN, or those of none, on an AF_PACKET socket.
  *
  * The kernel takes the outer 802.1Q tag off what it receives before a socket sees it, and keeps it beside the frame, where a filter of the
- * socket can look at it (a read cannot). So a socket is given the frames of one VLAN only, and whoever reads them knows the tag; one that
+ * socket can look at it (read(2) cannot). So a socket is given the frames of one VLAN only, and whoever reads them knows the tag; one that
  * is of no VLAN is not given those of others, which it could not tell from its own. Sources: packet(7), Linux
  * Documentation/networking/filter.rst (ancillary data), IEEE 802.1Q 9.6 (VLAN 0 is a priority alone).
  */
 
 import type { DeviceDescription } from './device.ts';
 import { DeviceError, errnoName, libc } from './libc.ts';
+import { tellTags } from './tagged-reads.ts';
 
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
@@ -42,6 +43,7 @@ function program(vlanId: number): readonly (readonly [number, number, number, nu
 export function ofVlan(device: DeviceDescription, vlanId: number): DeviceDescription {
   if (device.kind !== 'packet') return device;
   receiveVlan(device.fd, vlanId);
+  tellTags(libc(), device.fd);
   return { ...device, vlanId };
 }
 
