@@ -50,8 +50,11 @@ export interface Libc {
 }
 
 type Func = ((...args: unknown[]) => number) & { async(...args: unknown[]): void };
+interface Library {
+  func(prototype: string): Func;
+}
 interface Koffi {
-  load(name: string): { func(prototype: string): Func };
+  load(name: string): Library;
   errno(): number;
   address(bytes: Uint8Array): bigint | number;
   readonly node?: {
@@ -135,16 +138,12 @@ function load(): Libc {
   const read = lib.func('int64_t read(int fd, uintptr_t buf, size_t count)');
   const write = lib.func('int64_t write(int fd, uintptr_t buf, size_t count)');
   const writev = lib.func('int64_t writev(int fd, uintptr_t iov, int count)');
-  const sendmmsg = lib.func('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)');
   const bind = lib.func('int bind(int fd, uintptr_t address, unsigned int length)');
   const setsockopt = lib.func('int setsockopt(int fd, int level, int option, uintptr_t value, unsigned int length)');
   const socketpair = lib.func('int socketpair(int domain, int type, int protocol, uintptr_t fds)');
   const memcpy = lib.func('uintptr_t memcpy(uintptr_t to, uintptr_t from, size_t length)');
   const ioctl = lib.func('int ioctl(int fd, unsigned long request, uintptr_t arg)');
   const socket = lib.func('int socket(int domain, int type, int protocol)');
-  const send = lib.func('int64_t send(int fd, uintptr_t buf, size_t count, int flags)');
-  const recv = lib.func('int64_t recv(int fd, uintptr_t buf, size_t count, int flags)');
-  const recvmsg = lib.func('int64_t recvmsg(int fd, uintptr_t message, int flags)');
   const nameToIndex = lib.func('unsigned int if_nametoindex(const char *name)');
   const eventfd = lib.func('int eventfd(unsigned int initval, int flags)');
   const pipe = lib.func('int pipe2(uintptr_t fds, int flags)');
@@ -156,7 +155,6 @@ function load(): Libc {
     read: (fd, address, length) => read(fd, address, length),
     write: (fd, address, length) => write(fd, address, length),
     writev: (fd, address, count) => writev(fd, address, count),
-    sendmmsg: (fd, address, count, flags) => sendmmsg(fd, address, count, flags),
     bind: (fd, address, length) => bind(fd, address, length),
     setsockopt: (fd, level, option, address, length) => setsockopt(fd, level, option, address, length),
     socketpair: (domain, type, protocol, address) => socketpair(domain, type, protocol, address),
@@ -166,25 +164,40 @@ function load(): Libc {
     memcpy: (to, from, length) => void memcpy(to, from, length),
     ioctl: (fd, request, address) => ioctl(fd, request, address),
     socket: (domain, type, protocol) => socket(domain, type, protocol),
-    send: (fd, address, length, flags) => send(fd, address, length, flags),
-    recv: (fd, address, length, flags) => recv(fd, address, length, flags),
-    recvmsg: (fd, address, flags) => recvmsg(fd, address, flags),
     nameToIndex: (name) => nameToIndex(name),
     eventfd: (initial, flags) => eventfd(initial, flags),
     pollAsync: (address, count, timeoutMs, then) => {
       poll.async(address, count, timeoutMs, (error: unknown, result: number) => then(error === null ? result : -1));
     },
-    watch: (fd, then) => {
-      const handle = koffi.node?.poll?.(fd, { readable: true }, ({ readable }) => then(!readable));
-      if (handle === undefined) return null;
-      return {
-        close: () => {
-          handle.stop();
-          handle.close();
-        },
-      };
-    },
+    ...messageCalls(lib),
+    watch: (fd, then) => watch(koffi, fd, then),
     errno: () => koffi.errno(),
     addressOf: (bytes) => Number(koffi.address(bytes)),
+  };
+}
+
+/** Those about messages. */
+function messageCalls(lib: Library): Pick<Libc, 'send' | 'recv' | 'recvmsg' | 'sendmmsg'> {
+  const send = lib.func('int64_t send(int fd, uintptr_t buf, size_t count, int flags)');
+  const recv = lib.func('int64_t recv(int fd, uintptr_t buf, size_t count, int flags)');
+  const recvmsg = lib.func('int64_t recvmsg(int fd, uintptr_t message, int flags)');
+  const sendmmsg = lib.func('int sendmmsg(int fd, uintptr_t messages, unsigned int count, int flags)');
+  return {
+    send: (fd, address, length, flags) => send(fd, address, length, flags),
+    recv: (fd, address, length, flags) => recv(fd, address, length, flags),
+    recvmsg: (fd, address, flags) => recvmsg(fd, address, flags),
+    sendmmsg: (fd, address, count, flags) => sendmmsg(fd, address, count, flags),
+  };
+}
+
+/** See {@link Libc.watch}. */
+function watch(koffi: Koffi, fd: number, then: (hasFailed: boolean) => void): { close(): void } | null {
+  const handle = koffi.node?.poll?.(fd, { readable: true }, ({ readable }) => then(!readable));
+  if (handle === undefined) return null;
+  return {
+    close: () => {
+      handle.stop();
+      handle.close();
+    },
   };
 }
