@@ -4,6 +4,7 @@
  * A rule of the driver below is broken by a target, a rule of the driver above by an intermediate driver over a good target.
  */
 
+import { checkNeeded, TEXT } from './base/options.ts';
 import { DRIVER_FAULTS, faultyDriver, PASSING_FAULTS } from './im/faulty/index.ts';
 import type { IntermediateEnvironment } from './im/intermediate-driver.ts';
 import type { PassThrough } from './im/pass-through.ts';
@@ -53,6 +54,7 @@ function infoOf(one: { rule: string; how: string; with?: readonly string[] }): O
 
 /** A target, or a driver over a target, that breaks one rule and is good in everything else. Throws on a rule that cannot be broken so. */
 export function faulty(options: { readonly breaks: string }): FaultyParts {
+  checkNeeded('faulty', options, { breaks: TEXT }, 'breaks');
   const ofTarget = TARGET_FAULTS.find(({ rule }) => rule === options.breaks);
   if (ofTarget !== undefined) return { target: (environment) => withFault(ofTarget, environment), intermediates: [] };
   const ofDriver = DRIVER_FAULTS.find(({ rule }) => rule === options.breaks);

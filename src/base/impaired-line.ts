@@ -7,6 +7,7 @@
  */
 
 import { FrameQueue } from './frame-queue.ts';
+import { ANY, checkOptions, type Expectations } from './options.ts';
 import type { SeededRandom } from './random.ts';
 import type { Runtime, Timer } from './runtime.ts';
 
@@ -29,8 +30,17 @@ export interface Impairment {
   readonly rateBps?: number;
 }
 
-/** Throws RangeError on an impairment out of range. */
+/** What an impairment consists of. */
+const PARTS: Expectations = Object.fromEntries(
+  ['loss', 'duplicate', 'corrupt', 'reorder', 'reorderDelayUs', 'delayUs', 'jitterUs', 'rateBps'].map((part) => [
+    part,
+    ANY,
+  ]),
+);
+
+/** Throws RangeError on an impairment out of range, and OptionError on a part that there is not. */
 export function checkImpairment(impairment: Impairment): void {
+  checkOptions('impairment', impairment, PARTS);
   for (const key of ['loss', 'duplicate', 'corrupt', 'reorder'] as const) {
     const value = impairment[key];
     if (value !== undefined && !(value >= 0 && value <= 1))

@@ -39,6 +39,16 @@ export const ANY: Expectation = expectation('anything', () => true);
 export const BOOLEAN: Expectation = expectation('true or false', (value) => typeof value === 'boolean');
 export const FUNCTION: Expectation = expectation('a function', (value) => typeof value === 'function');
 
+export const TEXT: Expectation = expectation('a string', (value) => typeof value === 'string');
+
+/** What has these methods. */
+export function having(words: string, ...methods: readonly string[]): Expectation {
+  return expectation(words, (value) => {
+    const members = (isObject(value) ? value : {}) as Record<string, unknown>;
+    return methods.every((name) => typeof members[name] === 'function');
+  });
+}
+
 export function oneOf(...values: readonly string[]): Expectation {
   const words = values.map((value) => `'${value}'`).join(', ');
   return expectation(`one of ${words}`, (value) => values.includes(value as string));
@@ -73,6 +83,16 @@ export function checkOptions(where: string, options: unknown, expectations: Expe
     }
     if (value !== undefined && !expected.holds(value)) {
       throw new OptionError(where, `${prefix}${key}`, expected.words, value);
+    }
+  }
+}
+
+/** As {@link checkOptions}; `needed` are those of them that may not be left out. */
+export function checkNeeded(where: string, options: unknown, expectations: Expectations, ...needed: string[]): void {
+  checkOptions(where, options, expectations);
+  for (const key of needed) {
+    if ((options as Record<string, unknown>)[key] === undefined) {
+      throw new OptionError(where, key, expectations[key]!.words, undefined);
     }
   }
 }

@@ -6,16 +6,23 @@
  * port's wire has no room for is dropped; no allocation per frame once the addresses are known.
  */
 
+import { checkNeeded, type Expectations, expectation } from '../base/options.ts';
 import { Event } from '../trace/events.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { LinkReceiver } from './link.ts';
-import { type MemoryLink, type MemoryLinkOptions, memoryLinkPair } from './memory.ts';
+import { type MemoryLink, type MemoryLinkOptions, memoryLinkPair, WIRE_OPTIONS } from './memory.ts';
 
 /** Options of a switch: those of its wires, all alike. */
 export interface MemorySwitchOptions extends Omit<MemoryLinkOptions, 'names' | 'medium'> {
   /** Names of the ports, for traces: as many as there are to be ports. */
   readonly ports: readonly string[];
 }
+
+const { names: _names, medium: _medium, ...WIRE } = WIRE_OPTIONS;
+const OPTIONS: Expectations = {
+  ...WIRE,
+  ports: expectation('an array of the names of the ports', (value) => Array.isArray(value)),
+};
 
 const MAC_BYTES = 6;
 const ADDRESSES_MAX = 4096;
@@ -82,6 +89,7 @@ class Fabric {
 
 /** Makes a switch; answers the outer ends of its ports, in their order: a stack's links. Each can be cut and mended. */
 export function memorySwitch(options: MemorySwitchOptions): MemoryLink[] {
+  checkNeeded('memorySwitch', options, OPTIONS, 'runtime', 'ports');
   const { ports: names, ...wire } = options;
   const fabric = new Fabric(options.trace ?? null);
   return names.map((name, i) => {

@@ -7,11 +7,13 @@
 
 import { assert } from '../base/assert.ts';
 import { checkImpairment, ImpairedLine, type Impairment } from '../base/impaired-line.ts';
+import { ANY, checkNeeded, type Expectations, expectation } from '../base/options.ts';
 import { SeededRandom } from '../base/random.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { Event } from '../trace/events.ts';
 import type { Trace } from '../trace/trace.ts';
 import type { Link, LinkReceiver, Medium } from './link.ts';
+import { LINK_OPTIONS } from './link-options.ts';
 
 export type { Impairment } from '../base/impaired-line.ts';
 
@@ -46,8 +48,21 @@ export interface MemoryLinkPair {
 const QUEUE_BYTES_DEFAULT = 4 << 20;
 const ETHERNET_HEADER_MAX = 18;
 
-/** Makes a wire with two ends. Throws RangeError on options out of range. */
+const { name: _none, ...COMMON } = LINK_OPTIONS;
+
+/** Options of a wire; numbers are judged below. */
+export const WIRE_OPTIONS: Expectations = {
+  ...COMMON,
+  largeSendBytes: ANY,
+  names: expectation('an array of two names', (value) => Array.isArray(value) && value.length === 2),
+  impairment: ANY,
+  seed: ANY,
+  queueBytes: ANY,
+};
+
+/** Makes a wire with two ends. Throws RangeError on options out of range, and OptionError on other wrong ones. */
 export function memoryLinkPair(options: MemoryLinkOptions): MemoryLinkPair {
+  checkNeeded('memoryLinkPair', options, WIRE_OPTIONS, 'runtime');
   const mtu = options.mtu ?? 1500;
   if (!Number.isInteger(mtu) || mtu < 68 || mtu > 65535) throw new RangeError(`mtu: expected 68 to 65535, got ${mtu}`);
   const large = options.largeSendBytes ?? mtu;
@@ -132,7 +147,7 @@ export class MemoryLink implements Link {
   }
 
   start(receiver: LinkReceiver): void {
-    assert(this.#receiver === null, 'a link is started once');
+    assert(this.#receiver === null, 'a link is started once: no two stacks have the same');
     this.#receiver = receiver;
   }
 

@@ -7,6 +7,7 @@
  * outside: whoever has one provides `write`. Source: draft-ietf-opsawg-pcapng.
  */
 
+import { checkNeeded, type Expectations, FUNCTION, numberFrom, oneOf, TEXT } from '../base/options.ts';
 import type { HandledBy, PacketTap } from '../trace/trace.ts';
 import type { Medium } from './link.ts';
 
@@ -23,6 +24,15 @@ export interface PcapngOptions {
   /** Bytes of file at most; default 256 MiB. */
   readonly limitBytes?: number;
 }
+
+const OPTIONS: Expectations = {
+  write: FUNCTION,
+  medium: oneOf('ethernet', 'ip'),
+  interfaceName: TEXT,
+  epochOffsetUs: numberFrom(0),
+  snapLength: numberFrom(1),
+  limitBytes: numberFrom(0),
+};
 
 const LINKTYPE_ETHERNET = 1;
 const LINKTYPE_RAW = 101;
@@ -59,6 +69,7 @@ export class PcapngWriter implements PacketTap {
   operations = 0;
 
   constructor(options: PcapngOptions) {
+    checkNeeded('PcapngWriter', options, OPTIONS, 'write');
     this.#options = options;
     this.#snapLength = options.snapLength ?? 0x40000;
     this.#limitBytes = options.limitBytes ?? LIMIT_DEFAULT;

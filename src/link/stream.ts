@@ -7,8 +7,10 @@
  */
 
 import { assert } from '../base/assert.ts';
+import { checkNeeded, type Expectations, FUNCTION, having } from '../base/options.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { Link, LinkReceiver, Medium } from './link.ts';
+import { LINK_OPTIONS } from './link-options.ts';
 
 /** What carries the bytes. */
 export interface StreamCarrier {
@@ -28,6 +30,12 @@ export interface StreamLinkOptions {
   /** Told once, when the stream stopped making sense or the carrier ended. */
   readonly onClosed?: (why: string) => void;
 }
+
+const OPTIONS: Expectations = {
+  ...LINK_OPTIONS,
+  carrier: having('an object with write and end', 'write', 'end'),
+  onClosed: FUNCTION,
+};
 
 const LENGTH_BYTES = 4;
 const ETHERNET_HEADER_MAX = 18;
@@ -55,6 +63,7 @@ export class StreamLink implements Link {
   readonly #flush: () => void;
 
   constructor(options: StreamLinkOptions) {
+    checkNeeded('StreamLink', options, OPTIONS, 'runtime', 'carrier');
     this.#options = options;
     this.name = options.name ?? 'stream';
     this.medium = options.medium ?? 'ethernet';
@@ -69,7 +78,7 @@ export class StreamLink implements Link {
   }
 
   start(receiver: LinkReceiver): void {
-    assert(this.#receiver === null, 'a link is started once');
+    assert(this.#receiver === null, 'a link is started once: no two stacks have the same');
     this.#receiver = receiver;
   }
 

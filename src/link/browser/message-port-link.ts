@@ -9,10 +9,12 @@
 
 import { assert } from '../../base/assert.ts';
 import { copyBytes } from '../../base/copy-bytes.ts';
+import { ANY, checkNeeded, type Expectations, having } from '../../base/options.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import { Event } from '../../trace/events.ts';
 import type { Trace } from '../../trace/trace.ts';
 import { type Link, type LinkReceiver, type Medium, WHOLE_FRAME } from '../link.ts';
+import { LINK_OPTIONS } from '../link-options.ts';
 
 /** What is used of a MessagePort, a browser's or that of `node:worker_threads`. */
 export interface FramePort {
@@ -56,6 +58,13 @@ interface ClosedMessage {
 
 type PortMessage = FramesMessage | TakenMessage | ClosedMessage;
 
+const OPTIONS: Expectations = {
+  ...LINK_OPTIONS,
+  port: having('a MessagePort', 'postMessage', 'close'),
+  largeSendBytes: ANY,
+  buffersMax: ANY,
+};
+
 const ETHERNET_HEADER_MAX = 18;
 /** Before each frame: its length, and `segmentBytes` as the door of the links has it. */
 const RECORD_HEAD_BYTES = 8;
@@ -93,6 +102,7 @@ export class MessagePortLink implements Link {
 
   /** Throws RangeError on options out of range. */
   constructor(options: MessagePortLinkOptions) {
+    checkNeeded('MessagePortLink', options, OPTIONS, 'runtime', 'port');
     this.#runtime = options.runtime;
     this.#port = options.port;
     this.#trace = options.trace ?? null;
@@ -109,7 +119,7 @@ export class MessagePortLink implements Link {
   }
 
   start(receiver: LinkReceiver): void {
-    assert(this.#receiver === null, 'a link is started once');
+    assert(this.#receiver === null, 'a link is started once: no two stacks have the same');
     this.#receiver = receiver;
     this.#port.addEventListener?.('close', () => this.#down());
     // The port begins to deliver now; what came before has waited in it.

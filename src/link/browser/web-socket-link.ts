@@ -7,10 +7,12 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import { ANY, checkNeeded, type Expectations, FUNCTION, having } from '../../base/options.ts';
 import { NEVER, type Runtime, type Timer } from '../../base/runtime.ts';
 import { Event } from '../../trace/events.ts';
 import type { Trace } from '../../trace/trace.ts';
 import type { Link, LinkReceiver, Medium } from '../link.ts';
+import { LINK_OPTIONS } from '../link-options.ts';
 
 /** What is used of a WebSocket, a browser's or that of the package `ws`. */
 export interface FrameSocket {
@@ -41,6 +43,13 @@ export interface WebSocketLinkOptions {
   readonly onClosed?: () => void;
 }
 
+const OPTIONS: Expectations = {
+  ...LINK_OPTIONS,
+  socket: having('a WebSocket', 'send', 'close'),
+  queueBytes: ANY,
+  onClosed: FUNCTION,
+};
+
 const ETHERNET_HEADER_MAX = 18;
 const QUEUE_BYTES = 1 << 18;
 /** A WebSocket does not say when it has room again: it is asked so often. */
@@ -64,6 +73,7 @@ export class WebSocketLink implements Link {
 
   /** Throws RangeError on options out of range. */
   constructor(options: WebSocketLinkOptions) {
+    checkNeeded('WebSocketLink', options, OPTIONS, 'runtime', 'socket');
     this.#options = options;
     this.#socket = options.socket;
     this.name = options.name ?? 'websocket';
@@ -80,7 +90,7 @@ export class WebSocketLink implements Link {
   }
 
   start(receiver: LinkReceiver): void {
-    assert(this.#receiver === null, 'a link is started once');
+    assert(this.#receiver === null, 'a link is started once: no two stacks have the same');
     this.#receiver = receiver;
     const socket = this.#socket;
     socket.onmessage = (event: { readonly data: unknown }) => this.#message(event.data);

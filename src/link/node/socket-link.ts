@@ -6,6 +6,7 @@
  */
 
 import type { Socket } from 'node:net';
+import { having, OptionError } from '../../base/options.ts';
 import type { Runtime } from '../../base/runtime.ts';
 import type { Medium } from '../link.ts';
 import { StreamLink } from '../stream.ts';
@@ -20,8 +21,11 @@ export interface SocketLinkOptions {
   readonly onClosed?: (why: string) => void;
 }
 
+const SOCKET = having('a connected socket', 'on', 'write', 'end');
+
 /** Makes a link of a connected socket (TCP or Unix). */
 export function socketLink(socket: Socket, options: SocketLinkOptions): StreamLink {
+  if (!SOCKET.holds(socket)) throw new OptionError('socketLink', 'socket', SOCKET.words, socket);
   const link = new StreamLink({
     ...options,
     carrier: {
