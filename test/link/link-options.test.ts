@@ -80,7 +80,7 @@ describe('a wrong option of', () => {
       {},
       'socket: expected a connected socket, got an object with no members',
     ],
-    ['faulty', faulty, 'TERM-035', "options: expected an object (breaks, ...), got 'TERM-035'"],
+    ['faulty', faulty, 'a rule', "options: expected an object (breaks, ...), got 'a rule'"],
   ])('%s is an error that names it (%#)', (made, make, options, sentence) => {
     const say = (): unknown => make(options as never);
     expect(say).toThrow(`${made}: ${sentence}`);
