@@ -60,16 +60,25 @@ async function answerTo(folder, method, url) {
   }
 }
 
+/** What is wrong with the arguments; undefined: nothing. */
+function faultOf([name, value = '', ...rest]) {
+  if (name === undefined) return undefined;
+  const unknown = name === '--port' ? rest[0] : name;
+  if (unknown !== undefined) return `page: there is no '${unknown}'; there is --port N`;
+  const port = value === '' ? Number.NaN : Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return undefined;
+  return `--port: expected a whole number from 0 to 65535, got '${value}'`;
+}
+
 async function main(args) {
-  const at = args.indexOf('--port');
-  const port = at < 0 ? PORT : Number(args[at + 1]);
-  if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    console.error(`--port: expected a whole number from 0 to 65535, got '${args[at + 1] ?? ''}'`);
+  const fault = faultOf(args);
+  if (fault !== undefined) {
+    console.error(fault);
     process.exitCode = 2;
   } else if (!ensureInstalled() || !ensureBuilt()) {
     process.exitCode = 1;
   } else {
-    const { url } = await serve(root, port);
+    const { url } = await serve(root, args.length === 0 ? PORT : Number(args[1]));
     console.log(`${url}${PAGE}  (Ctrl-C ends)`);
   }
 }

@@ -41,6 +41,9 @@ export function matrixJson(matrix: Matrix): string {
 
 /** The missing rules with their texts, of one area or of all. */
 export function missingText(matrix: Matrix, prefix: string | undefined): string {
+  const areas = [...new Set(matrix.states.map((state) => state.prefix))];
+  if (prefix !== undefined && !areas.includes(prefix))
+    return `${prefix}: there is no such area; there are ${areas.join(', ')}`;
   const missing = matrix.states.filter(
     (state) => isMissing(state) && (prefix === undefined || state.prefix === prefix),
   );
