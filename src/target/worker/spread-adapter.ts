@@ -28,7 +28,6 @@ import {
   type StatusIndication,
   settleInitiateStatuses,
   type TcpOffloadEventHandlers,
-  wasOffloaded,
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { PathConstState } from '../../state/path.ts';
@@ -36,7 +35,7 @@ import { TcpConstState } from '../../state/tcp.ts';
 import { OperationKind } from '../engine/engine.ts';
 import { threadOfFlow, threadOfFrame } from './flow-hash.ts';
 import { SpreadControl } from './spread-control.ts';
-import { ENTRIES, type Part, type Spread, SpreadObject } from './spread-objects.ts';
+import { ENTRIES, forget, joinedStatus, type Part, type Spread, SpreadObject } from './spread-objects.ts';
 import { SpreadRestarts } from './spread-restarts.ts';
 import { addAnswers } from './spread-statistics.ts';
 import type { WorkerAdapter } from './worker-adapter.ts';
@@ -289,7 +288,7 @@ export class SpreadAdapter implements MiniportDriver {
       own.netBufferListChain = block.netBufferListChain;
     }
     const parts = spread.parts.get(block);
-    const part = { thread, block: own, object };
+    const part = { thread, block: own, object, asked: this.threads[thread]!.life };
     if (parts === undefined) spread.parts.set(block, [part]);
     else parts.push(part);
     return own;
@@ -334,24 +333,24 @@ export class SpreadAdapter implements MiniportDriver {
     this.#restarts.next();
   }
 
-  /** The threads' answers, put together: of several the first that is not good. */
+  /** The threads' answers, put together: see {@link joinedStatus}. */
   #join(spread: Spread, first: MiniportOffloadBlock | null): void {
     for (let block = first; block !== null; block = block.nextBlock) {
       const parts = this.#counted(spread.kind, spread.parts.get(block) ?? []);
-      const bad = parts.find((part) => !wasOffloaded(part.block.status));
-      block.status = bad?.block.status ?? NdisStatus.SUCCESS;
-      for (const part of parts) block.handedOverAtUs = Math.max(block.handedOverAtUs, part.block.handedOverAtUs);
       const object = spread.fresh.get(block);
-      if (object !== undefined && bad === undefined) {
+      block.status = joinedStatus(parts, object !== undefined);
+      const isGood = block.status === NdisStatus.SUCCESS;
+      for (const part of parts) block.handedOverAtUs = Math.max(block.handedOverAtUs, part.block.handedOverAtUs);
+      if (object !== undefined && isGood) {
         block.miniportOffloadContext!.miniportOffloadContext = object;
-        if (object.thread === -1) this.#restarts.shared.add(object);
+        if (object.thread === -1) this.#share(object, spread.parts.get(block)!);
       }
       if (spread.kind === OperationKind.TERMINATE) {
         const chained = parts.find((part) => part.block.netBufferListChain !== null);
         block.netBufferListChain = chained?.block.netBufferListChain ?? null;
         for (const part of parts) if (part.block.status === NdisStatus.SUCCESS) noteGone(part);
         const known = block.miniportOffloadContext?.miniportOffloadContext;
-        if (bad === undefined && known instanceof SpreadObject) this.#restarts.shared.delete(known);
+        if (isGood && known instanceof SpreadObject) this.#restarts.shared.delete(known);
       }
       this.#join(spread, block.dependentBlockList);
     }
@@ -360,8 +359,19 @@ export class SpreadAdapter implements MiniportDriver {
   /** Of what all threads have, one that died meanwhile has no say, unless it is about what it still has. */
   #counted(kind: OperationKind, parts: readonly Part[]): readonly Part[] {
     if (parts.length < 2 || kind === OperationKind.TERMINATE) return parts;
-    const alive = parts.filter(({ thread }) => !this.threads[thread]!.isDead);
+    const alive = parts.filter((part) => this.#isSame(part) && !this.threads[part.thread]!.isDead);
     return alive.length > 0 ? alive : parts;
+  }
+
+  /** All threads have it; but one that came anew meanwhile has nothing of it, and is given it like everything else that all have. */
+  #share(object: SpreadObject, parts: readonly Part[]): void {
+    this.#restarts.shared.add(object);
+    for (const part of parts) if (!this.#isSame(part)) forget(object, part.thread);
+  }
+
+  /** Whether the thread is the one that was asked, dead or alive. */
+  #isSame({ thread, asked }: Part): boolean {
+    return this.threads[thread]!.life === asked;
   }
 
   // Data.

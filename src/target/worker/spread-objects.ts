@@ -1,8 +1,14 @@
 /**
- * What a spread adapter keeps of objects that several NIC threads have, and of trees that they work on together. Plain data.
+ * What a spread adapter keeps of objects that several NIC threads have, and of trees that they work on together.
  */
 
-import type { MiniportOffloadBlock, NdisOffloadHandle, OffloadBlock } from '../../ndis/miniport.ts';
+import {
+  type MiniportOffloadBlock,
+  type NdisOffloadHandle,
+  NdisStatus,
+  type OffloadBlock,
+  wasOffloaded,
+} from '../../ndis/miniport.ts';
 import type { PathConstState } from '../../state/path.ts';
 import { OperationKind } from '../engine/engine.ts';
 
@@ -33,11 +39,19 @@ export class SpreadObject {
   }
 }
 
+/** A thread has nothing of an object any more. */
+export function forget(object: SpreadObject, thread: number): void {
+  delete object.shadows[thread];
+  object.gone[thread] = true;
+}
+
 /** A thread's block for one of the driver above. */
 export interface Part {
   readonly thread: number;
   readonly block: OffloadBlock;
   readonly object: SpreadObject | null;
+  /** The thread's driver half when it was asked: one that has died and come anew has another. */
+  readonly asked: object;
 }
 
 /** A tree of the driver above while the threads work on their parts of it. */
@@ -61,3 +75,19 @@ export const ENTRIES: Readonly<Record<number, Entry>> = {
   [OperationKind.QUERY]: 'queryOffload',
   [OperationKind.INVALIDATE]: 'invalidateOffload',
 };
+
+/**
+ * What several threads answer of one block, put together: the first answer that is not good. But what is new and all are to have may be
+ * taken by some and refused by others, which were paused in between: those do without it, and flows over it go to the former.
+ */
+export function joinedStatus(parts: readonly Part[], isNew: boolean): number {
+  const bad = parts.find(isRefused);
+  if (bad === undefined) return NdisStatus.SUCCESS;
+  if (!isNew || bad.object?.thread !== -1 || parts.every(isRefused)) return bad.block.status;
+  for (const part of parts) if (isRefused(part)) bad.object.gone[part.thread] = true;
+  return NdisStatus.SUCCESS;
+}
+
+function isRefused({ block }: Part): boolean {
+  return !wasOffloaded(block.status);
+}

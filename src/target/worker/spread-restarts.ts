@@ -18,7 +18,7 @@ import {
 import { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import { PathCachedState, PathConstState, PathDelegatedState } from '../../state/path.ts';
 import type { OperationKind } from '../engine/engine.ts';
-import type { SpreadObject } from './spread-objects.ts';
+import { forget, type SpreadObject } from './spread-objects.ts';
 import type { NicWatcher, WorkerAdapter } from './worker-adapter.ts';
 
 /** What it needs of the adapter. */
@@ -175,12 +175,6 @@ export class SpreadRestarts {
   #begin(root: OffloadBlock, then: () => void): void {
     this.#own.set(root, then);
   }
-}
-
-/** A thread has nothing of an object any more. */
-function forget(object: SpreadObject, thread: number): void {
-  delete object.shadows[thread];
-  object.gone[thread] = true;
 }
 
 /** A block with room for all that is to be known of a neighbor or path. */

@@ -344,6 +344,11 @@ export class WorkerAdapter implements MiniportDriver {
     return NdisStatus.PENDING;
   }
 
+  /** The driver half of now: one that has died and come anew has another. */
+  get life(): object {
+    return this.driver;
+  }
+
   /** Its NIC half is dead: nothing is taken any more. */
   get isDead(): boolean {
     return this.driver.isDead;
