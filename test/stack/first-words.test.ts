@@ -26,10 +26,13 @@ test('resolving each other takes one round trip more, over IPv6 as over IPv4 (44
 
 test('a lost solicitation costs a second, not the connection', async () => {
   let slow = 0;
+  let failed = 0;
   for (let i = 0; i < 60; i++) {
     const ms = await firstConnection(6, numeric + 1000 + i, 0.02);
-    expect(ms, `${seedNote}, ${i}`).toBeGreaterThan(0);
     if (ms > 500) slow++;
+    if (ms < 0) failed++;
   }
+  // All three solicitations of one, or their answers, are lost once in some ten thousand times: then it has failed (RFC 4861 7.2.2).
+  expect(failed, seedNote).toBeLessThanOrEqual(1);
   expect(slow, seedNote).toBeLessThan(30);
 });
