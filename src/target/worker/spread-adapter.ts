@@ -25,7 +25,6 @@ import {
   type OidRequest,
   providerGeneric,
   providerTcp,
-  type StatusIndication,
   settleInitiateStatuses,
   type TcpOffloadEventHandlers,
 } from '../../ndis/miniport.ts';
@@ -38,6 +37,7 @@ import { SpreadControl } from './spread-control.ts';
 import { ENTRIES, forget, joinedStatus, type Part, type Spread, SpreadObject } from './spread-objects.ts';
 import { SpreadRestarts } from './spread-restarts.ts';
 import { addAnswers } from './spread-statistics.ts';
+import { SpreadStatuses } from './spread-statuses.ts';
 import type { WorkerAdapter } from './worker-adapter.ts';
 
 /** The adapter over several. */
@@ -54,23 +54,24 @@ export class SpreadAdapter implements MiniportDriver {
   #handlers: TcpOffloadEventHandlers | null = null;
   readonly #spreads: Map<OffloadBlock, Spread> = new Map();
   readonly #restarts: SpreadRestarts;
-  /** Initiates that are not complete, and statuses that wait for them (INIT-052). */
-  #initiates = 0;
-  readonly #unsaid: StatusIndication[] = [];
+  readonly #statuses: SpreadStatuses;
   /** Answers that are waited for, of a pause or a power request. */
   #pausing = 0;
   #powering = 0;
-  #linkStatus: number = NdisStatus.LINK_STATE_UP;
 
   constructor(threads: readonly WorkerAdapter[], link: Link) {
     this.threads = threads;
     this.attributes = threads[0]!.attributes;
     this.#isIp = link.medium === 'ip';
     this.control = new SpreadControl(threads);
+    this.#statuses = new SpreadStatuses({
+      indicate: (indication) => this.#ndisM.indicateStatusEx(this.#handle, indication),
+      isEmpty: () => threads.every(({ control }) => control.held().tcpObjects === 0),
+    });
     this.#restarts = new SpreadRestarts({
       threads,
       isIdle: () => this.#spreads.size === 0,
-      say: (statusCode) => this.#say({ statusCode, statusBuffer: null }),
+      say: (statusCode) => this.#statuses.say({ statusCode, statusBuffer: null }),
       go: (kind, root) => this.#spread(kind, root),
     });
     threads.forEach((thread, i) => {
@@ -198,7 +199,7 @@ export class SpreadAdapter implements MiniportDriver {
       if (own !== null) roots.push([thread, own]);
     });
     spread.outstanding = roots.length;
-    if (kind === OperationKind.INITIATE) this.#initiates++;
+    if (kind === OperationKind.INITIATE) this.#statuses.initiateBegun();
     if (roots.length === 0) {
       // What it names is with no thread any more.
       this.threads[0]!.later(() => this.#finish(spread));
@@ -326,10 +327,7 @@ export class SpreadAdapter implements MiniportDriver {
     else if (kind === OperationKind.QUERY) ndisM.queryOffloadStateComplete(handle, root);
     else ndisM.invalidateOffloadComplete(handle, root);
     for (const one of spread.held) this.threads[one]!.release();
-    if (kind === OperationKind.INITIATE) this.#initiates--;
-    while (this.#initiates === 0 && this.#unsaid.length > 0) {
-      ndisM.indicateStatusEx(handle, this.#unsaid.shift()!);
-    }
+    this.#statuses.operationDone(kind === OperationKind.INITIATE);
     this.#restarts.next();
   }
 
@@ -422,9 +420,7 @@ export class SpreadAdapter implements MiniportDriver {
       indicateReceiveNetBufferLists: (...given) => ndisM.indicateReceiveNetBufferLists(...given),
       indicateReceiveDone: (...given) => ndisM.indicateReceiveDone(...given),
       sendNetBufferListsComplete: (...given) => ndisM.sendNetBufferListsComplete(...given),
-      indicateStatusEx: (_handle, indication) => {
-        if (this.#isNews(thread, indication.statusCode)) this.#say(indication);
-      },
+      indicateStatusEx: (_handle, indication) => this.#statuses.told(indication, thread === this.#first),
       oidRequestComplete: (handle, _request, status) => {
         if (--this.#powering === 0) ndisM.oidRequestComplete(handle, this.#power!, status);
       },
@@ -458,20 +454,6 @@ export class SpreadAdapter implements MiniportDriver {
       tcpOffloadReceiveHandler: (handle, list, status, consumed) =>
         above.tcpOffloadReceiveHandler(hostHandle(handle), list, status, consumed),
     };
-  }
-
-  /** Indicates a status; one that comes while a thread works on an initiate waits for all of them (INIT-052). */
-  #say(indication: StatusIndication): void {
-    if (this.#initiates > 0) this.#unsaid.push(indication);
-    else this.#ndisM.indicateStatusEx(this.#handle, indication);
-  }
-
-  /** All threads see the device go up and down, and all are told what an operator wants: it is said once. */
-  #isNews(thread: number, status: number): boolean {
-    if (status !== NdisStatus.LINK_STATE_UP && status !== NdisStatus.LINK_STATE_DOWN) return thread === this.#first;
-    const isNews = status !== this.#linkStatus;
-    this.#linkStatus = status;
-    return isNews;
   }
 }
 
