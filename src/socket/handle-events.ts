@@ -2,7 +2,6 @@
  * What a handle of a socket's is told with, and what it tells: the two sides of {@link TcpHandle}.
  */
 
-import type { CopyBytes } from '../base/copy-bytes.ts';
 import type { TransportErrorCode, Transports } from '../host/api.ts';
 import type { SlabPool } from './slabs.ts';
 import type { TcpHandle } from './tcp-handle.ts';
@@ -20,8 +19,6 @@ export type ConnectWay = Pick<Transports, 'connect'>;
 export interface HandleContext {
   readonly transports: Transports;
   readonly slabs: SlabPool;
-  /** Copies received data. */
-  readonly copy: CopyBytes;
   readonly keepAlive: KeepAlive;
 }
 

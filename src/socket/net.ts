@@ -6,7 +6,7 @@
  */
 
 import type { IpcNetConnectOpts, ListenOptions, TcpNetConnectOpts } from 'node:net';
-import { type CopyBytes, copyBytes } from '../base/copy-bytes.ts';
+import type { CopyBytes } from '../base/copy-bytes.ts';
 import type { SendMemory } from '../base/send-memory.ts';
 import type { Transports } from '../host/api.ts';
 import { isIP, isIPv4, isIPv6 } from './addresses.ts';
@@ -104,7 +104,6 @@ export function createNet(transports: Transports, options: NetOptions = {}): Sta
   const handles: HandleContext = {
     transports,
     slabs: new SlabPool(options.copy, options.sendMemory),
-    copy: options.copy ?? copyBytes,
     keepAlive: options.keepAlive ?? NO_KEEP_ALIVE,
   };
   const context: NetContext = {

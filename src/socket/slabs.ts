@@ -66,7 +66,7 @@ export class SlabPool {
   readonly #free: Slab[] = [];
   readonly #freeToSend: Slab[] = [];
   readonly #memory: SendMemory | null;
-  /** Copies into a slab. */
+  /** Copies into slabs and out of what is received. */
   readonly copy: CopyBytes;
   /** Garbage, see {@link BALLAST_ELEMENTS}. */
   ballast: readonly unknown[] = [];

@@ -345,7 +345,7 @@ export class TcpHandle implements TcpHandler, Lender {
       this.#slab ??= this.#context.slabs.takeFor(bytes, from);
       const slab = this.#slab;
       const count = Math.min(end - from, SLAB_BYTES - slab.used);
-      this.#context.copy(bytes, from, count, slab.bytes, slab.used);
+      this.#context.slabs.copy(bytes, from, count, slab.bytes, slab.used);
       slab.used += count;
       from += count;
       if (slab.used === SLAB_BYTES) this.#handUp();

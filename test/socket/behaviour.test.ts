@@ -10,7 +10,7 @@ import { serverScenarios } from './scenarios-server.ts';
 import { shapeScenarios } from './scenarios-shape.ts';
 import { udpScenarios } from './scenarios-udp.ts';
 import { versionScenarios } from './scenarios-versions.ts';
-import { fakeWorld, linkWorld, loopbackWorld, nodeWorld, withoutHosts } from './world.ts';
+import { nodeWorld, OUR_WORLDS, withoutHosts } from './world.ts';
 
 const scenarios = {
   ...lifeScenarios,
@@ -24,13 +24,7 @@ const scenarios = {
   ...versionScenarios,
 };
 
-const worlds = [
-  ['ours over transports in memory', fakeWorld],
-  ['ours through a stack’s loopback', loopbackWorld],
-  ['ours over two stacks on a wire', linkWorld],
-] as const;
-
-describe.each(worlds)('%s', (_name, make) => {
+describe.each(OUR_WORLDS)('%s', (_name, make) => {
   for (const [name, scenario] of Object.entries(scenarios)) {
     test(`${name}: as node:net`, async () => {
       const reference = nodeWorld();

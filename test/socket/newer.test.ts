@@ -2,15 +2,9 @@
 
 import { describe, expect, test } from 'vitest';
 import { newerScenarios } from './scenarios-newer.ts';
-import { fakeWorld, linkWorld, loopbackWorld, nodeWorld, withoutHosts } from './world.ts';
+import { nodeWorld, OUR_WORLDS, withoutHosts } from './world.ts';
 
-const worlds = [
-  ['ours over transports in memory', fakeWorld],
-  ['ours through a stack’s loopback', loopbackWorld],
-  ['ours over two stacks on a wire', linkWorld],
-] as const;
-
-describe.each(worlds)('%s', (_name, make) => {
+describe.each(OUR_WORLDS)('%s', (_name, make) => {
   for (const [name, { play, wanted }] of Object.entries(newerScenarios)) {
     test(`${name}: as newer versions of Node`, async () => {
       const world = make();

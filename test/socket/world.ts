@@ -88,3 +88,10 @@ export function withoutHosts(value: unknown, world: World): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Set) return value;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutHosts(item, world)]));
 }
+
+/** Worlds in which ours is to be as Node's. */
+export const OUR_WORLDS: readonly (readonly [name: string, make: () => World])[] = [
+  ['ours over transports in memory', fakeWorld],
+  ['ours through a stack’s loopback', loopbackWorld],
+  ['ours over two stacks on a wire', linkWorld],
+];

@@ -60,7 +60,7 @@ export const ControlWord = {
  * Of operations to come: that one is near, and the NIC half stays awake and gets ready; or that it is being written and will be published
  * in a moment, and the NIC half does nothing else before.
  */
-export const Expected = { NOTHING: 0, NEAR: 2, WRITTEN: 3 } as const;
+export const Expected = { NEAR: 2, WRITTEN: 3 } as const;
 
 /** A word that tells so of the `count`th. */
 export function expectation(count: number, what: number): number {

@@ -91,7 +91,7 @@ export class NicLink extends DevicePort implements Link {
    * for no more frames. Answers how many there were; then the batch is over.
    */
   drain(most: number): number {
-    if (this.isGone) return 0;
+    if (this.isGone || this.#isAsked()) return 0;
     const outcome = this.#reader.drain(this.receiver!, 0, most, BATCH_BYTES);
     if (outcome === Outcome.GONE) this.vanished();
     return this.#reader.frames;

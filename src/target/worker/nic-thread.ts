@@ -61,8 +61,6 @@ class NicThread {
   readonly #spinUs: number;
   readonly #counts: Float64Array = new Float64Array(EVENT_NAMES.length);
   #countedAtUs = 0;
-  /** What {@link ControlWord.ASKED} was before the last round. */
-  #asked = 0;
   /** The operation that the driver half has told of, since when, and whether it was rehearsed. */
   #expected = 0;
   #expectedSinceUs = NEVER;
@@ -132,12 +130,6 @@ class NicThread {
 
   /** Reads frames, unless an operation is about to come; answers how many. */
   #drain(): number {
-    // What has been published meanwhile goes before frames, too.
-    const asked = Atomics.load(this.#control, ControlWord.ASKED);
-    if (asked !== this.#asked) {
-      this.#asked = asked;
-      return 0;
-    }
     const expectedForUs = this.#expectedForUs();
     if (expectedForUs < EXPECT_US) return 0;
     return this.#link.drain(expectedForUs < LATE_US ? LATE_FRAMES : BATCH_FRAMES);
