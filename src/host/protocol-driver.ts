@@ -102,6 +102,7 @@ export class HostProtocol implements ProtocolDriver {
     if (statusCode === NdisStatus.LINK_STATE_UP) this.#ip.linkState(iface, true);
     else if (statusCode === NdisStatus.LINK_STATE_DOWN) this.#ip.linkState(iface, false);
     else if (statusCode === NdisStatus.NETWORK_CHANGE) this.#ip.announce(iface);
+    else if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) this.#ip.linkMtu(iface, indication.statusBuffer as number);
     this.#chimney.statusEx(iface.binding!, indication);
   }
 

@@ -14,6 +14,8 @@ export class TeamMember {
   /** It is going away, or gone: its binding is closed as soon as nothing of ours is there. */
   isLeaving = false;
   isClosed = false;
+  /** What its link carries, bytes. */
+  mtu = 0;
   /** It has asked for a pause (or an upload of all), and not yet resumed. */
   isPaused = false;
 

@@ -73,6 +73,8 @@ export class Team extends IntermediateDriver {
   readonly #walk: BlockWalk<OffloadBlock> = new BlockWalk();
   /** Where a list that is with the drivers above came from. Targets reuse their lists, so that this grows with their pools only. */
   readonly #origins: WeakMap<NetBufferList, TeamMember> = new WeakMap();
+  /** What every member's link carries, bytes, as it was last said. */
+  #mtu: number;
   /** The member by which frames go. */
   #active: TeamMember;
   /** The member at which everything is that is offloaded. */
@@ -100,10 +102,12 @@ export class Team extends IntermediateDriver {
     const { ndis } = environment;
     for (const member of this.#members) member.binding = ndis.openAdapterEx(this, member, member.name);
     try {
-      this.attributes = commonAttributes(
-        options.name,
-        this.#members.map(({ binding }) => ndis.adapterAttributes(binding)),
-      );
+      const all = this.#members.map(({ binding }) => ndis.adapterAttributes(binding));
+      this.attributes = commonAttributes(options.name, all);
+      this.#members.forEach((member, i) => {
+        member.mtu = all[i]!.mtu;
+      });
+      this.#mtu = this.attributes.mtu;
     } catch (error) {
       for (const { binding } of this.#members) ndis.closeAdapterEx(binding, () => {});
       throw error;
@@ -171,13 +175,24 @@ export class Team extends IntermediateDriver {
     const { statusCode } = indication;
     if (statusCode === NdisStatus.LINK_STATE_UP) this.#linkChanged(member, true, indication);
     else if (statusCode === NdisStatus.LINK_STATE_DOWN) this.#linkChanged(member, false, indication);
-    else {
+    else if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) {
+      member.mtu = indication.statusBuffer as number;
+      this.#mtuChanged();
+    } else {
       if (statusCode === NdisStatus.OFFLOAD_PAUSE || statusCode === NdisStatus.UPLOAD_ALL) member.isPaused = true;
       const isResume = statusCode === NdisStatus.OFFLOAD_RESUME;
       if (isResume) member.isPaused = false;
       // What another member says of its chimney is asked for when its time comes; a resume now would end our own pause.
       if (member === this.#chimney && !(isResume && this.#move !== null)) this.#say(indication);
     }
+  }
+
+  /** Frames must be such as could leave by any member. */
+  #mtuChanged(): void {
+    const mtu = Math.min(...this.#members.filter(({ isLeaving }) => !isLeaving).map((member) => member.mtu));
+    if (mtu === this.#mtu) return;
+    this.#mtu = mtu;
+    this.#say({ statusCode: NdisStatus.L2_MTU_SIZE_CHANGE, statusBuffer: mtu });
   }
 
   #linkChanged(member: TeamMember, isUp: boolean, indication: StatusIndication): void {
@@ -226,6 +241,7 @@ export class Team extends IntermediateDriver {
     }
     if (isGone) this.#linkChanged(member, false, { statusCode: NdisStatus.LINK_STATE_DOWN });
     this.#reconsider('asked');
+    this.#mtuChanged();
     this.#dismiss();
   }
 

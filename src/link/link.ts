@@ -65,6 +65,11 @@ export interface LinkReceiver {
   receiveDone(): void;
   /** The link went up or down. */
   linkState(isUp: boolean): void;
+  /**
+   * The link carries packets of `mtu` bytes from now on; never more than {@link Link.mtu}, which stays as it is. A receiver without the
+   * function goes on as before.
+   */
+  mtuChanged?(mtu: number): void;
   /** There is room again after `transmit` answered false. */
   writable(): void;
   /** The device is gone for good: nothing leaves or arrives any more. The link is still to be closed. */
@@ -76,7 +81,7 @@ export interface Link {
   /** For traces and messages. */
   readonly name: string;
   readonly medium: Medium;
-  /** Largest IP packet it carries, bytes; 576 to 65535 (68 at the very least for IPv4, 1280 for IPv6). */
+  /** Largest IP packet it carries (or may come to carry: `LinkReceiver.mtuChanged`), bytes; 576 to 65535 (68 at the very least for IPv4, 1280 for IPv6). */
   readonly mtu: number;
   /** The link's own MAC where it has one; a stack makes up a locally administered one where it has not. Six bytes. */
   readonly macAddress?: Uint8Array;

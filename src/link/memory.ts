@@ -2,7 +2,7 @@
  * A wire in memory: two ends, with seeded loss, reordering, duplication, delay, corruption and a rate.
  *
  * Promises: those of its two lines (base/impaired-line.ts): deterministic for a seed and a runtime, bounded, without allocation.
- * It can be cut and mended. Leaves to others: what frames mean.
+ * It can be cut and mended, and made narrower. Leaves to others: what frames mean.
  */
 
 import { assert } from '../base/assert.ts';
@@ -12,7 +12,7 @@ import { SeededRandom } from '../base/random.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { Event } from '../trace/events.ts';
 import type { Trace } from '../trace/trace.ts';
-import type { Link, LinkReceiver, Medium } from './link.ts';
+import { type Link, type LinkReceiver, type Medium, WHOLE_FRAME } from './link.ts';
 import { LINK_OPTIONS } from './link-options.ts';
 
 export type { Impairment } from '../base/impaired-line.ts';
@@ -47,6 +47,8 @@ export interface MemoryLinkPair {
 
 const QUEUE_BYTES_DEFAULT = 4 << 20;
 const ETHERNET_HEADER_MAX = 18;
+/** IPv4 and UDP in front of what a super-segment is cut into. */
+const HEADERS_LEAST = 28;
 
 const { name: _none, ...COMMON } = LINK_OPTIONS;
 
@@ -95,6 +97,7 @@ export class MemoryLink implements Link {
   /** Super-segments cross as they are, whatever is in them. */
   readonly largeDatagrams: boolean;
   readonly #frameBytes: number;
+  #mtuNow: number;
   readonly #trace: Trace | null;
   /** From this end to the other. */
   readonly #line: ImpairedLine;
@@ -108,6 +111,7 @@ export class MemoryLink implements Link {
     this.name = name;
     this.medium = options.medium ?? 'ethernet';
     this.mtu = mtu;
+    this.#mtuNow = mtu;
     this.#trace = options.trace ?? null;
     this.largeSendBytes = options.largeSendBytes ?? 0;
     this.largeDatagrams = this.largeSendBytes > 0;
@@ -160,6 +164,17 @@ export class MemoryLink implements Link {
     this.#peer!.setUp(isUp);
   }
 
+  /** Both ends carry packets of `mtu` bytes from now on, {@link mtu} at most; longer ones are lost. Both are told. */
+  setMtu(mtu: number): void {
+    if (!Number.isInteger(mtu) || mtu < 68 || mtu > this.mtu) {
+      throw new RangeError(`mtu: expected 68 to ${this.mtu} (that of the beginning), got ${mtu}`);
+    }
+    for (const end of [this, this.#peer!]) {
+      end.#mtuNow = mtu;
+      end.#receiver?.mtuChanged?.(mtu);
+    }
+  }
+
   /** This end is pulled out, as a NIC from its slot: its owner is told so, the other end loses its link. */
   remove(): void {
     if (this.#isRemoved || this.#isClosed) return;
@@ -178,13 +193,20 @@ export class MemoryLink implements Link {
 
   transmit(bytes: Uint8Array, at: number, length: number, segmentBytes = 0): boolean {
     if (this.#isClosed || this.#isRemoved || !this.#isUp) return true; // taken and lost, as on a dead wire
-    if (length > (segmentBytes > 0 ? this.#frameBytes : this.mtu + ETHERNET_HEADER_MAX)) {
+    if (this.#isGiant(length, segmentBytes)) {
       this.#trace?.count(Event.LINK_FRAME_LOST);
       return true; // a giant: no wire carries it
     }
     if (this.#line.offer(bytes, at, length, segmentBytes)) return true;
     this.#trace?.count(Event.LINK_QUEUE_FULL);
     return false;
+  }
+
+  /** Whether a frame, or one of those that a super-segment stands for, is longer than the wire carries. */
+  #isGiant(length: number, segmentBytes: number): boolean {
+    if (segmentBytes === 0) return length > this.#mtuNow + ETHERNET_HEADER_MAX;
+    const isSuper = segmentBytes !== WHOLE_FRAME;
+    return length > this.#frameBytes || (isSuper && Math.min(length, segmentBytes) + HEADERS_LEAST > this.#mtuNow);
   }
 
   /** What it has sent before still arrives. */

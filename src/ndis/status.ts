@@ -49,6 +49,8 @@ export const NdisStatus = {
   RESET_END: 72,
   /** The adapter may be at another place of its network now: who talks to it has to be told (NDIS_STATUS_NETWORK_CHANGE). */
   NETWORK_CHANGE: 73,
+  /** The MTU has changed; the status buffer is the new one, bytes (NDIS_STATUS_L2_MTU_SIZE_CHANGE of NDIS 6.50; NDIS 6.0 has none). */
+  L2_MTU_SIZE_CHANGE: 74,
 } as const;
 export type NdisStatus = (typeof NdisStatus)[keyof typeof NdisStatus];
 

@@ -276,6 +276,34 @@ describe('which member is in use', () => {
     await expectWhole(hosts, pairs, 400_000);
   });
 
+  test('the MTU is what the links of all members carry; of one that has gone nothing is asked', async () => {
+    const hosts = teamHosts();
+    const pairs = connect(hosts, 4, 600_000);
+    offloadAll(pairs);
+    hosts.runtime.advance(20_000);
+    const iface = hosts.server.host.ip.interfaces[1]!;
+    const [first, second] = hosts.links;
+    const seen: number[] = [];
+    const look = (): number => seen.push(iface.mtu);
+    // The one not in use, too: frames may have to leave by it in a moment.
+    second.setMtu(1400);
+    look();
+    first.setMtu(1300);
+    look();
+    second.setMtu(1500);
+    look();
+    second.setMtu(1200);
+    look();
+    second.remove();
+    hosts.runtime.advance(1_000);
+    look();
+    first.setMtu(1500);
+    look();
+    expect(seen).toEqual([1400, 1300, 1300, 1200, 1300, 1500]);
+    await finish(hosts, pairs);
+    await expectWhole(hosts, pairs, 600_000);
+  });
+
   test('members of one team have one address; the second takes that of the first', async () => {
     const hosts = teamHosts({ seed });
     const [one, two] = ['port1', 'port2'].map((name) => hosts.server.targets.get(name)!.attributes.macAddress);

@@ -139,3 +139,28 @@ test('options out of range are refused with what was expected', () => {
     'rateBps: expected bits per second > 0',
   );
 });
+
+test('a wire that is made narrower tells both ends, and loses what is too long for it now; super-segments by what they stand for', () => {
+  const runtime = new VirtualRuntime(1);
+  const { a, b } = memoryLinkPair({ runtime, largeSendBytes: 20_000 });
+  const mtus: string[] = [];
+  const at = (name: string): Recorder & { mtuChanged(mtu: number): void } =>
+    Object.assign(new Recorder(runtime), { mtuChanged: (mtu: number) => void mtus.push(`${name}: ${mtu}`) });
+  const atB = at('b');
+  a.start(at('a'));
+  b.start(atB);
+  const arrives = (length: number, segmentBytes: number): boolean => {
+    const { length: before } = atB.frames;
+    expect(a.transmit(new Uint8Array(length), 0, length, segmentBytes)).toBe(true);
+    runtime.settle();
+    return atB.frames.length > before;
+  };
+  const seen = (): boolean[] => [arrives(1514, 0), arrives(20_000, 1448), arrives(1000, 1448), arrives(10_000, 1200)];
+  expect(seen()).toEqual([true, true, true, true]);
+  b.setMtu(1300);
+  expect(seen()).toEqual([false, false, true, true]);
+  b.setMtu(1500);
+  expect(seen()).toEqual([true, true, true, true]);
+  expect(mtus).toEqual(['b: 1300', 'a: 1300', 'b: 1500', 'a: 1500']);
+  for (const mtu of [67, 1501, 1300.5]) expect(() => a.setMtu(mtu)).toThrow(/mtu: expected 68 to 1500/);
+});

@@ -17,6 +17,7 @@ export function queuesOf(
       receivers[choose(bytes, at, length)]!.receive(bytes, at, length, segmentBytes),
     receiveDone: () => each((one) => one.receiveDone()),
     linkState: (isUp) => each((one) => one.linkState(isUp)),
+    mtuChanged: (mtu) => each((one) => one.mtuChanged?.(mtu)),
     writable: () => each((one) => one.writable()),
   };
   return Array.from({ length: count }, (): Link => {

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { NdisStatus } from '../../src/ndis/miniport.ts';
 import { SpreadStatuses } from '../../src/target/worker/spread-statuses.ts';
 
-const { LINK_STATE_DOWN, LINK_STATE_UP, OFFLOAD_PAUSE, OFFLOAD_RESUME, UPLOAD_ALL } = NdisStatus;
+const { L2_MTU_SIZE_CHANGE, LINK_STATE_DOWN, LINK_STATE_UP, OFFLOAD_PAUSE, OFFLOAD_RESUME, UPLOAD_ALL } = NdisStatus;
 
 function scene() {
   const said: number[] = [];
@@ -30,6 +30,15 @@ describe('statuses of several threads', () => {
     const { all, said } = scene();
     for (const status of [LINK_STATE_DOWN, OFFLOAD_PAUSE, LINK_STATE_UP, OFFLOAD_RESUME]) all(status);
     expect(said).toEqual([LINK_STATE_DOWN, OFFLOAD_PAUSE, LINK_STATE_UP, OFFLOAD_RESUME]);
+  });
+
+  test('an MTU is said once, and again when it is another one', () => {
+    const mtus: unknown[] = [];
+    const own = new SpreadStatuses({ indicate: ({ statusBuffer }) => mtus.push(statusBuffer), isEmpty: () => true });
+    for (const mtu of [1400, 1500, 1500, 1300]) {
+      for (const isFirst of [false, true]) own.told({ statusCode: L2_MTU_SIZE_CHANGE, statusBuffer: mtu }, isFirst);
+    }
+    expect(mtus).toEqual([1400, 1500, 1300]);
   });
 
   test('wait for the end of an initiate, in their order [INIT-052]', () => {

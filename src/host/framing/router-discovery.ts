@@ -233,10 +233,19 @@ export class RouterDiscovery {
       const ms = Math.min(RETRANS_MOST_MS, Math.max(RETRANS_LEAST_MS, message.retransTimerMs));
       iface.retransTimerUs = ms * 1000;
     }
-    if (message.mtu >= 1280 && message.mtu <= iface.linkMtu && message.mtu !== iface.mtu) {
-      iface.mtu = message.mtu;
-      this.events?.mtuChanged(iface);
+    if (message.mtu >= 1280 && message.mtu <= iface.linkMtu) {
+      iface.advertisedMtu = message.mtu;
+      this.followMtu(iface);
     }
+  }
+
+  /** The interface sends what its link carries, or less if a router says so. RFC 4861 6.3.4. */
+  followMtu(iface: Interface): void {
+    const { linkMtu, advertisedMtu } = iface;
+    const mtu = advertisedMtu === 0 ? linkMtu : Math.min(linkMtu, advertisedMtu);
+    if (mtu === iface.mtu) return;
+    iface.mtu = mtu;
+    this.events?.mtuChanged(iface);
   }
 
   /** The default router list. Answers whether routes have changed. */

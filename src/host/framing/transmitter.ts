@@ -38,7 +38,7 @@ export class Transmitter {
 
   /** Makes the pool of a new interface. */
   addInterface(iface: Interface): void {
-    const size = iface.linkMtu + PACKET_SLACK;
+    const size = iface.fullMtu + PACKET_SLACK;
     const limit = Math.max(POOL_LEAST, Math.floor(this.#context.options.packetPoolBytes / (size + LINK_HEADROOM)));
     this.#pools[iface.index] = new PacketPool(size, limit);
     if (iface.largeSendBytes > 0)
@@ -55,7 +55,7 @@ export class Transmitter {
 
   /** A buffer that takes `length` bytes of IP packet; null when none is free. `path` is for the sender of IP packets. */
   begin(iface: Interface, length: number, path: PathEntry | null): OutPacket | null {
-    const pool = length > iface.linkMtu + PACKET_SLACK ? this.#large : this.#pools[iface.index]!;
+    const pool = length > iface.fullMtu + PACKET_SLACK ? this.#large : this.#pools[iface.index]!;
     const out = pool.take(path);
     if (out === null) this.#context.trace.count(Event.SEND_POOL_EMPTY);
     return out;

@@ -117,6 +117,11 @@ export class IpLayer {
     this.#parts.linkState(iface, isUp);
   }
 
+  /** The adapter's link carries packets of `mtu` bytes now. */
+  linkMtu(iface: Interface, mtu: number): void {
+    this.#parts.linkMtu(iface, mtu);
+  }
+
   /** The adapter was asleep or paused, and works again. */
   resumed(iface: Interface): void {
     this.#parts.neighbors.doubtSilence(iface);

@@ -21,7 +21,7 @@ import { NeighborDiscovery } from '../framing/neighbor-discovery.ts';
 import { RouterDiscovery } from '../framing/router-discovery.ts';
 import { Transmitter } from '../framing/transmitter.ts';
 import { AddressTable } from './address-table.ts';
-import { type ParsedConfig, parseConfig } from './configuration.ts';
+import { IPV6_MTU_MIN, type ParsedConfig, parseConfig } from './configuration.ts';
 import { IpContext, type IpOptions } from './context.ts';
 import { IcmpErrors } from './icmp-errors.ts';
 import { IcmpReceiver } from './icmp-receiver.ts';
@@ -48,6 +48,8 @@ import {
 
 /** RFC 7217 section 6 IDGEN_RETRIES. */
 const IDENTIFIER_RETRIES = 3;
+/** RFC 791 3.2: what every link of IPv4 carries. */
+const LINK_MTU_MIN = 68;
 const LOOPBACK_MTU = 65_535;
 const LINK_LOCAL_PREFIX: IpPrefix = parsePrefix('fe80::/64')!;
 
@@ -144,11 +146,28 @@ export class IpParts {
     } else {
       this.#groups.rejoin(iface);
       for (const entry of [...iface.addresses]) this.tester.announce(entry);
-      if (iface.medium === 'ethernet' && iface.config.acceptRouterAdvertisements !== false && iface.linkMtu >= 1280) {
+      if (
+        iface.medium === 'ethernet' &&
+        iface.config.acceptRouterAdvertisements !== false &&
+        iface.fullMtu >= IPV6_MTU_MIN
+      ) {
         this.#routers.start(iface);
       }
     }
     this.paths.redetermineSoon();
+  }
+
+  /**
+   * The link carries packets of `mtu` bytes now. The paths follow: what is too long is sent again in pieces, connections that are
+   * offloaded are updated. An interface never sends more than at the beginning; one with IPv6 addresses keeps them below 1280 bytes, as
+   * shorter packets may be sent always.
+   */
+  linkMtu(iface: Interface, mtu: number): void {
+    if (!Number.isInteger(mtu) || mtu < LINK_MTU_MIN) return;
+    const linkMtu = Math.min(iface.fullMtu, mtu);
+    if (linkMtu === iface.linkMtu) return;
+    iface.linkMtu = linkMtu;
+    this.#routers.followMtu(iface);
   }
 
   /** The interface is given up: its addresses are lost, and with them the connections; its routes and neighbors are forgotten. */

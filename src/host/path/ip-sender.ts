@@ -58,7 +58,7 @@ export class IpSender {
    */
   begin(path: PathEntry, upperLength: number): OutPacket | null {
     const headerLength = path.family === 4 ? IPV4_HEADER_LENGTH : IPV6_HEADER_LENGTH;
-    const small = path.iface.linkMtu + PACKET_SLACK - headerLength;
+    const small = path.iface.fullMtu + PACKET_SLACK - headerLength;
     const most = path.family === 4 ? 65_535 - IPV4_HEADER_LENGTH : 65_535;
     if (upperLength > most) return null;
     const room = upperLength > small ? most : small;

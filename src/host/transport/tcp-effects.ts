@@ -51,9 +51,9 @@ export function isLive(endpoint: HostEndpoint): boolean {
 function connected(t: TcpTransport, endpoint: HostEndpoint): void {
   endpoint.flags |= EndpointFlag.CONNECTED;
   endpoint.error = null;
-  // The path may be known to be narrower than the link.
+  // The path may be known to be narrower than the link, and the link be narrower than when the SYN was sent.
   const { path } = endpoint;
-  if (path.mtu < path.iface.linkMtu) t.pathMtuOf(endpoint);
+  if (path.mtu < path.iface.fullMtu) t.pathMtuOf(endpoint);
   const halfOpen = endpoint.halfOpen;
   if (halfOpen !== null) {
     t.forgetHalfOpen(endpoint);

@@ -9,7 +9,7 @@ import { type Seq, seqAdd, seqBefore } from '../../base/seq.ts';
 import { TcpCachedFlag, TcpWord } from '../../state/tcp.ts';
 import { chooseCongestion, congestionControl } from '../../tcp/congestion/named.ts';
 import { PrivateWord, type TcpConnection } from '../../tcp/connection.ts';
-import { openActive, openPassive } from '../../tcp/open.ts';
+import { MSS_MIN, openActive, openPassive } from '../../tcp/open.ts';
 import { Event } from '../../trace/events.ts';
 import { type IpAddress, isMulticastAt, isUnspecifiedAt } from '../../wire/ip-address.ts';
 import type { TcpSegment } from '../../wire/tcp-segment.ts';
@@ -216,7 +216,7 @@ function make(
   setAddresses(c, path);
   c.localPort = localPort;
   c.remotePort = remotePort;
-  c.localMss = path.iface.linkMtu - path.headerLength - TCP_HEADER;
+  c.localMss = Math.max(MSS_MIN, path.iface.linkMtu - path.headerLength - TCP_HEADER);
   c.initialRcvWnd = clampReceiveBuffer(receiveBuffer);
   c.cachedFlags = TcpCachedFlag.NAGLING_ENABLED;
   c.tsDelta = t.isn.timestampOffset(c);

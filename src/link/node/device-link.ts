@@ -2,7 +2,7 @@
  * A device as a link, driven by the event loop of this thread, which polls it like its own sockets.
  *
  * Promises: reads and writes never block; a device that vanishes or goes down is a link that went down, not a crash; one that
- * comes up again is a link that came up. Closing closes the device, which removes it if it was made here.
+ * comes up again is a link that came up; a change of its MTU is told. Closing closes the device, which removes it if it was made here.
  */
 
 import type { Gather, Link, LinkReceiver } from '../link.ts';
@@ -135,7 +135,10 @@ export class DeviceLink extends DevicePort implements Link {
     if (monitor === null || this.#isClosed) return;
     this.#monitorWatch = new ReadWatch(monitor.fd, monitor.buffer, {
       readable: (bytes) => this.changed(monitor.took(bytes)),
-      failed: () => this.#watchMonitor(),
+      failed: () => {
+        monitor.lost();
+        this.#watchMonitor();
+      },
     });
   }
 

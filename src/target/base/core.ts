@@ -23,6 +23,7 @@ import {
   OffloadBlock,
   OffloadStateType,
   type OidRequest,
+  type StatusIndication,
   type TcpConnectionOffloadParameters,
   type TcpOffloadEventHandlers,
   TcpUploadReason,
@@ -84,8 +85,7 @@ const RECEIVE_POOL_BYTES_DEFAULT = 16 << 20;
 
 interface Operation {
   readonly kind: OperationKind;
-  readonly root: MiniportOffloadBlock | null;
-  readonly statusCode: number;
+  readonly root: MiniportOffloadBlock;
 }
 
 /** The core of one target. */
@@ -122,6 +122,8 @@ export class TargetCore implements ReceiverHost<TargetConnection>, OidSubject {
   readonly #statistics: readonly FamilyStatistics[] = [new FamilyStatistics(), new FamilyStatistics()];
   #queue: TargetConnection[] = [];
   #operations: Operation[] = [];
+  /** They come after the operations, when no initiate is under way (INIT-052). */
+  #statuses: StatusIndication[] = [];
   #isScheduled = false;
   #isFlushing = false;
 
@@ -203,7 +205,18 @@ export class TargetCore implements ReceiverHost<TargetConnection>, OidSubject {
   }
 
   enqueue(kind: OperationKind, root: MiniportOffloadBlock | null, statusCode = 0): void {
-    this.#operations.push({ kind, root, statusCode });
+    if (root === null) this.#statuses.push({ statusCode });
+    else this.#operations.push({ kind, root });
+    this.schedule();
+  }
+
+  /** NdisMIndicateStatusEx: at once, or in the turn where an operation waits for that. */
+  indicateStatus(indication: StatusIndication): void {
+    if (this.#operations.length === 0 && this.#statuses.length === 0) {
+      this.ndisM.indicateStatusEx(this.handle, indication);
+      return;
+    }
+    this.#statuses.push(indication);
     this.schedule();
   }
 
@@ -223,10 +236,10 @@ export class TargetCore implements ReceiverHost<TargetConnection>, OidSubject {
     if (this.isHalted) return;
     releaseHeldRests(this);
     this.flush();
-    for (const { kind, root, statusCode } of this.#operations.splice(0)) {
-      if (root !== null) OPERATIONS[kind]!(this, root);
-      // Statuses of our own come when no initiate is under way (INIT-052).
-      else this.ndisM.indicateStatusEx(this.handle, { statusCode });
+    for (const { kind, root } of this.#operations.splice(0)) OPERATIONS[kind]!(this, root);
+    // Upon a completion the host may have begun another, which has made the turn come again.
+    while (this.#operations.length === 0 && this.#statuses.length > 0) {
+      this.ndisM.indicateStatusEx(this.handle, this.#statuses.shift()!);
     }
     this.flush();
     this.done();

@@ -20,6 +20,7 @@ import {
   type OidRequest,
   providerGeneric,
   providerTcp,
+  type StatusIndication,
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { Event } from '../../trace/events.ts';
@@ -213,6 +214,11 @@ export abstract class OffloadTarget extends PlainAdapter {
     }
     if (c !== null) this.#trace.count(Event.TARGET_PASSED_UP);
     super.receive(bytes, at, length, segmentBytes);
+  }
+
+  /** Not while an offload is in progress (INIT-052). */
+  protected override indicateStatus(indication: StatusIndication): void {
+    this.#core.indicateStatus(indication);
   }
 
   override receiveDone(): void {

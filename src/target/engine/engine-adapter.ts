@@ -261,13 +261,22 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
   }
 
   linkState(isUp: boolean): void {
+    // TERM-069: reported; whether connections go up is the host's decision.
+    this.#indicate(isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN, undefined);
+  }
+
+  mtuChanged(mtu: number): void {
+    // What is offloaded goes by it when the host has updated its paths (UPD-012).
+    this.engine.linkMtu = mtu;
+    this.#indicate(NdisStatus.L2_MTU_SIZE_CHANGE, mtu);
+  }
+
+  #indicate(statusCode: number, statusBuffer: unknown): void {
     const engine = this.engine;
     if (engine.isHalted) return;
-    // TERM-069: reported; whether connections go up is the host's decision.
-    const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
     // Not while an offload is in progress (INIT-052).
     if (engine.operations.length > 0) engine.enqueue(OperationKind.STATUS, null, statusCode);
-    else engine.ndisM.indicateStatusEx(engine.handle, { statusCode });
+    else engine.ndisM.indicateStatusEx(engine.handle, { statusCode, statusBuffer });
   }
 
   writable(): void {

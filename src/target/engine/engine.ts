@@ -194,6 +194,8 @@ export class Engine {
   firstQueued: TcpContext | null = null;
   lastQueued: TcpContext | null = null;
   isFlushing = false;
+  /** MTU of the link as it was last told, bytes: what goes with that status. */
+  linkMtu = 0;
   /** Something was indicated or completed upward in this flush. */
   hasIndicated = false;
   #isScheduled = false;

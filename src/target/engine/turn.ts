@@ -190,10 +190,11 @@ function indicateStatus(engine: Engine, statusCode: number): void {
   }
 }
 
-/** What goes with a status: the configuration it is about. */
+/** What goes with a status: the configuration it is about, as it is now. */
 function statusBufferOf(engine: Engine, statusCode: number): unknown {
   if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return currentConfig(engine);
   if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return hardwareCapabilities(engine);
+  if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) return engine.linkMtu;
   return null;
 }
 

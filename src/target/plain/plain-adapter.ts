@@ -20,6 +20,7 @@ import {
   NdisStatus,
   Oid,
   type OidRequest,
+  type StatusIndication,
 } from '../../ndis/miniport.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import { HandledBy, type PacketTap, type Trace } from '../../trace/trace.ts';
@@ -148,8 +149,17 @@ export class PlainAdapter implements MiniportDriver, LinkReceiver {
 
   linkState(isUp: boolean): void {
     if (this.#isHalted) return;
-    const statusCode = isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN;
-    this.#ndisM!.indicateStatusEx(this.#handle!, { statusCode });
+    this.indicateStatus({ statusCode: isUp ? NdisStatus.LINK_STATE_UP : NdisStatus.LINK_STATE_DOWN });
+  }
+
+  mtuChanged(mtu: number): void {
+    if (this.#isHalted) return;
+    this.indicateStatus({ statusCode: NdisStatus.L2_MTU_SIZE_CHANGE, statusBuffer: mtu });
+  }
+
+  /** NdisMIndicateStatusEx, of what becomes of the link. */
+  protected indicateStatus(indication: StatusIndication): void {
+    this.#ndisM!.indicateStatusEx(this.#handle!, indication);
   }
 
   writable(): void {

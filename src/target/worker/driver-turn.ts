@@ -154,7 +154,7 @@ export class DriverTurn {
         onDone(driver, record.next());
         return;
       case Up.STATUS:
-        onStatus(driver, record.next());
+        onStatus(driver, record.next(), record.next());
         return;
       case Up.READY:
         driver.expectations.readySoon();
@@ -298,8 +298,9 @@ export function onEvent(driver: Driver, connection: DriverConnection, type: numb
   driver.ndis.tcpOffloadEventHandler(connection.handle, type, information);
 }
 
-/** A status that the NIC half tells. */
-function onStatus(driver: Driver, statusCode: number): void {
+/** A status that the NIC half tells; `value`: what goes with it. */
+function onStatus(driver: Driver, statusCode: number, value: number): void {
+  if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) driver.linkMtu = value;
   // The driver half has said so itself, before it told the NIC half.
   if (statusCode === NdisStatus.OFFLOAD_PAUSE) return;
   // Initiates of a host that did not heed the pause wait for it (EVT-038).
@@ -327,6 +328,7 @@ export function indicateStatus(driver: Driver, statusCode: number): void {
 function statusBufferOf(driver: Driver, statusCode: number): unknown {
   if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return currentConfig(driver);
   if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return hardwareCapabilities(driver);
+  if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) return driver.linkMtu;
   return null;
 }
 

@@ -154,6 +154,8 @@ export class Driver implements ReceiverHost<DriverConnection>, OidSubject {
   neighborCount = 0;
   /** Connections with sends for which there was no room. */
   waiting: DriverConnection[] = [];
+  /** MTU of the link as it was last told, bytes: what goes with that status. */
+  linkMtu = 0;
   /** Statuses that are to be indicated in the next turn. */
   statuses: number[] = [];
 

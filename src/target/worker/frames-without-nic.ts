@@ -96,6 +96,13 @@ export class FramesWithoutNic implements LinkReceiver {
     if (!this.#isOver) driver.enqueue(OperationKind.STATUS, null, statusCode);
   }
 
+  mtuChanged(mtu: number): void {
+    const driver = this.#driver();
+    if (this.#isOver) return;
+    driver.linkMtu = mtu;
+    driver.enqueue(OperationKind.STATUS, null, NdisStatus.L2_MTU_SIZE_CHANGE);
+  }
+
   writable(): void {
     if (!this.#isOver) this.#outlet.writable();
   }

@@ -95,11 +95,11 @@ export class NicDoors implements NdisM, TcpOffloadEventHandlers {
   }
 
   indicateStatusEx(_handle: NdisMiniportHandle, indication: StatusIndication): void {
-    const { statusCode } = indication;
+    const { statusCode, statusBuffer } = indication;
     // The driver half has the same configuration and speaks of it itself.
     if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return;
     if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return;
-    this.#out.say(Up.STATUS, statusCode);
+    this.#out.say(Up.STATUS, statusCode, typeof statusBuffer === 'number' ? statusBuffer : 0);
   }
 
   /** Power: the driver half answers for itself. */

@@ -51,7 +51,7 @@ export const Up = {
   FORWARDED: 5,
   /** connection, type, information. */
   EVENT: 6,
-  /** NdisMIndicateStatusEx: code. */
+  /** NdisMIndicateStatusEx: code; its status buffer where that is a number, else 0. */
   STATUS: 7,
   /** NdisMOffloadEventIndicate: neighbor, NRD, HRD. */
   REACHABILITY: 8,

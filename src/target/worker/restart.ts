@@ -58,6 +58,7 @@ export function inherit(from: Driver, to: Driver): void {
   to.isStill = from.isStill;
   to.isOneOfSeveral = from.isOneOfSeveral;
   to.powerState = from.powerState;
+  to.linkMtu = from.linkMtu;
 }
 
 /** The new one is in use: what is still to be said is said there, and its NIC half is told what was set. */

@@ -21,6 +21,8 @@ export class SpreadStatuses {
   #initiates = 0;
   readonly #unsaid: StatusIndication[] = [];
   #linkStatus: number = NdisStatus.LINK_STATE_UP;
+  /** MTU of the device as it was last said; 0: as it was at the beginning. */
+  #mtu: unknown = 0;
   /** UPLOAD_ALL was said and OFFLOAD_RESUME was not yet; and whether that waits for connections to go. */
   #isUploadingAll = false;
   #isResumeDue = false;
@@ -29,10 +31,14 @@ export class SpreadStatuses {
     this.#parts = parts;
   }
 
-  /** A thread says something. All of them see the device go up and down, and are told what an operator wants: one speaks for all. */
+  /** A thread says something. All of them see what becomes of the device, and are told what an operator wants: one speaks for all. */
   told(indication: StatusIndication, isFirst: boolean): void {
-    const { statusCode } = indication;
-    if (statusCode !== NdisStatus.LINK_STATE_UP && statusCode !== NdisStatus.LINK_STATE_DOWN) {
+    const { statusCode, statusBuffer } = indication;
+    if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) {
+      if (statusBuffer === this.#mtu) return;
+      this.#mtu = statusBuffer;
+      this.say(indication);
+    } else if (statusCode !== NdisStatus.LINK_STATE_UP && statusCode !== NdisStatus.LINK_STATE_DOWN) {
       if (isFirst) this.say(indication);
     } else if (statusCode !== this.#linkStatus) {
       this.#linkStatus = statusCode;
