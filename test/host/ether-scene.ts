@@ -2,64 +2,32 @@
  * A whole stack with an engine target on an Ethernet link whose other end is the test: it answers ARP for whom it wants to, and is a
  * peer behind a router. Every call through the door is written down.
  */
-import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
-import { findingText } from '../../src/contract/finding.ts';
-import type { Move } from '../../src/host/api.ts';
-import { createStack, type Stack } from '../../src/stack.ts';
 import type { StackOptions } from '../../src/stack-options.ts';
-import { arp, hex, icmp, ipv4, see, seeArp } from '../host-path/frames.ts';
+import { arp, hex, icmp, ipv4, seeArp } from '../host-path/frames.ts';
 import { ip } from '../host-path/station.ts';
-import { buildFrame, type Frame, parseFrame, type SegmentSpec } from '../target/support/frames.ts';
-import { TestLink } from '../target/support/test-link.ts';
-import { DoorLog } from './chimney-scene.ts';
+import { buildFrame, type Frame, type SegmentSpec } from '../target/support/frames.ts';
 import { Peer } from './two-hosts.ts';
+import { HOST_MAC, routerMac, WireScene } from './wire-scene.ts';
 
-export const HOST_MAC: Uint8Array = new Uint8Array([2, 0, 0, 0, 0, 1]);
 export const HOST = '10.0.0.1';
 export const ROUTER = '10.0.0.254';
 export const OTHER_ROUTER = '10.0.0.253';
 export const FAR = '192.0.2.9';
 const PEER_PORT = 4711;
 
-export function routerMac(last: number): Uint8Array {
-  return Uint8Array.of(2, 0, 0, 0, 1, last);
-}
-
 /** A connection of 192.0.2.9, behind the router 10.0.0.254, to the stack at 10.0.0.1. */
-export class EtherScene {
-  readonly runtime: VirtualRuntime = new VirtualRuntime(5);
-  readonly link: TestLink = new TestLink('eth0', 'ethernet', 1500);
-  readonly stack: Stack;
-  readonly door: DoorLog = new DoorLog();
+export class EtherScene extends WireScene {
   readonly peer: Peer = new Peer();
-  readonly moves: Move[] = [];
   /** Who answers ARP, by address. */
   readonly answering: Map<string, Uint8Array> = new Map([[ROUTER, routerMac(254)]]);
   /** ARP requests of the host: 'who-has 10.0.0.254 to ff:ff:ff:ff:ff:ff'. */
   readonly arps: string[] = [];
-  /** TCP frames of the host since the last look. */
-  #frames: Frame[] = [];
   seq = 1_001;
   ack = 0;
 
   constructor(options: Partial<StackOptions> = {}) {
-    this.stack = createStack({
-      runtime: this.runtime,
-      verify: true,
-      ...options,
-      links: [
-        {
-          link: this.link,
-          addresses: [`${HOST}/24`],
-          routes: [{ to: '0.0.0.0/0', via: ROUTER }],
-          linkLocal: false,
-          acceptRouterAdvertisements: false,
-          duplicateAddressDetection: 'off',
-        },
-      ],
-    });
-    this.stack.ndis.attachTap('eth0', this.door);
-    this.stack.onMove((move) => this.moves.push(move));
+    const addressing = { addresses: [`${HOST}/24`], routes: [{ to: '0.0.0.0/0', via: ROUTER }] };
+    super({ ...addressing, linkLocal: false, acceptRouterAdvertisements: false }, options);
     this.stack.transports.listen({ local: { address: HOST, port: 80 } }, (endpoint) => this.peer.attach(endpoint));
     this.run(1_000);
     this.send({ flags: 'S', seq: 1_000, ack: 0 });
@@ -68,35 +36,12 @@ export class EtherScene {
     if (!this.peer.isAttached) throw new Error('not accepted');
   }
 
-  /** Lets time pass, answering ARP all the while. */
-  run(us: number): void {
-    for (let left = us; left > 0; left -= 1_000) {
-      this.runtime.advance(Math.min(left, 1_000));
-      this.#look();
-    }
-  }
-
-  #look(): void {
-    for (const frame of this.link.take()) {
-      const asked = seeArp(frame);
-      if (asked === null) {
-        if (see(frame).etherType === 0x0800 && frame[23] === 6) this.#frames.push(parseFrame(frame, 'ethernet'));
-        continue;
-      }
-      if (asked.operation !== 1 || asked.target === HOST) continue;
-      this.arps.push(`who-has ${asked.target} to ${asked.to}`);
-      const mac = this.answering.get(asked.target);
-      if (mac !== undefined) this.link.deliver(arp(2, mac, asked.target, HOST_MAC, HOST, HOST_MAC));
-    }
-    this.runtime.settle();
-  }
-
-  /** TCP frames of the host since the last look. */
-  frames(): Frame[] {
-    this.#look();
-    const frames = this.#frames;
-    this.#frames = [];
-    return frames;
+  protected answer(frame: Uint8Array): void {
+    const asked = seeArp(frame);
+    if (asked === null || asked.operation !== 1 || asked.target === HOST) return;
+    this.arps.push(`who-has ${asked.target} to ${asked.to}`);
+    const mac = this.answering.get(asked.target);
+    if (mac !== undefined) this.link.deliver(arp(2, mac, asked.target, HOST_MAC, HOST, HOST_MAC));
   }
 
   /** A segment of the peer. */
@@ -160,11 +105,6 @@ export class EtherScene {
 
   get location(): string {
     return this.peer.endpoint.chimney.location;
-  }
-
-  /** What the verifiers have found. */
-  get findings(): string[] {
-    return this.stack.findings.map(findingText);
   }
 
   /** Where frames go: the MACs of those given. */

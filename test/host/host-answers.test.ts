@@ -10,7 +10,8 @@ import { TcpConnectionState, type TcpDelegatedState } from '../../src/state/tcp.
 import { TcpFlag } from '../../src/wire/tcp-segment.ts';
 import { icmp, ipv4 } from '../host-path/frames.ts';
 import { ChimneyScene } from './chimney-scene.ts';
-import { EtherScene, HOST, HOST_MAC, ROUTER, routerMac } from './ether-scene.ts';
+import { EtherScene, HOST, ROUTER } from './ether-scene.ts';
+import { HOST_MAC, routerMac } from './wire-scene.ts';
 
 const states = (s: ChimneyScene): string[] =>
   s.door.take().filter((line) => /^(query|update|invalid|term|init)/.test(line));

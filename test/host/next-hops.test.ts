@@ -1,13 +1,18 @@
 /** Next hops of offloaded connections: found reachable or not, replaced by redirects. chimney-sequences 10, 11, 19. */
 import { describe, expect, test } from 'vitest';
+import { NeighborState } from '../../src/host/path/types.ts';
 import type { OffloadBlock } from '../../src/ndis/protocol.ts';
 import { StateOperation } from '../../src/ndis/tap.ts';
 import { NeighborCachedState } from '../../src/state/neighbor.ts';
 import { hex } from '../host-path/frames.ts';
-import { EtherScene, OTHER_ROUTER, ROUTER, routerMac } from './ether-scene.ts';
+import { EtherScene, OTHER_ROUTER, ROUTER } from './ether-scene.ts';
+import { routerMac } from './wire-scene.ts';
 
 /** The entry of the router is STALE by then, and the target's own clock is beyond NceStaleTicks. */
 const LONG = 200_000_000;
+
+/** A target may take its time. */
+const PATIENT = { checkForHangUs: Number.POSITIVE_INFINITY };
 
 const stale = (): EtherScene => {
   const s = new EtherScene({ offloadParameters: { nceStaleTicks: 10_000 } }).offload();
@@ -68,6 +73,101 @@ describe('a neighbor of which nothing was heard', () => {
   });
 });
 
+describe('a next hop while what hangs on it is on its way down', () => {
+  const entryOf = (s: EtherScene) => s.peer.endpoint.path.neighbor!;
+  const unanswered = (s: EtherScene): void => {
+    s.answering.delete(ROUTER);
+    s.stack.host.ip.probe(entryOf(s));
+    s.run(6_000_000);
+    expect(entryOf(s).state).toBeLessThan(NeighborState.REACHABLE);
+  };
+
+  test('does not answer its probes: it is invalidated as soon as it has arrived, and the connection comes back [INV-017, INV-022]', () => {
+    const s = new EtherScene(PATIENT);
+    s.initiateSlowly(s.peer.endpoint, () => unanswered(s), 20_000_000);
+    const seen = calls(s);
+    expect(seen.indexOf('invalidate')).toBeGreaterThan(seen.indexOf('initiate complete'));
+    expect(seen.indexOf('terminate')).toBeGreaterThan(seen.indexOf('invalidate complete'));
+    expect(s.location).toBe('host');
+    expect(s.moves.at(-1)).toMatchObject({ kind: 'terminate', reason: 'NeighborUnreachable', status: 'SUCCESS' });
+    s.answering.set(ROUTER, routerMac(7));
+    s.write('to whoever it is now', true);
+    expect(EtherScene.destinations(s.frames()).at(-1)).toBe(hex(routerMac(7)));
+    s.offload();
+    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 1, pathObjects: 1, neighborObjects: 1 });
+    expect(s.findings).toEqual([]);
+  });
+
+  test.each([
+    ['does not answer, and does so later with another address', unanswered],
+    ['gets another address', (): void => undefined],
+  ])('%s: that is an update as soon as it has arrived [UPD-029, UPD-009]', (_what, before) => {
+    const s = new EtherScene(PATIENT);
+    const macs: string[] = [];
+    s.door.onState = (operation, root, isCompletion) => {
+      if (isCompletion || operation !== StateOperation.UPDATE) return;
+      macs.push(hex((root.cachedState as NeighborCachedState).dlDestinationAddress.slice(0, 6)));
+    };
+    const meanwhile = (): void => {
+      before(s);
+      s.answering.set(ROUTER, routerMac(7));
+      s.stack.host.ip.probe(entryOf(s));
+      s.run(6_000_000);
+    };
+    s.initiateSlowly(s.peer.endpoint, meanwhile, 20_000_000);
+    expect(s.location).toBe('target');
+    expect(macs).toEqual([hex(routerMac(7))]);
+    s.write('to its new address', true);
+    expect(EtherScene.destinations(s.frames()).at(-1)).toBe(hex(routerMac(7)));
+    expect(s.findings).toEqual([]);
+  });
+});
+
+describe('a next hop behind a link that was down', () => {
+  const downAndUp = (s: EtherScene): void => {
+    s.link.receiver!.linkState(false);
+    s.run(100_000);
+    s.link.receiver!.linkState(true);
+    s.run(100_000);
+  };
+
+  test('has another address now: the host asks for it when the target asks, and that is an update [UPD-009, NBR-024]', () => {
+    const s = stale();
+    downAndUp(s);
+    s.answering.set(ROUTER, routerMac(7));
+    s.arps.length = 0;
+    s.write('anybody there?', false);
+    s.run(30_000_000);
+    expect(s.arps).toEqual([`who-has ${ROUTER} to ff:ff:ff:ff:ff:ff`]);
+    expect(calls(s)).toEqual(['query', 'query complete', 'update', 'update complete']);
+    expect(EtherScene.destinations(s.frames()).at(-1)).toBe(hex(routerMac(7)));
+    expect(s.location).toBe('target');
+    expect(s.findings).toEqual([]);
+  });
+
+  test('is not there any more: its connection comes back [INV-017]', () => {
+    const s = stale();
+    downAndUp(s);
+    s.answering.delete(ROUTER);
+    s.write('anybody there?', false);
+    s.run(30_000_000);
+    expect(s.location).toBe('host');
+    expect(s.moves.at(-1)).toMatchObject({ kind: 'terminate', reason: 'NeighborUnreachable', status: 'SUCCESS' });
+    expect(s.findings).toEqual([]);
+  });
+
+  test('is not asked while it is down: connections stay where they are [TERM-069]', () => {
+    const s = stale();
+    s.link.receiver!.linkState(false);
+    s.arps.length = 0;
+    s.write('anybody there?', false);
+    s.run(30_000_000);
+    expect(s.arps).toEqual([]);
+    expect(s.location).toBe('target');
+    expect(s.findings).toEqual([]);
+  });
+});
+
 describe('a redirect', () => {
   test('to a router without known address: it is asked for one, offloaded, and the path is linked to it; no MAC is changed [UPD-011, UPD-023, UPD-024]', () => {
     const s = new EtherScene().offload();
@@ -116,6 +216,22 @@ describe('a redirect', () => {
     s.frames();
     s.run(30_000_000);
     expect(new Set(EtherScene.destinations(s.frames()))).toEqual(new Set([hex(routerMac(7))]));
+    expect(s.findings).toEqual([]);
+  });
+
+  test('to a router that falls silent while it is on its way down: connections come back, and it is not kept', () => {
+    const s = new EtherScene(PATIENT).offload();
+    s.answering.set(OTHER_ROUTER, routerMac(253));
+    s.target.initiateDelayUs = 20_000_000;
+    s.redirect(OTHER_ROUTER);
+    s.run(20_000);
+    s.answering.delete(OTHER_ROUTER);
+    s.stack.host.ip.probe(s.peer.endpoint.path.neighbor!);
+    s.run(30_000_000);
+    expect(s.location).toBe('host');
+    s.write('the old way', true);
+    expect(EtherScene.destinations(s.frames())).toContain(hex(routerMac(254)));
+    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 0, pathObjects: 0, neighborObjects: 0 });
     expect(s.findings).toEqual([]);
   });
 

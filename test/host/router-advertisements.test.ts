@@ -5,8 +5,8 @@ import { StateOperation } from '../../src/ndis/tap.ts';
 import { PathCachedState } from '../../src/state/path.ts';
 import { TcpCachedState } from '../../src/state/tcp.ts';
 import { hex } from '../host-path/frames.ts';
-import { routerMac } from './ether-scene.ts';
 import { FIRST, RouterScene, SECOND } from './router-scene.ts';
+import { routerMac } from './wire-scene.ts';
 
 const hopsOf = (frames: { ttl: number }[]): number[] => [...new Set(frames.map((frame) => frame.ttl))];
 const macsOf = (frames: { dstMac: Uint8Array }[]): string[] => [...new Set(frames.map((frame) => hex(frame.dstMac)))];

@@ -3,23 +3,13 @@
  * peers behind them. Every call through the door is written down.
  */
 
-import { Later } from '../../src/base/later.ts';
-import type { Runtime } from '../../src/base/runtime.ts';
-import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
-import { findingText } from '../../src/contract/finding.ts';
-import type { Move } from '../../src/host/api.ts';
 import type { HostEndpoint } from '../../src/host/transport/tcp-endpoint.ts';
-import type { MiniportOffloadBlock } from '../../src/ndis/miniport.ts';
-import { createStack, type Stack } from '../../src/stack.ts';
-import type { StackOptions, TargetEnvironment } from '../../src/stack-options.ts';
-import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
+import type { StackOptions } from '../../src/stack-options.ts';
 import { frame6, hex, join, linkOption, typeOf6, u16, u32 } from '../host-path/frames.ts';
 import { ip } from '../host-path/station.ts';
-import { buildFrame, type Frame, parseFrame, type SegmentSpec } from '../target/support/frames.ts';
-import { TestLink } from '../target/support/test-link.ts';
-import { DoorLog } from './chimney-scene.ts';
-import { HOST_MAC, routerMac } from './ether-scene.ts';
+import { buildFrame, type Frame, type SegmentSpec } from '../target/support/frames.ts';
 import { Peer } from './two-hosts.ts';
+import { HOST_MAC, routerMac, WireScene } from './wire-scene.ts';
 
 export const HOST6 = '2001:db8:1::1';
 /** Routers by the last byte of their address and MAC. */
@@ -36,24 +26,6 @@ export interface Advertised {
   readonly lifetime?: number;
   /** Valid lifetime, seconds, of an address that the host is to form in 2001:db8:2::/64. */
   readonly autonomous?: number;
-}
-
-/** An engine target that takes its time before it looks at an initiate. */
-class SlowTarget extends EngineAdapter {
-  readonly #later: Later;
-  readonly #runtime: Runtime;
-  initiateDelayUs = 0;
-
-  constructor(environment: TargetEnvironment) {
-    super(environment);
-    this.#runtime = environment.runtime;
-    this.#later = new Later(environment.runtime);
-  }
-
-  override initiateOffload(context: unknown, root: MiniportOffloadBlock): void {
-    if (this.initiateDelayUs === 0) super.initiateOffload(context, root);
-    else this.#later.at(this.#runtime.nowUs() + this.initiateDelayUs, () => super.initiateOffload(context, root));
-  }
 }
 
 /** One connection of a peer behind the routers to the stack. */
@@ -109,35 +81,11 @@ export class RoutedPeer {
 }
 
 /** A stack at 2001:db8:1::1 that believes the router fe80::fe. */
-export class RouterScene {
-  readonly runtime: VirtualRuntime = new VirtualRuntime(5);
-  readonly link: TestLink = new TestLink('eth0', 'ethernet', 1500);
-  readonly stack: Stack;
-  readonly door: DoorLog = new DoorLog();
-  readonly moves: Move[] = [];
-  target!: SlowTarget;
-  #frames: Frame[] = [];
+export class RouterScene extends WireScene {
   #waiting: RoutedPeer | null = null;
 
   constructor(options: Partial<StackOptions> = {}, advertised: Advertised = {}) {
-    this.stack = createStack({
-      runtime: this.runtime,
-      verify: true,
-      ...options,
-      links: [
-        {
-          link: this.link,
-          addresses: [`${HOST6}/64`],
-          duplicateAddressDetection: 'off',
-          target: (environment) => {
-            this.target = new SlowTarget(environment);
-            return this.target;
-          },
-        },
-      ],
-    });
-    this.stack.ndis.attachTap('eth0', this.door);
-    this.stack.onMove((move) => this.moves.push(move));
+    super({ addresses: [`${HOST6}/64`] }, options);
     this.stack.transports.listen({ local: { address: '::', port: 80 } }, (endpoint) => {
       this.#waiting?.peer.attach(endpoint);
     });
@@ -184,43 +132,18 @@ export class RouterScene {
 
   /** Offloads a connection, and lets `meanwhile` happen while the target has not answered yet. */
   offloadSlowly(peer: RoutedPeer, meanwhile: () => void): void {
-    this.target.initiateDelayUs = 10_000;
-    peer.endpoint.chimney.offload().catch(() => undefined);
-    this.run(1_000);
-    const expectAt = (place: string): void => {
-      if (peer.location !== place) throw new Error(`expected the connection at ${place}, not at ${peer.location}`);
-    };
-    expectAt('initiating');
-    meanwhile();
-    expectAt('initiating');
-    this.run(20_000);
-    expectAt('target');
-    this.target.initiateDelayUs = 0;
-  }
-
-  /** Lets time pass. The routers answer whoever asks for their addresses. */
-  run(us: number): void {
-    for (let left = us; left > 0; left -= 1_000) {
-      this.runtime.advance(Math.min(left, 1_000));
-      this.#look();
-    }
+    this.initiateSlowly(peer.endpoint, meanwhile);
+    if (peer.location !== 'target') throw new Error(`not offloaded: ${peer.location}`);
   }
 
   runMinutes(minutes: number): void {
     this.runtime.advance(minutes * MINUTE_US);
-    this.#look();
-  }
-
-  #look(): void {
-    for (const frame of this.link.take()) {
-      if (frame[12] === 0x86 && frame[20] === 6) this.#frames.push(parseFrame(frame, 'ethernet'));
-      else if (typeOf6(frame) === 135) this.#answer(frame);
-    }
-    this.runtime.settle();
+    this.look();
   }
 
   /** A neighbor advertisement of a router that was solicited. */
-  #answer(frame: Uint8Array): void {
+  protected answer(frame: Uint8Array): void {
+    if (typeOf6(frame) !== 135) return;
     const target = frame.slice(62, 78);
     const router = target[15]!;
     if (target[0] !== 0xfe || (router !== FIRST && router !== SECOND)) return;
@@ -231,18 +154,5 @@ export class RouterScene {
     this.link.deliver(
       frame6(`fe80::${router.toString(16)}`, text, 136, body, { mac: routerMac(router), to: HOST_MAC }),
     );
-  }
-
-  /** TCP frames of the host since the last look. */
-  frames(): Frame[] {
-    this.#look();
-    const frames = this.#frames;
-    this.#frames = [];
-    return frames;
-  }
-
-  /** What the verifiers have found. */
-  get findings(): string[] {
-    return this.stack.findings.map(findingText);
   }
 }

@@ -35,7 +35,9 @@ describeIf([requires.tun, requires.netns, requires.program('curl')], 'a device t
       world = new KernelWorld({ kind, offload, moveEveryMs: 5 });
       const { stack, mover, device } = world;
       const errors: string[] = [];
+      let begun = 0;
       const server = await serveFiles(stack, 8080, (socket) => {
+        begun++;
         mover.add(socket);
         (socket as unknown as { on(event: 'error', listener: (error: { code: string }) => void): void }).on(
           'error',
@@ -50,7 +52,7 @@ describeIf([requires.tun, requires.netns, requires.program('curl')], 'a device t
             () => 'failed',
           ),
       );
-      await until(() => mover.toTarget >= 3 * DOWNLOADS, 'connections move');
+      await until(() => begun === DOWNLOADS && mover.toTarget >= 3 * DOWNLOADS, 'all connections move');
       execFileSync('ip', ['link', 'delete', device.name]);
       await until(() => errors.length === DOWNLOADS, 'applications hear of it');
       expect(errors).toEqual(Array(DOWNLOADS).fill('ENETDOWN'));

@@ -31,6 +31,7 @@ const Flag = {
   PEER_FINISHED: 128,
   OWN_RECEIVE_POSTED: 256,
   LISTED: 512,
+  LOST: 1024,
 } as const;
 
 /** What neighbor, path and connection have in common. The object is its own NDIS_OFFLOAD_HANDLE. */
@@ -102,6 +103,14 @@ export class OffloadedNeighbor extends OffloadedObject {
   constructor(adapter: ChimneyAdapter, entry: NeighborEntry | null) {
     super(adapter);
     this.entry = entry;
+  }
+
+  /** It did not answer its probes while it was on its way down, and has not answered since. */
+  get isLost(): boolean {
+    return this.is(Flag.LOST);
+  }
+  set isLost(value: boolean) {
+    this.set(Flag.LOST, value);
   }
 }
 

@@ -210,7 +210,10 @@ export class StateOperations {
 
   /** Probes were not answered: nothing must be sent there any more (INV-017). The connections come back, one by one. */
   neighborUnreachable(neighbor: OffloadedNeighbor): void {
-    if (neighbor.state === ObjectState.NONE && this.#relinks.has(neighbor)) this.#giveUpRelinks(neighbor);
+    // INV-022: not before it has arrived.
+    neighbor.isLost = neighbor.state === ObjectState.INITIATING;
+    if (neighbor.isLost) return;
+    if (this.#relinks.has(neighbor)) this.#giveUpRelinks(neighbor);
     if (neighbor.state !== ObjectState.OFFLOADED) return;
     this.#invalidate(neighbor, referenceTo(neighbor), IGNORE);
     for (const connection of this.#dependentsOf(neighbor)) {
@@ -237,6 +240,7 @@ export class StateOperations {
 
   #offloadNeighbor(neighbor: OffloadedNeighbor): void {
     neighbor.state = ObjectState.INITIATING;
+    neighbor.needsUpdate = false; // its block is written just now
     neighbor.adapter.neighbors.add(neighbor);
     this.#context.ndis.initiateOffload(
       neighbor.adapter.binding,
@@ -246,7 +250,13 @@ export class StateOperations {
 
   /** A neighbor was offloaded, or could not be: paths that wait for it are linked to it, or their connections come back. */
   neighborInitiated(neighbor: OffloadedNeighbor): void {
+    const wasLost = neighbor.isLost;
+    neighbor.isLost = false;
     if (neighbor.state === ObjectState.OFFLOADED) {
+      if (wasLost) {
+        this.neighborUnreachable(neighbor);
+        return;
+      }
       this.#flushRelinks(neighbor);
       this.#flushUpdate(neighbor);
     } else if (neighbor.state === ObjectState.NONE) this.#giveUpRelinks(neighbor);
@@ -257,9 +267,14 @@ export class StateOperations {
     this.#flushUpdate(path);
   }
 
-  /** A next hop was resolved at last: the time to offload it, if a relink waits for it. */
+  /**
+   * A next hop was resolved at last: the time to offload it, if a relink waits for it. One that was below all the while, and unknown up
+   * here (after its link was down, or its probes failed on its way), may have come back with another address.
+   */
   neighborResolved(neighbor: OffloadedNeighbor): void {
-    if (this.#relinks.has(neighbor) && neighbor.state === ObjectState.NONE) this.#offloadNeighbor(neighbor);
+    neighbor.isLost = false;
+    if (neighbor.state !== ObjectState.NONE) this.neighborMacChanged(neighbor);
+    else if (this.#relinks.has(neighbor)) this.#offloadNeighbor(neighbor);
   }
 
   #flushRelinks(neighbor: OffloadedNeighbor): void {

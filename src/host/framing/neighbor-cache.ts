@@ -182,8 +182,10 @@ export class NeighborCache implements NeighborKeeper {
     if (neighbor.state === NeighborState.NONE) this.#resolve(neighbor);
   }
 
-  /** Asks the neighbor by unicast whether it is there. */
+  /** Asks the neighbor by unicast whether it is there; one whose address is not known (any more), for that. */
   probe(neighbor: NeighborEntry, nowUs: number): void {
+    // While the link is down silence means nothing.
+    if (neighbor.iface.isUp) this.resolve(neighbor);
     const { state } = neighbor;
     if (state < NeighborState.REACHABLE || state === NeighborState.PROBE || state === NeighborState.PERMANENT) return;
     this.#enter(neighbor, NeighborState.PROBE);
