@@ -120,7 +120,7 @@ function onReset(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: num
 /** SYN without RST. NONE: go on with the other tests. */
 function checkSyn(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: number): Effects {
   const state = c.state;
-  if (state === State.SYN_RCVD && seg.seq === c.irs) return onRepeatedSyn(c, seg);
+  if (state === State.SYN_RCVD && seg.seq === c.irs && isSynAgain(c, seg)) return onRepeatedSyn(c, seg);
   if (state === State.TIME_WAIT) {
     if (p.role === 'target' || mayReopen(c, seg)) return Effect.DROPPED | Effect.REOPEN;
     return challenge(c, p, nowUs);
@@ -134,6 +134,11 @@ function checkSyn(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: nu
   }
   // RFC 5961 4.2: whatever its sequence number.
   return challenge(c, p, nowUs);
+}
+
+/** In SYN-RCVD, with the number of the peer's SYN: that SYN, or, where both have opened, the answer to ours. */
+function isSynAgain(c: TcpConnection, seg: TcpSegment): boolean {
+  return (seg.flags & TcpFlag.ACK) === 0 || (c.hasMode(TcpMode.ACTIVE_OPEN) && seg.ack === c.sndMax);
 }
 
 /** The peer's SYN once more in SYN-RCVD. */

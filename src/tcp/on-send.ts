@@ -112,16 +112,25 @@ export function closeSend(c: TcpConnection, p: TcpParameters, nowUs: number): Ef
 
 /**
  * ABORT: the connection is CLOSED, and `out` is the reset to be sent if the answer is true. What is left in the send queue is
- * the caller's to take. RFC 9293 3.10.5.
+ * the caller's to take. `isTextLost`: text has come that nobody will read, which the peer is told in any state. RFC 9293 3.10.5, SHLD-3; a
+ * target's abortive disconnect always sends one (DISC-006, DISC-014).
  */
-export function abort(c: TcpConnection, p: TcpParameters, out: TcpSegment, nowUs = 0): boolean {
+export function abort(
+  c: TcpConnection,
+  p: TcpParameters,
+  out: TcpSegment,
+  nowUs = 0,
+  isTextLost: boolean = p.role === 'target',
+): boolean {
   const state = c.state;
+  const isOver = state === State.CLOSING || state === State.LAST_ACK || state === State.TIME_WAIT;
   const isDue =
     state === State.SYN_RCVD ||
     state === State.ESTABLISHED ||
     state === State.FIN_WAIT1 ||
     state === State.FIN_WAIT2 ||
-    state === State.CLOSE_WAIT;
+    state === State.CLOSE_WAIT ||
+    (isOver && isTextLost);
   if (isDue) fillReset(c, p, out, nowUs);
   enterClosed(c, p);
   return isDue;

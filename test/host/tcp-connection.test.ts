@@ -282,6 +282,31 @@ describe('closing', () => {
     expect(second.client.error).toBe('ECONNRESET');
   });
 
+  test('data after close that brings the FIN with it, or lies unread behind it, is reset at once, too (SHLD-3)', () => {
+    const world = new World();
+    const behind = world.connection(80);
+    behind.server.endpoint.close();
+    world.until(() => behind.client.hasEnded, 'end', 10);
+    behind.client.endpoint.write(pattern(100), null);
+    behind.client.endpoint.shutdown();
+    // Sooner than a FIN would be sent again.
+    world.runtime.advance(150_000);
+    expect(behind.client.error).toBe('ECONNRESET');
+
+    const unread = world.connection(81);
+    unread.server.appetite = 0;
+    unread.server.endpoint.shutdown();
+    world.runtime.advance(50_000);
+    unread.client.endpoint.write(pattern(100), null);
+    unread.client.endpoint.shutdown();
+    world.runtime.advance(50_000);
+    expect(unread.client.isClosed).toBe(true);
+    const resets = world.traceB.countOf('TCP_RST_SENT');
+    unread.server.endpoint.close();
+    world.runtime.settle();
+    expect(world.traceB.countOf('TCP_RST_SENT')).toBe(resets + 1);
+  });
+
   test('a connection its application closed does not wait for ever for its peer; a half-open one does', () => {
     const world = new World();
     const closed = world.connection(80);

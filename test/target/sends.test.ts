@@ -309,6 +309,19 @@ describe('abortive disconnect', () => {
     expect(w.target.control.stats().tcp4).toMatchObject({ outResets: 1, resetEstablished: 1 });
   });
 
+  test.each([TcpConnectionState.CLOSING, TcpConnectionState.LAST_ACK])(
+    'SUCCESS means that the RST was sent, also when both have finished (state %i; DISC-006, DISC-014)',
+    (state) => {
+      const w = new World();
+      const c = w.offload({ state, sndUna: 1_000, sndNxt: 1_001, retransmitTimeoutDelta: 500 });
+      w.sent();
+      c.abort();
+      w.settle();
+      expect(w.sent().map((f) => f.flags)).toEqual(['RA']);
+      expect(w.host.takeLog()).toEqual(['disconnect SUCCESS:0']);
+    },
+  );
+
   if (!subject.isApart)
     test('from the call on nothing received is processed or acknowledged (DISC-011, DISC-012)', () => {
       const { w, c } = world();

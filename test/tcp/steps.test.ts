@@ -297,6 +297,8 @@ describe('calls of the user', () => {
     expect(b.c.state).toBe(State.CLOSED);
     expect(b.c.sendQueue!.length).toBe(10);
     expect(abort(inTimeWait().c, b.p, out, 0)).toBe(false);
+    // Text that nobody will read is told of in any state. SHLD-3.
+    expect(abort(inTimeWait().c, b.p, out, 0, true)).toBe(true);
     const opening = new Bench();
     openActive(opening.c, opening.p, asSeq(9), opening.nowUs);
     expect(abort(opening.c, opening.p, out, 0)).toBe(false);

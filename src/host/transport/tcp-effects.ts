@@ -145,8 +145,8 @@ export function fail(t: TcpTransport, endpoint: HostEndpoint, code: TransportErr
   t.turn.add(endpoint);
 }
 
-/** ABORT call: RST where one is due, and over. RFC 9293 3.10.5 (9293-SM-17). */
-export function abort(t: TcpTransport, endpoint: HostEndpoint, code: TransportErrorCode): void {
+/** ABORT call: RST where one is due, and over. RFC 9293 3.10.5 (9293-SM-17). `isTextLost`: what was received is not read (SHLD-3). */
+export function abort(t: TcpTransport, endpoint: HostEndpoint, code: TransportErrorCode, isTextLost: boolean): void {
   if ((endpoint.flags & (EndpointFlag.CLOSED_DUE | EndpointFlag.CLOSED_TOLD)) !== 0) return;
   if (endpoint.location !== 'host') {
     // The target has the connection: it sends the RST. Its writes come back through `sendsCompleted` when it is taken back.
@@ -156,7 +156,10 @@ export function abort(t: TcpTransport, endpoint: HostEndpoint, code: TransportEr
   }
   const c = endpoint.tcp;
   const { words, base } = c;
-  if (c.state !== TcpConnectionState.CLOSED && engineAbort(c, t.parameters, t.sendSegment, t.runtime.nowUs())) {
+  if (
+    c.state !== TcpConnectionState.CLOSED &&
+    engineAbort(c, t.parameters, t.sendSegment, t.runtime.nowUs(), isTextLost)
+  ) {
     t.trace.count(Event.TCP_RST_SENT);
     sendBare(
       t,

@@ -171,7 +171,7 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
     if ((this.flags & GONE) !== 0) return;
     // What was received and will never be read is lost: say so. RFC 9293 SHLD-3, RFC 2525 section 2.17.
     if (this.unread !== null && !this.unread.isEmpty) {
-      this.abort();
+      this.transport.abort(this, 'ECONNABORTED', true);
       return;
     }
     this.flags |= EndpointFlag.DISCARD;
@@ -268,7 +268,7 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
   deliver(bytes: Uint8Array, at: number, length: number): number {
     if ((this.flags & (GONE | EndpointFlag.DISCARD)) !== 0) {
       // Nobody will ever read it. RFC 9293 SHLD-3.
-      if ((this.flags & GONE) === 0 && length > 0) this.transport.abort(this, 'ECONNABORTED');
+      if ((this.flags & GONE) === 0 && length > 0) this.transport.abort(this, 'ECONNABORTED', true);
       return length;
     }
     let taken = 0;

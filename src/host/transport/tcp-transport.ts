@@ -316,8 +316,8 @@ export class TcpTransport implements UpperProtocol {
     errors.applyPathMtu(this, endpoint);
   }
 
-  abort(endpoint: HostEndpoint, code: TransportErrorCode): void {
-    effectsOf.abort(this, endpoint, code);
+  abort(endpoint: HostEndpoint, code: TransportErrorCode, isTextLost = false): void {
+    effectsOf.abort(this, endpoint, code, isTextLost);
   }
 
   fail(endpoint: HostEndpoint, code: TransportErrorCode): void {

@@ -218,6 +218,6 @@ function sackText(seg: TcpSegment, base: Seq): string {
   return blocks.join(' ');
 }
 
-function flagsText(flags: number): string {
+export function flagsText(flags: number): string {
   return LETTERS.map(([letter, flag]) => ((flags & flag) !== 0 ? letter : '')).join('') || 'none';
 }

@@ -185,6 +185,31 @@ describe('the passive open', () => {
     `);
   });
 
+  test('a SYN,ACK for the listener is old: an ACK, and its own is not looked at (RFC 9293 3.10.7.4 first before fifth)', () => {
+    play(`
+      +0    app listen
+      +0    < S  0:0(0) win 1000 <mss 1400>
+      +0    > S. 0:0(0) ack 1 <mss 1460>
+      +0.05 < S. 0:0(0) ack 1 win 1000 <mss 1400>
+      +0    > .  1:1(0) ack 1
+      +0    state SYN-RECEIVED
+      +0    < .  1:1(0) ack 1 win 1000
+      +0    state ESTABLISHED
+    `);
+  });
+
+  test('where both opened, a SYN,ACK of something else is old, too: an ACK, no reset (RFC 9293 3.10.7.4 first)', () => {
+    play(`
+      +0    app connect
+      +0    > S  0:0(0) ${OFFER}
+      +0.01 < S  0:0(0) win 1000 <mss 1400>
+      +0    > S. 0:0(0) ack 1 <mss 1460>
+      +0.01 < S. 0:0(0) ack 0 win 1000 <mss 1400>
+      +0    > .  1:1(0) ack 1
+      +0    state SYN-RECEIVED
+    `);
+  });
+
   test('an ACK of something else in SYN-RECEIVED is answered with a reset (RFC 9293 3.10.7.4 fifth)', () => {
     play(`
       +0    app listen

@@ -1,0 +1,49 @@
+/**
+ * The kernel's TCP and ours, segment by segment: the same scripts of raw packets are played to both, and what comes back is compared.
+ *
+ * Ours is played to on the host path, at each target, and while the connection moves between every two steps. The kernel is no authority: where
+ * the two differ, the table of departures says which section of which RFC allows ours.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { describeIf, requires } from '../support/requires.ts';
+import { type Comparison, compareAll, Reference } from './support/twin/compare.ts';
+import { DEPARTURES } from './support/twin/departures.ts';
+import { KernelSubject } from './support/twin/kernel-subject.ts';
+import type { Script } from './support/twin/script.ts';
+import { type Place, StackSubject } from './support/twin/stack-subject.ts';
+import { stateScripts } from './support/twin/state-scripts.ts';
+
+const PLACES: readonly Place[] = ['host', 'engine', 'worker', 'moving', 'moving-worker'];
+/** The worker target runs the same engine: of the many scripts it gets every third. */
+const WORKER_STRIDE = 3;
+
+describeIf([requires.tun, requires.netns, requires.program('ip')], 'the same packets for the kernel and for us', () => {
+  let kernel: KernelSubject;
+  let reference: Reference;
+  const used = new Map<string, number>();
+
+  beforeAll(() => {
+    kernel = new KernelSubject();
+    reference = new Reference(kernel);
+  });
+
+  afterAll(() => kernel?.dispose());
+
+  const compared = async (place: Place, all: readonly Script[]): Promise<Comparison> => {
+    const subject = new StackSubject(place);
+    const scripts = place.endsWith('worker') ? all.filter((_, i) => i % WORKER_STRIDE === 0) : all;
+    const comparison = await compareAll(scripts, subject, reference);
+    for (const [id, times] of comparison.departures) used.set(id, times + (used.get(id) ?? 0));
+    if (place !== 'host') expect(subject.moves).toBeGreaterThan(scripts.length / 2);
+    return comparison;
+  };
+
+  const STATES = stateScripts();
+  test.each(PLACES)('every kind of segment in every state, %s (RFC 9293 3.10.7, RFC 5961)', async (place) => {
+    expect((await compared(place, STATES)).differences).toEqual([]);
+  });
+
+  test('every departure of the table is one that happens', () => {
+    expect(DEPARTURES.filter(({ id }) => !used.has(id)).map(({ id }) => id)).toEqual([]);
+  });
+});

@@ -1,0 +1,214 @@
+/**
+ * Where our TCP may answer otherwise than the kernel's, and what of the RFCs allows both, or ours.
+ *
+ * Each is as narrow as it can be told from one step: the segment, and what both have answered. What follows such a step is not compared, as
+ * the two are then in different states; `goesOn` says where they are not.
+ */
+import type { Outcome, Script } from './script.ts';
+
+export interface Difference {
+  readonly script: Script;
+  /** The name of our subject: 'host', 'engine', ... */
+  readonly place: string;
+  /** Index of the step. */
+  readonly at: number;
+  readonly kernel: Outcome;
+  readonly ours: Outcome;
+}
+
+export interface Departure {
+  readonly id: string;
+  /** The section, and what it says of both. */
+  readonly because: string;
+  readonly is: (difference: Difference) => boolean;
+  readonly goesOn?: true;
+}
+
+const isReset = (said: string): boolean => said.startsWith('R ') || said.startsWith('R. ');
+const isAck = (said: string): boolean => /^\. -?\d+ ack -?\d+[^|]*$/.test(said);
+const hasEnded = ({ app }: Outcome): boolean => app.includes(' end');
+const isOver = (one: Outcome): boolean => hasEnded(one) || one.app.includes(' closed');
+const flagsOf = (step: string): string => /^< ([A-Z.]+) /.exec(step)?.[1] ?? '';
+
+/** The number behind a segment of the peer. */
+function endOf(step: string): number {
+  const [, flags = '', seq, length] = /^< (\S+) (-?\d+):\S+\((\d+)\)/.exec(step) ?? [];
+  return Number(seq) + Number(length) + (flags.includes('F') ? 1 : 0);
+}
+
+/** What an answer acknowledges. */
+const ackOf = (said: string): number => Number(/.* ack (-?\d+)/.exec(said)?.[1] ?? Number.NEGATIVE_INFINITY);
+
+/** Whether the segment, with text or FIN, may have come before one that precedes it. */
+const isBeyondGap = (step: string): boolean => Number(/^< \S+ (-?\d+):/.exec(step)?.[1] ?? 0) > 1;
+
+/** Whether the first acknowledges less of the peer's stream than the second, or by fewer blocks. */
+function acksLess(ours: string, kernel: string): boolean {
+  const [ourAck, theirAck] = [ackOf(ours), ackOf(kernel)];
+  return ourAck < theirAck || (ourAck === theirAck && ours.split(':').length < kernel.split(':').length);
+}
+
+export const DEPARTURES: readonly Departure[] = [
+  {
+    id: 'options of a SYN,ACK of a simultaneous open',
+    because:
+      'RFC 7323 2.2, 3.2 and RFC 2018 2: in a SYN,ACK those that the SYN had; the kernel sends all that its first SYN had',
+    is: ({ script, kernel, ours }) =>
+      script.steps[0] === 'connect' &&
+      kernel.said.startsWith('S. ') &&
+      kernel.said.startsWith(ours.said.replace(/ (ws|sackOK|ecr).*/, '')),
+    goesOn: true,
+  },
+  {
+    id: 'text behind a FIN',
+    because:
+      'RFC 9293 3.10.7.4, seventh: in CLOSE-WAIT and later text is ignored; the kernel resets, or is silent, we acknowledge what we have',
+    is: ({ script, at, kernel, ours }) =>
+      script.steps.slice(0, at + 1).some((step) => typeof step === 'string' && flagsOf(step).includes('F')) &&
+      isOver(ours) &&
+      isAck(ours.said) &&
+      (isReset(kernel.said) || kernel.said === '-'),
+  },
+  {
+    id: 'text beyond a FIN that came first',
+    because:
+      'RFC 9293 3.4: nothing follows a FIN; the kernel delivers what it got for text beyond it, in place of the FIN',
+    is: ({ kernel, ours }) => kernel.app.includes('WRONG') && !ours.app.includes('WRONG'),
+  },
+  {
+    id: 'SYN in the window of a passive SYN-RECEIVED',
+    because:
+      'RFC 9293 3.10.7.4, fourth: the connection returns to LISTEN, and nothing is said of an answer; the kernel resets',
+    is: ({ kernel, ours }) =>
+      flagsOf(kernel.step).includes('S') && isReset(kernel.said) && ours.said === '-' && ours.state === '-',
+  },
+  {
+    id: 'SYN,FIN for a listener',
+    because:
+      'RFC 9293 3.10.7.2, third: a SYN is processed whatever else is set, text and controls may be left for later; the kernel drops it',
+    is: ({ kernel, ours }) => flagsOf(kernel.step) === 'FS' && kernel.said === '-' && ours.said.startsWith('S. '),
+  },
+  {
+    id: 'an ACK from before everything that was sent',
+    because:
+      'RFC 5961 5.2: acceptable from SND.UNA - MAX.SND.WND on, whether or not so much was sent; the kernel also asks that it was',
+    is: ({ kernel, ours }) => / ack 0\b/.test(kernel.step) && isAck(kernel.said) && kernel.said !== ours.said,
+  },
+  {
+    id: 'the form of a reset',
+    because:
+      'RFC 9293 3.10.5 and 3.10.7.1: both name the number the peer expects; the kernel answers as if there were no connection any more',
+    is: ({ kernel, ours }) =>
+      isReset(kernel.said) &&
+      isReset(ours.said) &&
+      kernel.app === ours.app &&
+      ours.said.includes('ack') &&
+      !kernel.said.includes('ack'),
+  },
+  {
+    id: 'out of order, for an application that has closed',
+    because:
+      'RFC 9293 3.6.1, SHLD-3: new data after CLOSE is reset; we do that when it is next in order, the kernel when it comes',
+    is: ({ kernel, ours }) => isReset(kernel.said) && isAck(ours.said) && ours.app.includes('closed'),
+  },
+  {
+    id: 'a reset just before the window, behind a FIN',
+    because:
+      'RFC 5961 3.2: outside of the window it is dropped; the kernel takes it, as some systems forget that their FIN has a number',
+    is: ({ kernel, ours }) =>
+      flagsOf(kernel.step).startsWith('R') && kernel.state === 'CLOSED' && ours.said === '-' && hasEnded(ours),
+  },
+  {
+    id: 'a segment in TIME-WAIT without ACK, or with nothing in it',
+    because:
+      'RFC 9293 3.10.7.4, fifth: without ACK it is dropped; only a FIN that comes again has to be acknowledged (eighth)',
+    is: ({ kernel, ours }) => kernel.state === 'CLOSED' && hasEnded(ours) && isAck(kernel.said) && ours.said === '-',
+  },
+  {
+    id: 'refused while both open',
+    because:
+      'RFC 9293 3.10.7.4, second: in SYN-RECEIVED out of SYN-SENT a reset means "connection refused"; the kernel says that it was reset',
+    is: ({ kernel, ours }) =>
+      kernel.app.endsWith('ECONNRESET') && ours.app.endsWith('ECONNREFUSED') && kernel.said === ours.said,
+  },
+  {
+    id: 'the SYN again while both open',
+    because:
+      'RFC 9293 3.10.7.4, first: an ACK; that of our SYN,ACK sent again is one, and the peer lacks its SYN (3.8.1)',
+    is: ({ kernel, ours }) => flagsOf(kernel.step) === 'S' && isAck(kernel.said) && ours.said.startsWith('S. '),
+  },
+  {
+    id: 'the SYN,ACK while both open',
+    because: 'RFC 9293 3.5 figure 8: it establishes, and no answer is due; text behind the SYN is new and may be taken',
+    is: ({ kernel, ours }) =>
+      flagsOf(kernel.step) === 'S.' &&
+      isAck(kernel.said) &&
+      (ours.said === '-' || isAck(ours.said)) &&
+      ours.state === 'ESTABLISHED',
+  },
+  {
+    id: 'an ACK of nothing while both open',
+    because: 'RFC 9293 3.10.7.4, fifth: in SYN-RECEIVED an ACK that is not of our SYN is reset; the kernel takes it',
+    is: ({ kernel, ours }) => / ack 0\b/.test(kernel.step) && ours.said === 'R 0',
+  },
+  {
+    id: 'an ACK of nothing, on a SYN that is old',
+    because:
+      'RFC 9293 3.10.7.4, first before fifth: a SYN,ACK before the window is answered by an ACK; the kernel looks at its ACK first, and resets',
+    is: ({ kernel, ours }) => flagsOf(kernel.step) === 'S.' && kernel.said === 'R 0' && isAck(ours.said),
+  },
+  {
+    id: 'SYN at RCV.NXT, at a target',
+    because:
+      'TCP-089: it makes the target upload the connection in CLOSED state (RFC 9293 3.10.7.4, fourth, without RFC 5961 4.2)',
+    is: ({ place, kernel, ours }) =>
+      place !== 'host' &&
+      flagsOf(kernel.step).includes('S') &&
+      isAck(kernel.said) &&
+      ours.said === '-' &&
+      / (ECONNRESET|closed|end)$/.test(ours.app),
+  },
+  {
+    id: 'out of order text dropped at a move',
+    because:
+      'TERM-043 and RFC 2018 8: a receiver may renege; what was out of order is dropped when the connection goes to a target or comes back',
+    is: ({ script, place, at, kernel, ours }) =>
+      place !== 'host' &&
+      script.steps.slice(0, at + 1).some((step) => typeof step !== 'string' || isBeyondGap(step)) &&
+      acksLess(ours.said, kernel.said),
+  },
+  {
+    id: 'the ACK on a SYN that is old',
+    because:
+      'RFC 9293 3.10.7.4, first before fifth: a SYN,ACK before the window is answered by an ACK, and its own is not looked at; the kernel looks',
+    is: ({ kernel, ours }) => flagsOf(kernel.step) === 'S.' && kernel.said === ours.said && ours.state === '-',
+  },
+  {
+    id: 'a FIN in SACK',
+    because: 'RFC 2018 3, RFC 2883 4: blocks tell of data; the kernel also reports the number of a FIN',
+    is: ({ kernel, ours }) =>
+      flagsOf(kernel.step).includes('F') &&
+      kernel.said.includes(' sack ') &&
+      kernel.said.replace(/ sack .*/, '') === ours.said.replace(/ sack .*/, ''),
+  },
+  {
+    id: 'the ACK of a segment that ends just before the window',
+    because:
+      'RFC 9293 3.4 table 6: SEG.SEQ + SEG.LEN - 1 must not be before RCV.NXT, its ACK field is not looked at; the kernel looks',
+    is: ({ kernel, ours }) =>
+      kernel.said === ours.said && kernel.app === ours.app && endOf(kernel.step) === ackOf(ours.said),
+  },
+  {
+    id: 'an old ACK in the fast path',
+    because:
+      'RFC 5961 5.2: a segment with an ACK from before SND.UNA - MAX.SND.WND is dropped and challenged; the kernel takes its text where it expected it',
+    is: ({ kernel, ours }) =>
+      / ack -\d{4,}/.test(kernel.step) && isAck(kernel.said) && isAck(ours.said) && kernel.app !== ours.app,
+  },
+];
+
+/** What of two outcomes is compared: all, but what one of the two cannot tell. */
+export function isSame(kernel: Outcome, ours: Outcome): boolean {
+  const isStateSame = kernel.state === '?' || ours.state === '?' || kernel.state === ours.state;
+  return kernel.said === ours.said && kernel.app === ours.app && isStateSame;
+}
