@@ -94,6 +94,18 @@ describe('the example of a target', () => {
     await expectNothingHeld(hosts);
   });
 
+  test('says what is in force when that has changed: connections of a family that may not be offloaded any more come back (CAP-025)', async () => {
+    const hosts = twoHosts({ server: { target: (environment) => target(environment) } });
+    const pairs = ([4, 6] as const).map((family) => connectPeers(hosts, OPEN, 0, family, 80 + family, false));
+    hosts.runtime.runUntil(() => pairs.every(({ server }) => server.isConnected), 5_000_000);
+    await settled(hosts, Promise.all(pairs.map(({ server }) => server.endpoint.chimney.offload())));
+    await settled(hosts, hosts.server.adapter('server').configure({ ip4: false }));
+    hosts.runtime.advance(10_000);
+    expect(pairs.map(({ server }) => server.endpoint.chimney.location)).toEqual(['host', 'target']);
+    for (const { server } of pairs) server.endpoint.abort();
+    await expectNothingHeld(hosts);
+  });
+
   test('a connection whose peer has closed stays with the host', async () => {
     const hosts = twoHosts({ server: { target: (environment) => target(environment) } });
     const { server } = connectPeers(hosts, OPEN, 10);

@@ -45,6 +45,7 @@ import { Event } from '../../trace/events.ts';
 import type { Trace } from '../../trace/trace.ts';
 import { TcpFlag, type TcpSegment } from '../../wire/tcp-segment.ts';
 import { type Capacity, DEFAULT_CAPACITY } from '../engine/capacity.ts';
+import { statusBufferOf } from '../engine/configuration.ts';
 import { Due, type NeighborContext, type PathContext, Standing } from '../engine/contexts.ts';
 import { deliver, onPushTimer, releaseHeldRests } from '../engine/delivery.ts';
 import { OperationKind } from '../engine/engine.ts';
@@ -205,7 +206,7 @@ export class TargetCore implements ReceiverHost<TargetConnection>, OidSubject {
   }
 
   enqueue(kind: OperationKind, root: MiniportOffloadBlock | null, statusCode = 0): void {
-    if (root === null) this.#statuses.push({ statusCode });
+    if (root === null) this.#statuses.push({ statusCode, statusBuffer: statusBufferOf(this, statusCode) });
     else this.#operations.push({ kind, root });
     this.schedule();
   }

@@ -104,6 +104,13 @@ export function changeConfiguration(engine: Configurable, change: () => void): v
   engine.enqueue(OperationKind.STATUS, null, NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG);
 }
 
+/** What goes with a status: the configuration or the MTU that it is about, as it is now. */
+export function statusBufferOf(subject: Configurable & { readonly linkMtu?: number }, statusCode: number): unknown {
+  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return currentConfig(subject);
+  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return hardwareCapabilities(subject);
+  return statusCode === NdisStatus.L2_MTU_SIZE_CHANGE ? subject.linkMtu : null;
+}
+
 function fingerprint(config: TcpConnectionOffload): string {
   const { encapsulation, supportIPv4, supportIPv6, tcpConnectionOffloadCapacity } = config;
   return `${encapsulation} ${supportIPv4} ${supportIPv6} ${tcpConnectionOffloadCapacity}`;

@@ -8,7 +8,7 @@
 
 import { BlockWalk, type MiniportOffloadBlock, NdisStatus } from '../../ndis/miniport.ts';
 import { onDeadline } from '../../tcp/on-deadline.ts';
-import { currentConfig, hardwareCapabilities } from './configuration.ts';
+import { statusBufferOf } from './configuration.ts';
 import { Due, Standing, TcpContext } from './contexts.ts';
 import { deliver, onPushTimer, releaseHeldRests } from './delivery.ts';
 import { applyEffects } from './effects.ts';
@@ -188,14 +188,6 @@ function indicateStatus(engine: Engine, statusCode: number): void {
     engine.pausedInitiates = [];
     for (const operation of waiting) startInitiate(engine, operation);
   }
-}
-
-/** What goes with a status: the configuration it is about, as it is now. */
-function statusBufferOf(engine: Engine, statusCode: number): unknown {
-  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return currentConfig(engine);
-  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return hardwareCapabilities(engine);
-  if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) return engine.linkMtu;
-  return null;
 }
 
 /** Initiates that have waited since before `sinceUs` are refused: a connection must not stand still for a pause. */

@@ -16,7 +16,7 @@ import {
 import { NeighborCachedState, NeighborConstState, NeighborDelegatedState } from '../../state/neighbor.ts';
 import { Event } from '../../trace/events.ts';
 import type { HandledBy, PacketTap } from '../../trace/trace.ts';
-import { currentConfig, hardwareCapabilities } from '../engine/configuration.ts';
+import { statusBufferOf } from '../engine/configuration.ts';
 import { Due, Standing } from '../engine/contexts.ts';
 import { deliver, onPushTimer, releaseHeldRests } from '../engine/delivery.ts';
 import { OperationKind } from '../engine/engine.ts';
@@ -323,13 +323,6 @@ export function indicateStatus(driver: Driver, statusCode: number): void {
   if (statusCode === NdisStatus.OFFLOAD_PAUSE) driver.out.say(Down.WISH, Wish.PAUSE);
   driver.hasIndicated = true;
   driver.ndisM.indicateStatusEx(driver.handle, { statusCode, statusBuffer: statusBufferOf(driver, statusCode) });
-}
-
-function statusBufferOf(driver: Driver, statusCode: number): unknown {
-  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG) return currentConfig(driver);
-  if (statusCode === NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES) return hardwareCapabilities(driver);
-  if (statusCode === NdisStatus.L2_MTU_SIZE_CHANGE) return driver.linkMtu;
-  return null;
 }
 
 /** The host is asked what is to be asked, and its answers go down. NBR-011 to NBR-020. */
