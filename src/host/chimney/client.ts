@@ -350,6 +350,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     if (path !== null) this.#context.operations.pathMtuChanged(path);
   }
 
+  /**
+   * An update for each connection: TtlOrHopLimit stands in the cached state of TCP (chimney-ddi 7.7, STATE-046), as an application may
+   * choose its own; what paths share is PathMtu alone.
+   */
   hopLimitChanged(iface: Interface): void {
     const adapter = this.#byInterface.get(iface);
     if (adapter === undefined) return;

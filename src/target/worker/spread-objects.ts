@@ -78,7 +78,8 @@ export const ENTRIES: Readonly<Record<number, Entry>> = {
 
 /**
  * What several threads answer of one block, put together: the first answer that is not good. But what is new and all are to have may be
- * taken by some and refused by others, which were paused in between: those do without it, and flows over it go to the former.
+ * taken by some and refused by others, which were paused in between: those do without it for as long as it is offloaded, and flows over it
+ * go to the former. A block has one answer and nobody above asks for more; frames of such a flow come in where it is, as it leaves there.
  */
 export function joinedStatus(parts: readonly Part[], isNew: boolean): number {
   const bad = parts.find(isRefused);
