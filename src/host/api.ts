@@ -71,6 +71,11 @@ export interface TcpEndpoint {
   moveWrite(name: unknown, bytes: Uint8Array): void;
   /** Bytes queued and not yet acknowledged. */
   readonly unacknowledgedBytes: number;
+  /**
+   * Bytes worth having unacknowledged: twice the congestion window, one on its way and one to follow it; while it is offloaded what the
+   * target says is best (SendBacklogSize of TcpIndicateSendBacklogChange).
+   */
+  readonly sendBacklog: number;
   /** No more writes: FIN behind what is queued. */
   shutdown(): void;
   /**

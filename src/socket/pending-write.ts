@@ -7,7 +7,6 @@
  */
 
 import type { SendBuffer } from './send-buffer.ts';
-import { SLAB_BYTES } from './slabs.ts';
 
 /** Writes shorter than this are copied in any case. */
 const LENT_FROM = 16_384;
@@ -58,10 +57,12 @@ export class PendingWrite {
       this.#lend(send);
       return;
     }
-    let room = Math.min(send.room(), this.bytes);
-    if (room === 0) return;
-    // What does not fit is cut where a slab ends: pieces that straddle slabs are many, and short.
-    if (room < this.bytes && room > SLAB_BYTES) room -= room % SLAB_BYTES;
+    const room = send.roomFor(this.bytes);
+    if (room > 0) this.#copy(send, room);
+  }
+
+  #copy(send: SendBuffer, bytes: number): void {
+    let room = bytes;
     send.begin(room);
     this.bytes -= room;
     // Given up meanwhile, there are none left.

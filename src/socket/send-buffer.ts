@@ -16,6 +16,9 @@ const LIMIT_MAX = 4 << 20;
 const LIMIT_NEAR = 4 << 20;
 const NEAR_RTT_US = 1_000;
 
+/** A write is cut in pieces that are no smaller than the bound by this. */
+const LEAST_PARTS = 4;
+
 /** A write of at most so many bytes gets memory of its own size: a slab would be too much for it. */
 const SMALL_BYTES = 4096;
 
@@ -70,9 +73,18 @@ export class SendBuffer implements SlabOwner {
   /** Bytes it would take now. Zero while an application ahead of its peer must wait. */
   room(): number {
     const queued = this.#endpoint.unacknowledgedBytes + this.#pending;
-    if (queued >= this.#limit && this.#limit < LIMIT_MAX) this.#grow();
+    if (queued + SLAB_BYTES > this.#limit && this.#limit < LIMIT_MAX) this.#grow();
     // Whole bytes: the bound may be a fraction of what others have.
     return Math.max(0, Math.floor(this.#bound - queued));
+  }
+
+  /** Of a write of so many bytes what it would take now. Zero also where that would be a small part of what it holds: short pieces beget shorter ones. */
+  roomFor(bytes: number): number {
+    const room = this.room();
+    if (room >= bytes) return bytes;
+    // What does not fit is cut where a slab ends: pieces that straddle slabs are many, and short.
+    if (room > SLAB_BYTES) return room - (room % SLAB_BYTES);
+    return room >= this.#bound / LEAST_PARTS ? room : 0;
   }
 
   /** What it takes in all as things are: its own limit, or its share of what all of them together may hold. */
@@ -81,11 +93,13 @@ export class SendBuffer implements SlabOwner {
     return Math.min(this.#limit, share);
   }
 
-  /** Twice the congestion window: one on its way, one to follow it. Asked for only when the buffer is full. */
+  /** As much as is worth having unacknowledged, within bounds. Asked for only when the buffer is about full. */
   #grow(): void {
-    const { cWnd, minRttUs } = this.#endpoint.info();
+    const { sendBacklog } = this.#endpoint;
+    if (sendBacklog <= this.#limit) return;
+    const { minRttUs } = this.#endpoint.info();
     const most = minRttUs > 0 && minRttUs < NEAR_RTT_US ? LIMIT_NEAR / Math.max(1, this.#pool.senders) : LIMIT_MAX;
-    if (2 * cWnd > this.#limit) this.#limit = Math.max(this.#limit, Math.min(most, 2 * cWnd));
+    this.#limit = Math.max(this.#limit, Math.min(most, sendBacklog));
   }
 
   /** Whether so much is acknowledged that it is worth while to write again. */

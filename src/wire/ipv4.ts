@@ -21,6 +21,8 @@ import {
 export const IPV4_HEADER_LENGTH = 20;
 /** Header with as many options as there can be, bytes. */
 export const IPV4_HEADER_LENGTH_MAX = 60;
+/** Longest packet that its header can tell of, bytes. A super-segment that is longer says 0. */
+export const IPV4_LENGTH_MAX = 65_535;
 
 /** The flags above the fragment offset, as three bits. */
 export const Ipv4Flag = { MF: 1, DF: 2, RESERVED: 4 } as const;

@@ -150,8 +150,9 @@ export class FakeEndpoint implements TcpEndpoint {
     this.options['trafficClass'] = value;
   }
 
+  readonly sendBacklog = 29_200;
   info(): TcpInfo {
-    return { cWnd: 14600 } as TcpInfo;
+    return { minRttUs: 0 } as TcpInfo;
   }
 
   turnSoon(): void {

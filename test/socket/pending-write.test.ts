@@ -14,8 +14,8 @@ class Buffering {
     this.free = free;
   }
 
-  room(): number {
-    return this.free;
+  roomFor(bytes: number): number {
+    return Math.min(this.free, bytes);
   }
   begin(): void {}
   flush(): void {}

@@ -175,7 +175,7 @@ test.each(['host', 'target'])(
 
 test('a send buffer of which all is acknowledged is half empty, however little each may hold', () => {
   const pool = new SlabPool();
-  const endpoint = { unacknowledgedBytes: 0, info: () => ({ cWnd: 0, minRttUs: 0 }) };
+  const endpoint = { unacknowledgedBytes: 0, sendBacklog: 0, info: () => ({ minRttUs: 0 }) };
   const send = new SendBuffer(endpoint as never, pool, () => {});
   for (const out of [0, 4000, 8100, 8190, 20_000]) {
     pool.out = out;

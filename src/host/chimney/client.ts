@@ -242,6 +242,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     this.#context.data.segment(known(endpoint), bytes, at, length);
   }
 
+  sendBacklogOf(endpoint: HostEndpoint): number {
+    return endpoint.chimneyState === null ? 0 : known(endpoint).sendBacklog;
+  }
+
   handleOf(endpoint: HostEndpoint): ChimneyHandle {
     return new ConnectionHandle(this.#context, endpoint, () => this.#connectionOf(endpoint));
   }

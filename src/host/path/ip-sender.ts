@@ -9,7 +9,7 @@
 import { copyBytes } from '../../base/copy-bytes.ts';
 import { Event } from '../../trace/events.ts';
 import { EtherType } from '../../wire/ethernet.ts';
-import { encodeIpv4Header, IPV4_HEADER_LENGTH, Ipv4Flag, Ipv4Header } from '../../wire/ipv4.ts';
+import { encodeIpv4Header, IPV4_HEADER_LENGTH, IPV4_LENGTH_MAX, Ipv4Flag, Ipv4Header } from '../../wire/ipv4.ts';
 import { encodeIpv6Header, IPV6_HEADER_LENGTH, Ipv6Header } from '../../wire/ipv6.ts';
 import { encodeIpv6FragmentHeader, IPV6_FRAGMENT_HEADER_LENGTH } from '../../wire/ipv6-extensions.ts';
 import { MAC_BROADCAST } from '../../wire/mac-address.ts';
@@ -23,9 +23,6 @@ import { LINK_HEADROOM, type OutPacket, type PathEntry } from './types.ts';
 /** Identifications of the host: below the offload target's half. */
 const IPV4_ID_MASK = 0x7fff;
 const IPV6_ID_MASK = 0x7fff_ffff;
-
-/** Longest packet that an IPv4 header can tell of. */
-const IPV4_LENGTH_MAX = 65_535;
 
 /** What a packet's header says, for the fragments of it. */
 class SendRequest {

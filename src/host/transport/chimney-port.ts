@@ -32,6 +32,8 @@ export interface ChimneyPort {
    * the call). `wasPassedUp`: it came through the adapter that has the connection, which therefore chose not to process it.
    */
   segment(endpoint: HostEndpoint, bytes: Uint8Array, at: number, length: number, wasPassedUp: boolean): void;
+  /** Bytes of sends that its target has said are best outstanding; 0: it has not said (EVT-028). */
+  sendBacklogOf(endpoint: HostEndpoint): number;
   /** The chimney handle the application sees. Made when first asked for. */
   handleOf(endpoint: HostEndpoint): ChimneyHandle;
   /** The connection is established, on either side: the moment for a policy to look at it. */
@@ -91,6 +93,7 @@ export const NO_CHIMNEY: ChimneyPort = {
   orphaned(): void {},
   cachedChanged(): void {},
   segment(): void {},
+  sendBacklogOf: () => 0,
   handleOf(endpoint: HostEndpoint): ChimneyHandle {
     return new HostOnlyHandle(endpoint);
   },

@@ -132,6 +132,11 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
     return this.queuedBytes;
   }
 
+  get sendBacklog(): number {
+    const told = this.location === 'host' ? 0 : this.transport.chimney.sendBacklogOf(this);
+    return told > 0 ? told : 2 * this.tcp.cWnd;
+  }
+
   write(bytes: Uint8Array, done: WriteDone | null): NetBufferList | null {
     const transport = this.transport;
     if ((this.flags & (GONE | EndpointFlag.SHUTDOWN | EndpointFlag.OVER)) !== 0) {

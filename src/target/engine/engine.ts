@@ -180,6 +180,8 @@ export class Engine {
   readonly consumed: BytesConsumed = { value: 0 };
   /** Largest IP packet that the link cuts into segments; 0: it leaves nothing to a device. */
   readonly largeSendBytes: number;
+  /** The same for what refers to its text, over IPv4; no less than {@link largeSendBytes}. */
+  readonly bigSendBytes: number;
   /** IPv4 identification sent last; 0x8000 to 0xffff (SEND-040). */
   ipId = 0xffff;
 
@@ -243,6 +245,8 @@ export class Engine {
       backlogLists: options.backlogLists,
     });
     this.largeSendBytes = options.link.largeSendBytes ?? 0;
+    const big = options.link.takesGather === true ? (options.link.bigSendBytes ?? 0) : 0;
+    this.bigSendBytes = Math.max(big, this.largeSendBytes);
     this.work = new Work(Math.max(options.link.mtu, this.largeSendBytes));
     this.timer = options.runtime.timer(onTimer);
     this.discretion = options.discretion === undefined ? null : new DiscretionWatch(this, options.discretion);

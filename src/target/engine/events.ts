@@ -15,6 +15,8 @@ import type { Indicator } from './receiver.ts';
 /** A backlog event is raised for a change by this factor at least, and this much later than the last (EVT-025). */
 const BACKLOG_FACTOR = 2;
 const BACKLOG_INTERVAL_US = 500_000;
+/** The same for one that has grown: until it is told the host keeps the target short. */
+const BACKLOG_GROWTH_INTERVAL_US = 50_000;
 const BACKLOG_LEAST = 64 * 1024;
 const BACKLOG_MOST = 8 * 1024 * 1024;
 
@@ -82,7 +84,8 @@ export function optimalBacklog(ctx: TcpContext): number {
 export function announceBacklog(engine: Engine, ctx: TcpContext, nowUs: number): void {
   const optimum = optimalBacklog(ctx);
   if (optimum < ctx.backlog * BACKLOG_FACTOR && optimum * BACKLOG_FACTOR > ctx.backlog) return;
-  if (nowUs - ctx.backlogAtUs < BACKLOG_INTERVAL_US) return;
+  const interval = optimum > ctx.backlog ? BACKLOG_GROWTH_INTERVAL_US : BACKLOG_INTERVAL_US;
+  if (nowUs - ctx.backlogAtUs < interval) return;
   ctx.backlog = optimum;
   ctx.backlogAtUs = nowUs;
   raise(engine, ctx, TcpOffloadEventType.INDICATE_SEND_BACKLOG_CHANGE, optimum);

@@ -7,13 +7,12 @@
  */
 
 import { seqDiff } from '../../base/seq.ts';
-import { GATHER_MAX, GATHER_RUN_LEAST, type Gather } from '../../link/link.ts';
 import { TcpUploadReason } from '../../ndis/miniport.ts';
 import { TcpWord } from '../../state/tcp.ts';
 import type { TcpConnection } from '../../tcp/connection.ts';
 import { nextSegment } from '../../tcp/on-send.ts';
 import { EtherType, encodeEthernet, NO_VLAN, vlanTci } from '../../wire/ethernet.ts';
-import { encodeIpv4Header, Ipv4Flag } from '../../wire/ipv4.ts';
+import { encodeIpv4Header, IPV4_LENGTH_MAX, Ipv4Flag } from '../../wire/ipv4.ts';
 import { encodeIpv6Header } from '../../wire/ipv6.ts';
 import { IpProtocol } from '../../wire/protocol.ts';
 import {
@@ -28,6 +27,7 @@ import { allowsTags } from './configuration.ts';
 import { Due, type PathContext, Standing, type TcpContext } from './contexts.ts';
 import type { Engine } from './engine.ts';
 import { requestUpload } from './events.ts';
+import { GATHER_FROM, gatherText, mostText } from './gather.ts';
 import { isStale, queryReachability } from './neighbors.ts';
 import { segmentsIn } from './segment.ts';
 
@@ -68,19 +68,10 @@ function sendNext(engine: Engine, ctx: TcpContext, nowUs: number): boolean {
   // Asked before the engine counts the segment as sent: the host is called here and may change anything.
   if (neighbor !== null && isStale(engine, neighbor, nowUs)) queryReachability(engine, neighbor, nowUs);
   const sndMax = c.sndMax;
-  if (!nextSegment(c, engine.parameters, seg, nowUs, mostText(engine, c))) return false;
+  if (!nextSegment(c, engine.parameters, seg, nowUs, mostText(engine, ctx))) return false;
   countSegment(engine, ctx, seg, seg.textLength === 0 ? 0 : seqDiff(seg.seq, sndMax));
   sendSegment(engine, ctx, seg);
   return true;
-}
-
-/** IPv6 header and the longest TCP header: what a super-segment is shorter than an IP packet at least. */
-const HEADERS_MAX = 100;
-
-/** Most text that is given to the link at once. */
-function mostText(engine: Engine, c: TcpConnection): number {
-  const most = engine.largeSendBytes - HEADERS_MAX;
-  return most > c.effectiveMss ? most : c.effectiveMss;
 }
 
 /** Text of one segment on the wire, where `seg` is one that the link cuts. */
@@ -159,27 +150,6 @@ export function sendSegment(engine: Engine, ctx: TcpContext, seg: TcpSegment): v
   }
 }
 
-/** Text from so many bytes on is sent from where it lies. */
-const GATHER_FROM = 4096;
-
-/** Names the runs in which the text of a segment lies. False: there are too many, or one of them is too short. */
-function gatherText(engine: Engine, c: TcpConnection, seg: TcpSegment, gather: Gather): boolean {
-  // The sum over text that lies elsewhere would have to be made here: only where the device makes it.
-  if (engine.largeSendBytes === 0) return false;
-  const { run } = engine.work;
-  gather.clear();
-  let offset = seg.sendOffset;
-  let left = seg.textLength;
-  while (left > 0) {
-    if (gather.count === GATHER_MAX || !c.sendQueue!.runAt(offset, left, run)) return false;
-    if (run.length < GATHER_RUN_LEAST && run.length < left) return false;
-    gather.add(run.bytes, run.at, run.length);
-    offset += run.length;
-    left -= run.length;
-  }
-  return gather.lengths[gather.count - 1]! >= GATHER_RUN_LEAST;
-}
-
 /** VLAN-012 to VLAN-015. */
 function writeLinkHeader(engine: Engine, ctx: TcpContext, path: PathContext, frame: Uint8Array): number {
   const neighbor = path.neighbor!;
@@ -195,7 +165,8 @@ function writeIpv4(engine: Engine, ctx: TcpContext, frame: Uint8Array, at: numbe
   const { words, base } = ctx.tcp;
   engine.ipId = engine.ipId === 0xffff ? 0x8000 : engine.ipId + 1;
   ip.tos = words[base + TcpWord.TOS_OR_TRAFFIC_CLASS]!;
-  ip.totalLength = 20 + upperLength;
+  // What is larger is cut by the device, which knows how long it is.
+  ip.totalLength = 20 + upperLength > IPV4_LENGTH_MAX ? 0 : 20 + upperLength;
   ip.id = engine.ipId;
   ip.flags = Ipv4Flag.DF;
   ip.fragmentOffset = 0;

@@ -121,8 +121,8 @@ export class FrameOutlet {
   writable(): boolean {
     this.#isFull = false;
     while (this.#kept.count > 0) {
-      const { first, firstLength, firstSegmentBytes } = this.#kept;
-      if (!this.#transmit(first, 0, firstLength, HandledBy.TARGET, firstSegmentBytes, null)) return false;
+      const { first, firstLength, firstSegmentBytes, firstText } = this.#kept;
+      if (!this.#transmit(first, 0, firstLength, HandledBy.TARGET, firstSegmentBytes, firstText)) return false;
       this.#kept.shift();
     }
     let doneFirst: NetBufferList | null = null;

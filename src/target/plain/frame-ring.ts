@@ -5,14 +5,16 @@
  */
 
 import { copyBytes } from '../../base/copy-bytes.ts';
-import type { Gather } from '../../link/link.ts';
+import { Gather } from '../../link/link.ts';
 
 /** A bounded first-in first-out of copied frames. */
 export class FrameRing {
   readonly #slots: Uint8Array[] = [];
-  readonly #lengths: number[] = [];
+  readonly #heads: number[] = [];
+  readonly #texts: number[] = [];
   readonly #segmentBytes: number[] = [];
   readonly #capacity: number;
+  readonly #text: Gather = new Gather();
   #head = 0;
   #count = 0;
 
@@ -28,7 +30,8 @@ export class FrameRing {
   /** Copies a frame in behind the others; false: there is no room. */
   push(bytes: Uint8Array, at: number, head: number, segmentBytes: number, text: Gather | null): boolean {
     if (this.#count === this.#capacity) return false;
-    const length = text === null ? head : head + text.length;
+    const textLength = text === null ? 0 : text.length;
+    const length = head + textLength;
     const index = (this.#head + this.#count) % this.#capacity;
     let slot = this.#slots[index];
     if (slot === undefined || slot.length < length) {
@@ -37,7 +40,8 @@ export class FrameRing {
     }
     copyBytes(bytes, at, head, slot, 0);
     if (text !== null) gather(text, slot, head);
-    this.#lengths[index] = length;
+    this.#heads[index] = head;
+    this.#texts[index] = textLength;
     this.#segmentBytes[index] = segmentBytes;
     this.#count++;
     return true;
@@ -48,9 +52,18 @@ export class FrameRing {
     return this.#slots[this.#head]!;
   }
 
-  /** Length of the oldest frame. */
+  /** Length of the oldest frame, or of what is in front of its text. */
   get firstLength(): number {
-    return this.#lengths[this.#head]!;
+    return this.#heads[this.#head]!;
+  }
+
+  /** Text behind that, as it was given: a link takes more of it so than in the frame itself. Null: there is none. Good until the next call. */
+  get firstText(): Gather | null {
+    const length = this.#texts[this.#head]!;
+    if (length === 0) return null;
+    this.#text.clear();
+    this.#text.add(this.first, this.firstLength, length);
+    return this.#text;
   }
 
   /** What the oldest frame leaves to the device. */
