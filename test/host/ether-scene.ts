@@ -79,11 +79,11 @@ export class EtherScene extends WireScene {
     if (isAcknowledged) this.send({});
   }
 
-  /** The router sends the host's traffic for the peer elsewhere. */
-  redirect(gateway: string): void {
+  /** The router (or `from`) sends the host's traffic for the peer elsewhere. */
+  redirect(gateway: string, from: string = ROUTER): void {
     const quoted = ipv4({ src: HOST, dst: FAR, protocol: 6 }, new Uint8Array(8));
     const message = icmp(5, 1, new DataView(ip(gateway).bytes.slice().buffer).getUint32(0), quoted);
-    const packet = ipv4({ src: ROUTER, dst: HOST, protocol: 1 }, message);
+    const packet = ipv4({ src: from, dst: HOST, protocol: 1 }, message);
     const frame = new Uint8Array(14 + packet.length);
     frame.set(HOST_MAC, 0);
     frame.set(routerMac(254), 6);

@@ -219,7 +219,7 @@ describe('a redirect', () => {
     expect(s.findings).toEqual([]);
   });
 
-  test('to a router that falls silent while it is on its way down: connections come back, and it is not kept', () => {
+  test('to a router that falls silent while it is on its way down: it is not kept, and the old way is taken', () => {
     const s = new EtherScene(PATIENT).offload();
     s.answering.set(OTHER_ROUTER, routerMac(253));
     s.target.initiateDelayUs = 20_000_000;
@@ -228,10 +228,54 @@ describe('a redirect', () => {
     s.answering.delete(OTHER_ROUTER);
     s.stack.host.ip.probe(s.peer.endpoint.path.neighbor!);
     s.run(30_000_000);
-    expect(s.location).toBe('host');
+    expect(s.location).toBe('target');
+    expect(s.moves.map(({ kind }) => kind)).toEqual(['initiate']);
     s.write('the old way', true);
     expect(EtherScene.destinations(s.frames())).toContain(hex(routerMac(254)));
-    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 0, pathObjects: 0, neighborObjects: 0 });
+    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 1, pathObjects: 1, neighborObjects: 1 });
+    expect(s.findings).toEqual([]);
+  });
+
+  test('to a router that does not answer, and back again meanwhile: connections stay where they are', () => {
+    const s = new EtherScene().offload();
+    s.redirect(OTHER_ROUTER);
+    s.run(20_000);
+    s.redirect(ROUTER, OTHER_ROUTER);
+    s.run(5_000_000);
+    expect(s.arps.filter((line) => line.includes(OTHER_ROUTER)).length).toBeGreaterThanOrEqual(3);
+    expect(s.location).toBe('target');
+    s.write('the old way', true);
+    expect(EtherScene.destinations(s.frames())).toContain(hex(routerMac(254)));
+    expect(s.findings).toEqual([]);
+  });
+
+  test('to a router that answers when the path goes elsewhere already: it is not offloaded for nothing', () => {
+    const s = new EtherScene().offload();
+    s.redirect(OTHER_ROUTER);
+    s.run(20_000);
+    s.redirect(ROUTER, OTHER_ROUTER);
+    s.run(20_000);
+    s.answering.set(OTHER_ROUTER, routerMac(253));
+    s.run(5_000_000);
+    expect(calls(s)).toEqual([]);
+    expect(s.location).toBe('target');
+    expect(s.findings).toEqual([]);
+  });
+
+  test('while the target is paused: nothing new is offloaded, the connection comes back [EVT-042]', () => {
+    const s = new EtherScene().offload();
+    s.answering.set(OTHER_ROUTER, routerMac(253));
+    s.stack.target('eth0').control.pause();
+    s.run(1_000);
+    s.redirect(OTHER_ROUTER);
+    s.run(5_000_000);
+    expect(calls(s)).toEqual(['terminate', 'terminate complete']);
+    expect(s.location).toBe('host');
+    s.write('by the other way', true);
+    expect(EtherScene.destinations(s.frames())).toContain(hex(routerMac(253)));
+    s.stack.target('eth0').control.resume();
+    s.run(1_000);
+    s.offload();
     expect(s.findings).toEqual([]);
   });
 

@@ -143,8 +143,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
 
   /** The adapter goes away: everything comes back, then it is forgotten. */
   async detach(iface: Interface, binding: NdisBindingHandle): Promise<void> {
+    const adapter = this.#adapters.get(binding);
     await this.suspend(binding, 'removal');
     this.#adapters.delete(binding);
+    if (adapter !== undefined) this.#context.operations.adapterGone(adapter);
     if (this.#byInterface.get(iface)?.binding === binding) this.#byInterface.delete(iface);
   }
 

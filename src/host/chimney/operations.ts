@@ -239,6 +239,11 @@ export class StateOperations {
   }
 
   #offloadNeighbor(neighbor: OffloadedNeighbor): void {
+    // EVT-042: nothing new while the target has asked for a pause. Nor for a path that goes elsewhere by now.
+    if (!takesNew(neighbor.adapter) || ![...this.#relinks.get(neighbor)!].some((path) => goesBy(path, neighbor))) {
+      this.#giveUpRelinks(neighbor);
+      return;
+    }
     neighbor.state = ObjectState.INITIATING;
     neighbor.needsUpdate = false; // its block is written just now
     neighbor.adapter.neighbors.add(neighbor);
@@ -282,7 +287,7 @@ export class StateOperations {
     if (waiting === undefined || neighbor.state !== ObjectState.OFFLOADED || neighbor.isUpdating) return;
     const paths: OffloadedPath[] = [];
     for (const path of waiting) {
-      const isWanted = path.state === ObjectState.OFFLOADED && path.entry.neighbor === neighbor.entry;
+      const isWanted = goesBy(path, neighbor);
       if (isWanted && path.isUpdating) continue; // after that update
       waiting.delete(path);
       if (isWanted && path.neighbor !== neighbor) paths.push(path);
@@ -311,6 +316,7 @@ export class StateOperations {
     this.#relinks.delete(neighbor);
     neighbor.isKept = false;
     for (const path of waiting ?? []) {
+      if (!goesBy(path, neighbor) || path.neighbor === neighbor) continue;
       for (const connection of this.#dependentsOf(path)) {
         this.#context.moves.requestTakeBack(connection, 'failure', 'NextHopChanged', null);
       }
@@ -386,13 +392,23 @@ export class StateOperations {
     });
   }
 
-  /** The adapter is going away: nobody will answer any more. */
+  /** The adapter has gone: next hops that were asked for will not answer any more. */
   adapterGone(adapter: ChimneyAdapter): void {
-    for (const neighbor of adapter.neighbors) this.#relinks.delete(neighbor);
+    for (const neighbor of this.#relinks.keys()) if (neighbor.adapter === adapter) this.#relinks.delete(neighbor);
   }
 }
 
 const IGNORE: Waiter<void> = { resolve: () => undefined, reject: () => undefined };
+
+/** Whether the path is below, and is to go by this neighbor. */
+function goesBy(path: OffloadedPath, neighbor: OffloadedNeighbor): boolean {
+  return path.state === ObjectState.OFFLOADED && path.entry.neighbor === neighbor.entry;
+}
+
+/** Whether the target may be given something new. */
+function takesNew({ isPaused, stillBecause, capabilities }: ChimneyAdapter): boolean {
+  return !isPaused && stillBecause.size === 0 && capabilities !== null;
+}
 
 function isResolved(neighbor: OffloadedNeighbor): boolean {
   return neighbor.entry === null || neighbor.entry.state >= NeighborState.REACHABLE;
