@@ -22,8 +22,8 @@ import { nextState, TcpEvent } from './transitions.ts';
 /** MSS of a peer that announces none. RFC 9293 3.7.1 MUST-15. */
 export const DEFAULT_MSS_IP4 = 536;
 export const DEFAULT_MSS_IP6 = 1220;
-/** Least MSS believed: less leaves no room for text beside the options. */
-export const MSS_MIN = 88;
+/** Least MSS believed: beside forty bytes of options it leaves eight for text. */
+export const MSS_MIN = 48;
 /** Largest shift of a window. RFC 7323 2.3. */
 const WINDOW_SHIFT_MAX = 14;
 /** Largest window without a shift. */

@@ -47,7 +47,7 @@ export class Reassembly {
   #lent = -1;
   #finSeq: Seq = asSeq(0);
   #hasFin = false;
-  /** Reassembled text the last insert found already here: [left, right) of the first such run; equal when there was none. RFC 2883. */
+  /** Reassembled text the last insert or advance found already here: [left, right) of the first such run; equal when there was none. RFC 2883. */
   duplicateLeft: Seq = asSeq(0);
   duplicateRight: Seq = asSeq(0);
 
@@ -146,11 +146,13 @@ export class Reassembly {
 
   /**
    * RCV.NXT is now `rcvNxt`: drops what lies before it and answers how many bytes are ready from there on. Everything that
-   * was ready before must have been taken.
+   * was ready before must have been taken. {@link duplicateLeft} tells what of it came once more with the segment that moved RCV.NXT.
    */
   advance(rcvNxt: Seq): number {
     this.#release();
     assert(this.#readyNext === this.#readyEnd, 'ready text is taken before RCV.NXT moves again');
+    this.duplicateLeft = this.duplicateRight = rcvNxt;
+    if (this.#blocks > 0) this.#noteDuplicate(asSeq(this.#left[0]!), seqMin(asSeq(this.#right[0]!), rcvNxt));
     let gone = 0;
     while (gone < this.#blocks && !seqBefore(rcvNxt, asSeq(this.#right[gone]!))) {
       this.#bytesHeld -= seqDiff(asSeq(this.#right[gone]!), asSeq(this.#left[gone]!));

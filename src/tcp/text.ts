@@ -67,6 +67,9 @@ function onInOrder(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: n
     // RFC 5681 4.2: at once while a gap is being filled, and while there is another.
     isUrgent = true;
     const ready = reassembly.advance(c.rcvNxt);
+    if (c.hasOption(TcpConstFlag.SACK_ENABLED)) {
+      noteDuplicate(c, reassembly.duplicateLeft, reassembly.duplicateRight);
+    }
     if (ready > 0) {
       effects |= Effect.TEXT;
       receive(c, ready);

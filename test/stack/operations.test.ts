@@ -247,6 +247,26 @@ test('DISC-006, DISC-008: an abort while offloaded resets the peer and gives eve
   await expectNothingHeld(hosts);
 });
 
+test.each(['host, then offloaded', 'target'] as const)(
+  'a close with text unread, which came while the connection was at the %s, resets the peer (RFC 9293 SHLD-3)',
+  async (where) => {
+    const hosts = twoHosts({ impairment: { delayUs: 500 } });
+    const { server, client } = connectPeers(hosts, 0, 0, 4, 80, false);
+    hosts.runtime.advance(20_000);
+    const { chimney } = server.endpoint;
+    server.appetite = 0;
+    if (where === 'target') await settled(hosts, chimney.offload());
+    client.more(100);
+    hosts.runtime.advance(60_000);
+    if (where !== 'target') await settled(hosts, chimney.offload());
+    expect(chimney.location).toBe('target');
+    server.endpoint.close();
+    hosts.runtime.advance(60_000);
+    expect(client.closedWith).toBe('ECONNRESET');
+    await expectNothingHeld(hosts);
+  },
+);
+
 test.each(['initiating', 'terminating'] as const)(
   'an abort while the connection is %s resets the peer as well',
   async (when) => {

@@ -9,9 +9,11 @@ import { describeIf, requires } from '../support/requires.ts';
 import { type Comparison, compareAll, Reference } from './support/twin/compare.ts';
 import { DEPARTURES } from './support/twin/departures.ts';
 import { KernelSubject } from './support/twin/kernel-subject.ts';
+import { optionScripts } from './support/twin/option-scripts.ts';
 import type { Script } from './support/twin/script.ts';
 import { type Place, StackSubject } from './support/twin/stack-subject.ts';
 import { stateScripts } from './support/twin/state-scripts.ts';
+import { streamScripts } from './support/twin/stream-scripts.ts';
 
 const PLACES: readonly Place[] = ['host', 'engine', 'worker', 'moving', 'moving-worker'];
 /** The worker target runs the same engine: of the many scripts it gets every third. */
@@ -34,13 +36,23 @@ describeIf([requires.tun, requires.netns, requires.program('ip')], 'the same pac
     const scripts = place.endsWith('worker') ? all.filter((_, i) => i % WORKER_STRIDE === 0) : all;
     const comparison = await compareAll(scripts, subject, reference);
     for (const [id, times] of comparison.departures) used.set(id, times + (used.get(id) ?? 0));
-    if (place !== 'host') expect(subject.moves).toBeGreaterThan(scripts.length / 2);
+    if (place !== 'host') expect(subject.moves).toBeGreaterThan(scripts.length / 3);
     return comparison;
   };
 
   const STATES = stateScripts();
   test.each(PLACES)('every kind of segment in every state, %s (RFC 9293 3.10.7, RFC 5961)', async (place) => {
     expect((await compared(place, STATES)).differences).toEqual([]);
+  });
+
+  const OPTIONS = optionScripts();
+  test.each(PLACES)('options, right and wrong, and how a connection opens, %s', async (place) => {
+    expect((await compared(place, OPTIONS)).differences).toEqual([]);
+  });
+
+  const STREAMS = streamScripts();
+  test.each(PLACES)('timestamps, disorder, reports, windows and ends, %s', async (place) => {
+    expect((await compared(place, STREAMS)).differences).toEqual([]);
   });
 
   test('every departure of the table is one that happens', () => {

@@ -282,7 +282,7 @@ describe('ICMP', () => {
   test('an absurd path MTU leaves segments of a size worth sending', () => {
     const b = new Bench().establish();
     onPathMtu(b.c, b.p, 21, 20, b.nowUs);
-    expect(b.c.effectiveMss).toBe(88);
+    expect(b.c.effectiveMss).toBe(48);
   });
 });
 

@@ -231,6 +231,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     if (endpoint.chimneyState !== null) this.#context.data.receives.readable(known(endpoint));
   }
 
+  holdsText(endpoint: HostEndpoint): boolean {
+    return endpoint.chimneyState !== null && known(endpoint).refusedBytes > 0;
+  }
+
   keepData(endpoint: HostEndpoint): (() => void) | null {
     return this.#context.data.loans.keep(endpoint);
   }

@@ -18,6 +18,8 @@ export interface ChimneyPort {
   disconnect(endpoint: HostEndpoint, graceful: boolean): void;
   /** The handler has room again after it took less than it was offered. */
   readable(endpoint: HostEndpoint): void;
+  /** Whether the target holds text that its application has refused. */
+  holdsText(endpoint: HostEndpoint): boolean;
   /** The bytes that are being offered stay where they are until the answer is called; null: they cannot. */
   keepData(endpoint: HostEndpoint): (() => void) | null;
   /** Its application has closed it for good, after its own half was shut down: nobody will read from it any more. */
@@ -89,6 +91,7 @@ export const NO_CHIMNEY: ChimneyPort = {
   send(): void {},
   disconnect(): void {},
   readable(): void {},
+  holdsText: () => false,
   keepData: () => null,
   orphaned(): void {},
   cachedChanged(): void {},

@@ -175,7 +175,7 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
   close(): void {
     if ((this.flags & GONE) !== 0) return;
     // What was received and will never be read is lost: say so. RFC 9293 SHLD-3, RFC 2525 section 2.17.
-    if (this.unread !== null && !this.unread.isEmpty) {
+    if (this.#hasUnread) {
       this.transport.abort(this, 'ECONNABORTED', true);
       return;
     }
@@ -183,6 +183,13 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
     if ((this.flags & EndpointFlag.SHUTDOWN) === 0) this.shutdown();
     else if (this.location === 'host') this.transport.orphaned(this);
     else this.transport.chimney.orphaned(this);
+  }
+
+  /** Whether text came that the handler has not taken: here, or refused and kept by the target that has the connection. */
+  get #hasUnread(): boolean {
+    if (this.unread !== null && !this.unread.isEmpty) return true;
+    if (this.location === 'host') return false;
+    return (this.flags & EndpointFlag.TEXT_BELOW) !== 0 || this.transport.chimney.holdsText(this);
   }
 
   abort(): void {

@@ -70,7 +70,7 @@ describe('the path MTU', () => {
   test('an absurdly small one is not believed', () => {
     play(`
       +0    icmp mtu 41
-      +0    check effectiveMss == 88
+      +0    check effectiveMss == 48
     `);
   });
 });

@@ -52,8 +52,24 @@ describe('maximum segment size', () => {
       +0    > S. 0:0(0) ack 1 <mss 1460>
       +0.05 < .  1:1(0) ack 1 win 10000
       +0    app write 100
-      +0    > .  1:89(88) ack 1
-      +0    > P. 89:101(12) ack 1
+      +0    > .  1:49(48) ack 1
+      +0    > .  49:97(48) ack 1
+      +0    > P. 97:101(4) ack 1
+    `,
+      { noDelay: true },
+    );
+  });
+
+  test('a small one is kept to (RFC 9293 3.7.1 MUST-16)', () => {
+    play(
+      `
+      +0    app listen
+      +0    < S  0:0(0) win 10000 <mss 64>
+      +0    > S. 0:0(0) ack 1 <mss 1460>
+      +0.05 < .  1:1(0) ack 1 win 10000
+      +0    app write 100
+      +0    > .  1:65(64) ack 1
+      +0    > P. 65:101(36) ack 1
     `,
       { noDelay: true },
     );

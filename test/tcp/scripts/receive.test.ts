@@ -88,6 +88,22 @@ describe('out of order', () => {
     `);
   });
 
+  test('a segment over text that came before it, out of order, reports that as a duplicate (RFC 2883 4.2)', () => {
+    play(`
+      +0    < .  101:201(100) ack 1
+      +0    > .  1:1(0) ack 1 <sack 101:201>
+      +0    < .  301:401(100) ack 1
+      +0    > .  1:1(0) ack 1 <sack 301:401 101:201>
+      +0    < .  1:351(350) ack 1
+      +0    > .  1:1(0) ack 401 <sack 101:201>
+      +0    readable 400
+      +0    < .  501:601(100) ack 1
+      +0    > .  1:1(0) ack 401 <sack 501:601>
+      +0    < .  401:501(100) ack 1
+      +0    > .  1:1(0) ack 601
+    `);
+  });
+
   test('a segment that comes twice is reported as a duplicate, once (RFC 2883 4)', () => {
     play(`
       +0    < .  1:1001(1000) ack 1

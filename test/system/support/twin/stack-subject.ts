@@ -198,10 +198,8 @@ class StackApplication implements Application, TcpHandler {
   }
 
   #begin(endpoint: TcpEndpoint): void {
-    if (this.endpoint !== null) {
-      endpoint.abort();
-      return;
-    }
+    // As with the kernel, whoever comes second waits in the queue.
+    if (this.endpoint !== null) return;
     this.endpoint = endpoint;
     endpoint.setNoDelay(true);
     endpoint.handler = this;
