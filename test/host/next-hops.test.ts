@@ -262,6 +262,37 @@ describe('a redirect', () => {
     expect(s.findings).toEqual([]);
   });
 
+  test('the former next hop goes when the target has linked the path to the other, not before [UPD-026, TERM-064]', () => {
+    const s = new EtherScene().offload();
+    s.answering.set(OTHER_ROUTER, routerMac(253));
+    s.target.updateDelayUs = 500_000;
+    s.redirect(OTHER_ROUTER);
+    s.run(20_000);
+    // Something else is over meanwhile: the time to look what is not needed any more.
+    s.peer.endpoint.chimney.query().catch(() => undefined);
+    s.run(20_000);
+    expect(calls(s)).toEqual(['initiate', 'initiate complete', 'update', 'query', 'query complete']);
+    s.run(1_000_000);
+    expect(calls(s)).toEqual(['update complete', 'terminate', 'terminate complete']);
+    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 1, pathObjects: 1, neighborObjects: 1 });
+    expect(s.findings).toEqual([]);
+  });
+
+  test('that the target fails to follow: the connection comes back, and both next hops go after it [UPD-035, TERM-063]', () => {
+    const s = new EtherScene().offload();
+    s.answering.set(OTHER_ROUTER, routerMac(253));
+    s.target.failsUpdates = true;
+    s.redirect(OTHER_ROUTER);
+    s.run(200_000);
+    expect(s.location).toBe('host');
+    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 0, pathObjects: 0, neighborObjects: 0 });
+    s.offload();
+    expect(s.stack.target('eth0').control.held()).toMatchObject({ tcpObjects: 1, pathObjects: 1, neighborObjects: 1 });
+    s.write('by the other way', true);
+    expect(EtherScene.destinations(s.frames())).toContain(hex(routerMac(253)));
+    expect(s.findings).toEqual([]);
+  });
+
   test('while the target is paused: nothing new is offloaded, the connection comes back [EVT-042]', () => {
     const s = new EtherScene().offload();
     s.answering.set(OTHER_ROUTER, routerMac(253));

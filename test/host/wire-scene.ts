@@ -7,7 +7,7 @@ import type { Runtime } from '../../src/base/runtime.ts';
 import { VirtualRuntime } from '../../src/base/virtual-runtime.ts';
 import { findingText } from '../../src/contract/finding.ts';
 import type { Move, TcpEndpoint } from '../../src/host/api.ts';
-import type { MiniportOffloadBlock } from '../../src/ndis/miniport.ts';
+import { type MiniportOffloadBlock, NdisStatus, setEveryStatus } from '../../src/ndis/miniport.ts';
 import { createStack, type Stack } from '../../src/stack.ts';
 import type { StackLink, StackOptions, TargetEnvironment } from '../../src/stack-options.ts';
 import { EngineAdapter } from '../../src/target/engine/engine-adapter.ts';
@@ -21,11 +21,13 @@ export function routerMac(last: number): Uint8Array {
   return Uint8Array.of(2, 0, 0, 0, 1, last);
 }
 
-/** An engine target that takes its time before it looks at an initiate. */
+/** An engine target that takes its time before it looks at an initiate or an update, or fails the latter. */
 class SlowTarget extends EngineAdapter {
   readonly #later: Later;
   readonly #runtime: Runtime;
   initiateDelayUs = 0;
+  updateDelayUs = 0;
+  failsUpdates = false;
 
   constructor(environment: TargetEnvironment) {
     super(environment);
@@ -34,8 +36,22 @@ class SlowTarget extends EngineAdapter {
   }
 
   override initiateOffload(context: unknown, root: MiniportOffloadBlock): void {
-    if (this.initiateDelayUs === 0) super.initiateOffload(context, root);
-    else this.#later.at(this.#runtime.nowUs() + this.initiateDelayUs, () => super.initiateOffload(context, root));
+    this.#after(this.initiateDelayUs, () => super.initiateOffload(context, root));
+  }
+
+  override updateOffload(context: unknown, root: MiniportOffloadBlock): void {
+    this.#after(Math.max(this.updateDelayUs, this.failsUpdates ? 1 : 0), () => {
+      if (!this.failsUpdates) super.updateOffload(context, root);
+      else {
+        setEveryStatus(root, NdisStatus.FAILURE);
+        this.engine.ndisM.updateOffloadComplete(this.engine.handle, root);
+      }
+    });
+  }
+
+  #after(delayUs: number, act: () => void): void {
+    if (delayUs === 0) act();
+    else this.#later.at(this.#runtime.nowUs() + delayUs, act);
   }
 }
 

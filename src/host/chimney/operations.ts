@@ -50,6 +50,8 @@ export class StateOperations {
   readonly #invalidates: Map<ProtocolOffloadBlock, Waiter<void>> = new Map();
   /** Paths that wait for a neighbor to be offloaded, to be linked to it. */
   readonly #relinks: Map<OffloadedNeighbor, Set<OffloadedPath>> = new Map();
+  /** Paths that are being linked to another neighbor: the one they hang on until the target has done it. */
+  readonly #formers: Map<OffloadedPath, OffloadedNeighbor> = new Map();
   readonly #later: Later;
 
   constructor(context: ChimneyContext) {
@@ -150,6 +152,7 @@ export class StateOperations {
       const object = block.offloadHandle!.owner as OffloadedObject;
       object.isUpdating = false;
       objects.push(object);
+      if (object instanceof OffloadedPath) this.#relinked(object, block.status === NdisStatus.SUCCESS);
     });
     this.#finish(root);
     for (const object of objects) this.#flushUpdate(object);
@@ -304,11 +307,22 @@ export class StateOperations {
       if (last === null) root.dependentBlockList = block;
       else last.nextBlock = block;
       last = block;
-      path.neighbor.dependents--;
+      // It hangs on both until the target has done it, so that neither goes.
+      this.#formers.set(path, path.neighbor);
       path.neighbor = neighbor;
       neighbor.dependents++;
     }
     this.#update(neighbor, root);
+  }
+
+  /** The target has linked the path to its new neighbor, or has not: one of the two is left with a dependent less. UPD-026. */
+  #relinked(path: OffloadedPath, isDone: boolean): void {
+    const former = this.#formers.get(path);
+    if (former === undefined) return;
+    this.#formers.delete(path);
+    const left = isDone ? former : path.neighbor;
+    left.dependents--;
+    if (!isDone) path.neighbor = former;
   }
 
   #giveUpRelinks(neighbor: OffloadedNeighbor): void {
