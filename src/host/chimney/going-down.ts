@@ -174,6 +174,7 @@ export class Initiates {
     connection.adapter.connections.delete(connection);
     connection.handle.miniportOffloadContext = null;
     connection.delegated = null;
+    const isWantedBack = connection.wantsTerminate;
     connection.wantsTerminate = false;
     if (connection.disconnectWanted === 'abortive' && delegated !== null) resetPeer(connection, delegated);
     const buffered = delegated?.bufferedData ?? null;
@@ -183,7 +184,8 @@ export class Initiates {
     }
     giveBackToHost(this.#context, connection, nowUs);
     const isFull = status === NdisStatus.OFFLOAD_TCP_ENTRIES;
-    if (!isFull || !this.#context.own.makeRoom(connection)) this.refuse(connection, refusal(ndisStatusName(status)));
+    if (!isFull || isWantedBack || !this.#context.own.makeRoom(connection))
+      this.refuse(connection, refusal(ndisStatusName(status)));
     for (const waiter of connection.takeBackWaiters.splice(0))
       waiter.resolve(lastMove(connection, 'terminate', 'manual'));
   }

@@ -78,7 +78,13 @@ export class OwnReasons {
     }
     if (least === null || priorityOf(least) >= priorityOf(connection)) return false;
     const { cause } = connection;
-    const again = (): void => this.#context.moves.requestOffload(connection, cause, null);
+    // Whoever takes it back meanwhile has it stay where it is.
+    connection.wantsOffload = true;
+    const again = (): void => {
+      if (!connection.wantsOffload) return;
+      connection.wantsOffload = false;
+      this.#context.moves.requestOffload(connection, cause, null);
+    };
     this.#context.moves.requestTakeBack(least, 'priority', null, { resolve: again, reject: again });
     return true;
   }
