@@ -21,8 +21,13 @@ const TCP_HEADER_BYTES = 20;
 
 /** Whether a segment that an ICMP error quotes can be in flight. RFC 5927 4.1. */
 export function isQuoteOurs(c: TcpConnection, seq: Seq): boolean {
-  const offset = seqDiff(seq, c.sndUna);
-  return offset >= 0 && offset <= seqDiff(c.sndMax, c.sndUna);
+  return isInFlight(seq, c.sndUna, c.sndMax);
+}
+
+/** The same by the numbers alone. */
+export function isInFlight(seq: Seq, sndUna: Seq, sndMax: Seq): boolean {
+  const offset = seqDiff(seq, sndUna);
+  return offset >= 0 && offset <= seqDiff(sndMax, sndUna);
 }
 
 /** An ICMP error. `hard`: protocol or port unreachable, or the like (SHLD-26); otherwise a soft one (MUST-56). */

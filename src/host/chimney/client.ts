@@ -35,6 +35,7 @@ import { configurationChanged, resumeAdapter, suspendAdapter, wakeSleepers } fro
 import { hasHopLimitOfPath } from './cached-state.ts';
 import type { ChimneyContext, MoveListener } from './context.ts';
 import { DataPath } from './data-path.ts';
+import { type FlightJudge, FlightQueries } from './flight-queries.ts';
 import { ConnectionHandle } from './handle.ts';
 import { Moves } from './moves.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
@@ -71,6 +72,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   readonly #byInterface: Map<Interface, ChimneyAdapter> = new Map();
   readonly #switch: OffloadSwitch;
   readonly #later: Later;
+  readonly #flights: FlightQueries;
 
   constructor(options: ChimneyClientOptions) {
     const context: ChimneyContext = {
@@ -95,6 +97,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     context.own = new OwnReasons(context);
     this.#context = context;
     this.#later = new Later(options.runtime);
+    this.#flights = new FlightQueries(context.operations);
     this.#offloadParameters = options.offloadParameters;
     this.#switch = new OffloadSwitch(options.runtime, options.policy ?? null, (endpoint) => {
       const connection = this.#connectionOf(endpoint);
@@ -248,6 +251,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     this.#context.data.segment(known(endpoint), bytes, at, length);
   }
 
+  askFlight(endpoint: HostEndpoint, judge: FlightJudge): boolean {
+    return endpoint.chimneyState !== null && this.#flights.ask(known(endpoint), judge);
+  }
+
   sendBacklogOf(endpoint: HostEndpoint): number {
     return endpoint.chimneyState === null ? 0 : known(endpoint).sendBacklog;
   }
@@ -360,10 +367,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     if (path !== null) this.#context.operations.pathMtuChanged(path);
   }
 
-  /**
-   * An update for each connection: TtlOrHopLimit stands in the cached state of TCP (chimney-ddi 7.7, STATE-046), as an application may
-   * choose its own; what paths share is PathMtu alone.
-   */
+  /** An update for each: TtlOrHopLimit is TCP's (chimney-ddi 7.7, STATE-046), as an application may choose its own; paths share PathMtu alone. */
   hopLimitChanged(iface: Interface): void {
     const adapter = this.#byInterface.get(iface);
     if (adapter === undefined) return;

@@ -81,6 +81,13 @@ export class StateOperations {
     });
   }
 
+  /** Delegated state alone; null: the target could not answer. */
+  queryDelegated(connection: OffloadedConnection, then: (delegated: TcpDelegatedState | null) => void): void {
+    const delegated = new TcpDelegatedState();
+    const block = new OffloadBlock(OffloadStateType.TCP_DELEGATED, connection.handle).withDelegated(delegated);
+    this.#query(connection, block, () => then(block.status === NdisStatus.SUCCESS ? delegated : null));
+  }
+
   #query(object: OffloadedObject, block: OffloadBlock, then: () => void): void {
     object.operations++;
     this.#queries.set(block, then);

@@ -114,7 +114,13 @@ export class IcmpErrors {
     info.error = 'EMSGSIZE';
     info.hard = false;
     info.mtu = mtu;
-    if (this.#pass(iface, bytes, quote)) this.#pathMtu.lower(path, mtu, reported, quotedLength);
+    info.believe = () => {
+      const proposed = this.#pathMtu.proposed(path, reported, quotedLength);
+      if (proposed !== 0 && path.isKept) this.#pathMtu.lower(path, proposed, reported, quotedLength);
+    };
+    // Null: somebody has taken it, and judges later.
+    if (this.#pass(iface, bytes, quote)) info.believe?.();
+    info.believe = null;
   }
 
   #pass(iface: Interface, bytes: Uint8Array, quote: QuotedPacket): boolean {

@@ -429,6 +429,8 @@ export class IcmpError {
   mtu = 0;
   /** The path it concerns; null when there is none (any more). */
   path: PathEntry | null = null;
+  /** PACKET_TOO_BIG: an upper protocol that cannot judge at once takes this, calls it when the quote has proved genuine, and answers true. */
+  believe: (() => void) | null = null;
 }
 
 /** A protocol above IP. */

@@ -6,6 +6,7 @@
  * connection is never touched by the transports. Implemented by host/chimney.
  */
 
+import type { Seq } from '../../base/seq.ts';
 import type { NetBufferList } from '../../state/net-buffer-list.ts';
 import type { ChimneyHandle, ChimneyQuery, Move } from '../api.ts';
 import type { HostEndpoint } from './tcp-endpoint.ts';
@@ -36,6 +37,8 @@ export interface ChimneyPort {
   segment(endpoint: HostEndpoint, bytes: Uint8Array, at: number, length: number, wasPassedUp: boolean): void;
   /** Bytes of sends that its target has said are best outstanding; 0: it has not said (EVT-028). */
   sendBacklogOf(endpoint: HostEndpoint): number;
+  /** Asks the target what is in flight, and tells `judge` when it has answered. False: it cannot be asked now. RFC 5927 4.1. */
+  askFlight(endpoint: HostEndpoint, judge: (sndUna: Seq, sndMax: Seq) => void): boolean;
   /** The chimney handle the application sees. Made when first asked for. */
   handleOf(endpoint: HostEndpoint): ChimneyHandle;
   /** The connection is established, on either side: the moment for a policy to look at it. */
@@ -97,6 +100,7 @@ export const NO_CHIMNEY: ChimneyPort = {
   cachedChanged(): void {},
   segment(): void {},
   sendBacklogOf: () => 0,
+  askFlight: () => false,
   handleOf(endpoint: HostEndpoint): ChimneyHandle {
     return new HostOnlyHandle(endpoint);
   },

@@ -9,7 +9,7 @@
 import { read16, read32 } from '../../base/bytes.ts';
 import { asSeq } from '../../base/seq.ts';
 import { TcpConnectionState } from '../../state/tcp.ts';
-import { onIcmpError as engineIcmpError, onPathMtu as enginePathMtu, isQuoteOurs } from '../../tcp/icmp.ts';
+import { onIcmpError as engineIcmpError, onPathMtu as enginePathMtu, isInFlight, isQuoteOurs } from '../../tcp/icmp.ts';
 import { Event } from '../../trace/events.ts';
 import type { IpAddress } from '../../wire/ip-address.ts';
 import { type IcmpError, IcmpErrorKind, type PathEntry } from '../path/types.ts';
@@ -29,7 +29,8 @@ export function onIcmpError(t: TcpTransport, error: IcmpError): boolean {
     return false;
   }
   // The size is believed by the path, which then tells all its connections.
-  if (error.kind === IcmpErrorKind.PACKET_TOO_BIG) return true;
+  if (error.kind === IcmpErrorKind.PACKET_TOO_BIG)
+    return endpoint.location === 'host' || judgeLater(t, endpoint, error);
   // An offloaded connection is synchronized: everything is soft for it.
   if (endpoint.location !== 'host') {
     endpoint.error = error.error;
@@ -45,6 +46,20 @@ export function onIcmpError(t: TcpTransport, error: IcmpError): boolean {
   if (error.kind !== IcmpErrorKind.UNKNOWN) endpoint.error = error.error;
   act(t, endpoint, engineIcmpError(endpoint.tcp, t.parameters, error.hard, nowUs), null, nowUs);
   return true;
+}
+
+/** Whether the quoted segment is in flight is for the target to say, which has the numbers: the path believes it after that. 5927-1. */
+function judgeLater(t: TcpTransport, endpoint: HostEndpoint, error: IcmpError): boolean {
+  const { believe } = error;
+  const quoted = asSeq(read32(error.bytes, error.quotedAt + 4));
+  const isAsked = t.chimney.askFlight(endpoint, (sndUna, sndMax) => {
+    if (isInFlight(quoted, sndUna, sndMax)) believe?.();
+    else t.trace.count(Event.TCP_ICMP_IGNORED);
+  });
+  // One that is between two engines hears of it again, by the next packet that is too long.
+  if (isAsked) error.believe = null;
+  else t.trace.count(Event.TCP_ICMP_IGNORED);
+  return isAsked;
 }
 
 /** Port unreachable is what a reset would be. RFC 1122 3.2.2.1. */
@@ -67,7 +82,7 @@ function quotedEndpoint(t: TcpTransport, error: IcmpError): HostEndpoint | null 
   if (c === null) return null;
   const endpoint = c.owner as HostEndpoint;
   if ((endpoint.flags & (EndpointFlag.CLOSED_DUE | EndpointFlag.CLOSED_TOLD)) !== 0) return null;
-  // The target has the numbers of an offloaded connection; ours are those of the hand-over, which can only be older.
+  // The target has the numbers of an offloaded connection; where they matter it is asked.
   if (endpoint.location !== 'host') return endpoint;
   return isQuoteOurs(c, asSeq(read32(bytes, quotedAt + 4))) ? endpoint : null;
 }
