@@ -319,6 +319,8 @@ describe('IPv6 fragments', () => {
       const header = fragmentHeader(next, 0, true, 3);
       const answers = station.answers(ethernet(0x86dd, ipv6({ src: PEER6, dst: OUR6, next: 44 }, join(header, part))));
       expect(answers.map(icmpOf)).toEqual(['4/3']);
+      // Ethernet and IPv6 headers, type, code and checksum: then the pointer, which is zero.
+      expect([...answers[0]!.subarray(58, 62)]).toEqual([0, 0, 0, 0]);
     }
     expect(station.count('FRAGMENT_TINY')).toBe(3);
     expect(station.layer.held().reassembling).toBe(0);

@@ -9,6 +9,7 @@ import { describeIf, requires } from '../support/requires.ts';
 import { type Comparison, compareAll, Reference } from './support/twin/compare.ts';
 import { DEPARTURES } from './support/twin/departures.ts';
 import { KernelSubject } from './support/twin/kernel-subject.ts';
+import { networkScripts } from './support/twin/network-scripts.ts';
 import { optionScripts } from './support/twin/option-scripts.ts';
 import type { Script } from './support/twin/script.ts';
 import { type Place, StackSubject } from './support/twin/stack-subject.ts';
@@ -53,6 +54,11 @@ describeIf([requires.tun, requires.netns, requires.program('ip')], 'the same pac
   const STREAMS = streamScripts();
   test.each(PLACES)('timestamps, disorder, reports, windows and ends, %s', async (place) => {
     expect((await compared(place, STREAMS)).differences).toEqual([]);
+  });
+
+  const NETWORK = networkScripts();
+  test.each(PLACES)('IP options, extension headers, fragments and ICMP errors, %s', async (place) => {
+    expect((await compared(place, NETWORK)).differences).toEqual([]);
   });
 
   test('every departure of the table is one that happens', () => {

@@ -271,7 +271,8 @@ export class IpReceiver {
     const { fragmentOffset, moreFragments, fragmentId } = extensions;
     if (fragmentOffset === 0 && !isHeaderChainComplete(rx.bytes, extensions)) {
       this.#context.trace.count(Event.FRAGMENT_TINY);
-      this.#icmpSender.parameterProblem(rx, ParameterProblem.INCOMPLETE_CHAIN, extensions.fragmentHeaderAt, false);
+      // RFC 8200 4.5: the pointer is zero.
+      this.#icmpSender.parameterProblem(rx, ParameterProblem.INCOMPLETE_CHAIN, rx.headerAt, false);
       return;
     }
     const datagram = this.#reassembler.add(rx, fragmentId, fragmentOffset, moreFragments, extensions.protocol);

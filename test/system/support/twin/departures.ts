@@ -198,7 +198,7 @@ export const DEPARTURES: readonly Departure[] = [
       'TERM-043 and RFC 2018 8: a receiver may renege; what was out of order is dropped when the connection goes to a target or comes back',
     is: ({ script, place, at, kernel, ours }) =>
       place !== 'host' &&
-      script.steps.slice(0, at + 1).some((step) => typeof step !== 'string' || isBeyondGap(step)) &&
+      script.steps.slice(0, at + 1).some((step) => typeof step === 'string' && isBeyondGap(step)) &&
       acksLess(ours.said, kernel.said),
   },
   {
@@ -206,6 +206,67 @@ export const DEPARTURES: readonly Departure[] = [
     because:
       'RFC 9293 3.10.7.4, first before fifth: a SYN,ACK before the window is answered by an ACK, and its own is not looked at; the kernel looks',
     is: ({ kernel, ours }) => flagsOf(kernel.step) === 'S.' && kernel.said === ours.said && ours.state === '-',
+  },
+  {
+    id: 'where an IPv4 option is wrong',
+    because:
+      'RFC 792: the octet where an error was detected; for a length that cannot be we name the length, the kernel the option',
+    is: ({ kernel, ours }) => kernel.said === 'icmp 12/0 at 20,0,0,0' && ours.said === 'icmp 12/0 at 21,0,0,0',
+    goesOn: true,
+  },
+  {
+    id: 'an IPv6 option beyond its header',
+    because: 'RFC 4443 3.4: a problem with a field may be told of; the kernel drops in silence',
+    is: ({ kernel, ours }) => kernel.said === '-' && ours.said === 'icmp 4/0 at 0,0,0,43',
+    goesOn: true,
+  },
+  {
+    id: 'a fragment inside of another',
+    because:
+      'RFC 5722 3, RFC 8200 4.5: a datagram with an overlap that is no exact repetition is dropped as a whole; the kernel drops the smaller fragment',
+    is: ({ kernel, ours }) => kernel.step.includes('in parts') && isAck(kernel.said) && ours.said === '-',
+  },
+  {
+    id: 'soft errors for an open',
+    because: 'RFC 9293 3.9.2.2 MUST-56: they do not end it; the kernel gives the open up',
+    is: ({ script, kernel, ours }) =>
+      script.steps[0] === 'connect' &&
+      kernel.state === 'CLOSED' &&
+      ours.state === 'SYN-SENT' &&
+      kernel.said === ours.said,
+  },
+  {
+    id: 'the name of a hard error',
+    because:
+      'RFC 9293 3.9.2.2 SHLD-26: it ends an open; a protocol that is unreachable we call ECONNREFUSED, the kernel ENOPROTOOPT or EPROTO',
+    is: ({ script, kernel, ours }) =>
+      script.steps[0] === 'connect' &&
+      kernel.state === 'CLOSED' &&
+      ours.app.endsWith('ECONNREFUSED') &&
+      kernel.said === ours.said,
+  },
+  {
+    id: 'an MTU that cannot be',
+    because: 'RFC 1191 3: no path is narrower than 68; we drop such a message, the kernel takes its own minimum',
+    is: ({ script, kernel, ours }) =>
+      script.name === 'PMTU: IPv4, 20' && textOf(kernel.said) === '1:4001' && ours.said === '-',
+  },
+  {
+    id: 'a router that does not say its MTU',
+    because:
+      'RFC 1191 5 and 7.1: the next plateau below the packet that did not fit, 1006; the kernel takes its own minimum',
+    is: ({ script, kernel, ours }) =>
+      script.name === 'PMTU: IPv4, 0' &&
+      textOf(kernel.said) === '1:4001' &&
+      textOf(ours.said) === '1:4001' &&
+      ours.said.startsWith('. 1+966 '),
+  },
+  {
+    id: 'an MTU that is told of a SYN',
+    because:
+      'RFC 8201 4: the path has the MTU, whatever packet it was told of; the kernel does not take it for the connection that is being opened',
+    is: ({ script, kernel, ours }) =>
+      script.name === 'PMTU: IPv6, for a SYN' && textOf(kernel.said) === '1:4001' && ours.said.startsWith('. 1+1240 '),
   },
   {
     id: 'a SYN with a signature',
@@ -218,8 +279,11 @@ export const DEPARTURES: readonly Departure[] = [
     id: 'the same text in other pieces',
     because:
       "RFC 9293 3.7: how a stream is cut is the sender's; the kernel cuts at half of the largest window that it has seen",
-    is: ({ kernel, ours }) =>
-      textOf(ours.said) !== null && textOf(ours.said) === textOf(kernel.said) && kernel.app === ours.app,
+    is: ({ script, kernel, ours }) =>
+      !script.name.startsWith('PMTU') &&
+      textOf(ours.said) !== null &&
+      textOf(ours.said) === textOf(kernel.said) &&
+      kernel.app === ours.app,
     goesOn: true,
   },
   {

@@ -64,6 +64,8 @@ const SO_OOBINLINE = 10;
 const SO_LINGER = 13;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const IPPROTO_ICMPV6 = 58;
+const PACKET_TOO_BIG = 2;
 const FRAME_MAX = 65_600;
 
 /** The kernel's TCP. */
@@ -72,6 +74,8 @@ export class KernelSubject implements Subject {
   readonly #home: number;
   readonly #namespace: number;
   readonly #device: number;
+  readonly #name: string;
+  #knowsPath6 = false;
   readonly #frame = new Uint8Array(FRAME_MAX);
   #application: KernelApplication | null = null;
 
@@ -89,20 +93,31 @@ export class KernelSubject implements Subject {
         addresses: [`${SUBJECT4}/24`, `${SUBJECT6}/64`],
       });
       this.#device = device!.fd;
-      for (const [family, net] of [
-        ['-4', '10.209.0.0/24'],
-        ['-6', 'fd00:209::/64'],
-      ] as const) {
-        const route = ['route', 'replace', net, 'dev', device!.name, 'quickack', '1', 'rto_min', '60s'];
-        execFileSync('ip', [family, ...route], { stdio: 'pipe' });
-      }
+      this.#name = device!.name;
+      this.#setRoute('-4', '10.209.0.0/24');
+      this.#setRoute('-6', 'fd00:209::/64');
     } finally {
       calls.enterNetwork(this.#home);
     }
     this.collect();
   }
 
+  #setRoute(family: '-4' | '-6', net: string): void {
+    // The metric is that of the route which came with the address.
+    const metric = family === '-6' ? ['metric', '256'] : [];
+    const route = ['route', 'replace', net, 'dev', this.#name, ...metric, 'quickack', '1', 'rto_min', '60s'];
+    execFileSync('ip', [family, ...route], { stdio: 'pipe' });
+  }
+
+  /** The MTUs of paths that former scripts told of. Of IPv6 they hang on the route. */
+  #forgetPaths(): void {
+    set('ipv4/route/flush', '1');
+    if (this.#knowsPath6) this.#setRoute('-6', 'fd00:209::/64');
+    this.#knowsPath6 = false;
+  }
+
   open(options: SubjectOptions): Application {
+    this.#inside(() => this.#forgetPaths());
     this.#application = new KernelApplication(options, (act) => this.#inside(act));
     return this.#application;
   }
@@ -114,6 +129,7 @@ export class KernelSubject implements Subject {
   }
 
   exchange(packet: Uint8Array): Uint8Array[] {
+    if (packet[0]! >> 4 === 6 && packet[6] === IPPROTO_ICMPV6 && packet[40] === PACKET_TOO_BIG) this.#knowsPath6 = true;
     kernelCalls().writeFrame(this.#device, packet);
     return this.collect();
   }
