@@ -51,6 +51,9 @@ export const GATHER_MAX = 16;
 /** A run is at least so long; shorter ones are cheaper to copy (and the engine may move tiny buffers in memory). */
 export const GATHER_RUN_LEAST = 1024;
 
+/** Memory for the longest frame that a device hands over, and what stands in front of it, bytes. */
+export const FRAME_MEMORY_BYTES: number = 68 * 1024;
+
 /** What a link carries: Ethernet frames (without FCS), or bare IPv4 and IPv6 packets. */
 export type Medium = 'ethernet' | 'ip';
 
@@ -63,6 +66,11 @@ export interface LinkReceiver {
   receive(bytes: Uint8Array, at: number, length: number, segmentBytes?: number, offer?: MemoryOffer | null): void;
   /** Nothing more has arrived for now: the moment to acknowledge, to complete and to ring bells, once a batch. */
   receiveDone(): void;
+  /**
+   * Memory of {@link FRAME_MEMORY_BYTES} to read a long frame into: the receiver may be able to keep it where other memory would be copied. It is
+   * the link's until it is offered and taken, or until it asks again. Null: there is none for now.
+   */
+  frameMemory?(): Uint8Array | null;
   /** The link went up or down. */
   linkState(isUp: boolean): void;
   /**

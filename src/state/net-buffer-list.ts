@@ -19,6 +19,8 @@ export class Mdl {
   byteOffset: number;
   /** How long the run is, bytes. */
   byteCount: number;
+  /** Indicated data of connections: whoever is shown the run may keep all of `buffer`, in which nothing else is. Null: not offered. */
+  memoryOffer: MemoryOffer | null = null;
 
   constructor(buffer: Uint8Array, byteOffset = 0, byteCount: number = buffer.length - byteOffset) {
     this.buffer = buffer;

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { findingText } from '../../src/contract/finding.ts';
+import { FRAME_MEMORY_BYTES } from '../../src/link/link.ts';
 import { memoryLinkPair } from '../../src/link/memory.ts';
 import { SystemRuntime } from '../../src/runtime.ts';
 import type { StackSocket } from '../../src/socket/socket.ts';
@@ -40,6 +41,29 @@ describe('the memory', () => {
       expect(arena.keptBlock(number)).toBe(bytes);
     }
     expect(arena.keptBlockOf(arena.sendBlock(0), 0, 20)).toBe(-1);
+  });
+
+  test('frames that are kept as they were read have numbers between those, and memory that is nobody else’s', () => {
+    const sizes = { ...DEFAULT_SIZES, receiveBytes: 1 << 20, sendBytes: 1 << 20, stateBytes: 1 << 16 };
+    const memory = new LentMemory(new ArrayBuffer(4 * PIECE));
+    const arena = new Arena(new ArrayBuffer(arenaBytes(sizes)), sizes, true, null, memory);
+    const { first, count, own } = arena.frames!;
+    expect(count).toBeGreaterThan(2);
+    const frames = [own(first), own(first + 1), own(first + count - 1)];
+    for (const [i, frame] of frames.entries()) {
+      expect(frame.length).toBe(FRAME_MEMORY_BYTES);
+      const number = arena.keptBlockOf(frame, 60, 65_000);
+      expect(number).toBe([first, first + 1, first + count - 1][i]);
+      expect(arena.keptBlock(number)).toBe(frame);
+    }
+    // In two frames, in the last block and the first frame, behind the last frame.
+    expect(arena.keptBlockOf(arena.bytes, frames[1]!.byteOffset - 1, 2)).toBe(-1);
+    expect(arena.keptBlockOf(arena.bytes, frames[0]!.byteOffset - 1, 2)).toBe(-1);
+    expect(arena.keptBlockOf(arena.bytes, frames[2]!.byteOffset + FRAME_MEMORY_BYTES - 1, 2)).toBe(-1);
+    const lastBlock = arena.receiveBlock(first - 1);
+    expect(lastBlock.byteOffset + lastBlock.length).toBeLessThanOrEqual(frames[0]!.byteOffset);
+    expect(arena.sendBlock(0).byteOffset).toBeGreaterThanOrEqual(frames[2]!.byteOffset + FRAME_MEMORY_BYTES);
+    expect(arena.keptBlock(arena.keptBlockOf(memory.piece(0), 0, 20))).toBe(memory.piece(0));
   });
 });
 

@@ -242,6 +242,10 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
     return this.#context.data.loans.keep(endpoint);
   }
 
+  takeData(bytes: Uint8Array): boolean {
+    return this.#context.data.takeMemory(bytes);
+  }
+
   cachedChanged(endpoint: HostEndpoint, actionFlags: number): void {
     // An option of a connection that is over concerns nobody.
     if (endpoint.chimneyState !== null) this.#context.operations.connectionChanged(known(endpoint), actionFlags);

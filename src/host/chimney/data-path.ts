@@ -18,6 +18,7 @@ import {
   copyFromNetBuffer,
   dataLengthOf,
   emptyNetBufferList,
+  type Mdl,
   type NetBufferList,
   netBufferListOver,
 } from '../../state/net-buffer-list.ts';
@@ -39,6 +40,8 @@ export class DataPath {
   /** Endpoints that were offered data and are owed the end of the batch. */
   #offered: HostEndpoint[] = [];
   #isBatchEndDeferred = false;
+  /** The run that is being shown to an application. */
+  #shown: Mdl | null = null;
   readonly #endBatch: () => void;
 
   constructor(context: ChimneyContext) {
@@ -184,6 +187,15 @@ export class DataPath {
     return taken === 0 ? NdisStatus.OFFLOAD_DATA_NOT_ACCEPTED : NdisStatus.OFFLOAD_DATA_PARTIALLY_ACCEPTED;
   }
 
+  /** Inside `deliver` only: keeps the memory in which these bytes lie, if the target has offered it. */
+  takeMemory(bytes: Uint8Array): boolean {
+    const shown = this.#shown;
+    const offer = shown === null || shown.buffer !== bytes ? null : shown.memoryOffer;
+    if (offer === null || offer.isTaken) return false;
+    offer.isTaken = true;
+    return true;
+  }
+
   /** Shows the application a list, as far as it wants it. Answers how many bytes it took. */
   #offer(endpoint: HostEndpoint, list: NetBufferList): number {
     let taken = 0;
@@ -193,7 +205,9 @@ export class DataPath {
       for (let mdl = nb.currentMdl; mdl !== null && left > 0; mdl = mdl.next) {
         const here = Math.min(left, mdl.byteCount - offset);
         if (here > 0) {
+          this.#shown = mdl;
           const tookHere = endpoint.deliver(mdl.buffer, mdl.byteOffset + offset, here);
+          this.#shown = null;
           taken += tookHere;
           // Once part was refused, the rest is not offered.
           if (tookHere < here) return taken;

@@ -23,6 +23,8 @@ export interface ChimneyPort {
   holdsText(endpoint: HostEndpoint): boolean;
   /** The bytes that are being offered stay where they are until the answer is called; null: they cannot. */
   keepData(endpoint: HostEndpoint): (() => void) | null;
+  /** The memory of the bytes that are being offered, all of it, is the handler's from now on. False: it cannot be had. */
+  takeData(bytes: Uint8Array): boolean;
   /** Its application has closed it for good, after its own half was shut down: nobody will read from it any more. */
   orphaned(endpoint: HostEndpoint): void;
   /**
@@ -96,6 +98,7 @@ export const NO_CHIMNEY: ChimneyPort = {
   readable(): void {},
   holdsText: () => false,
   keepData: () => null,
+  takeData: () => false,
   orphaned(): void {},
   cachedChanged(): void {},
   segment(): void {},

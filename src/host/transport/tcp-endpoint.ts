@@ -211,7 +211,8 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
   }
 
   takeData(bytes: Uint8Array): boolean {
-    return this.location === 'host' && this.transport.ip.takeMemory(bytes);
+    if (this.location === 'host') return this.transport.ip.takeMemory(bytes);
+    return this.location === 'target' && this.transport.chimney.takeData(bytes);
   }
 
   setNoDelay(on: boolean): void {

@@ -9,7 +9,7 @@
  */
 
 import { MemoryOffer } from '../../base/memory-offer.ts';
-import { type LinkReceiver, WHOLE_FRAME } from '../link.ts';
+import { FRAME_MEMORY_BYTES, type LinkReceiver, WHOLE_FRAME } from '../link.ts';
 import { type Device, READ_BYTES, READ_HEADROOM } from './device.ts';
 import { FrameLayout, headersFollow } from './frame-layout.ts';
 import { FrameMemory } from './frame-memory.ts';
@@ -21,6 +21,10 @@ const IP_MAX = 65_535;
 /** Headers and headroom at most: what lies under the head of a frame is kept in so many words. */
 const SAVED_WORDS = (READ_HEADROOM + 14 + 40 + 60 + 2) >> 2;
 const TCP_PSH = 0x08;
+
+function freshMemory(): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(FRAME_MEMORY_BYTES).buffer);
+}
 
 /** Reads the frames of one device for a {@link LinkReceiver}. */
 export class FrameReader {
@@ -48,14 +52,23 @@ export class FrameReader {
   /** Who is given frames now; null: nobody any more. */
   #receiver: LinkReceiver | null = null;
   readonly #hasOther: (() => boolean) | null;
+  /** Whether memory of its own may be kept by others, and is made anew when it was. */
+  readonly #isMaker: boolean;
+  /** Memory of its own that nobody may keep; null: all may be kept. */
+  readonly #own: Uint8Array | null;
 
-  /** `hasOther`: asked after each frame whether there is something to do that waits for no more of them. */
+  /**
+   * `hasOther`: asked after each frame whether there is something to do that waits for no more of them; and only memory of the receiver's may
+   * be kept, as a thread's own would be of no use to another.
+   */
   constructor(device: Device, hasOther: (() => boolean) | null = null) {
     this.#hasOther = hasOther;
+    this.#isMaker = hasOther === null;
     const { segments, bulk } = device.description;
     this.#device = device;
     this.#memory = bulk && !segments ? new FrameMemory(2 * READ_BYTES) : null;
     this.buffer = this.#memory?.bytes ?? new Uint8Array(READ_BYTES);
+    this.#own = this.#isMaker ? null : this.buffer;
     this.#address = device.addressOf(this.buffer);
   }
 
@@ -128,13 +141,23 @@ export class FrameReader {
 
   /** Whoever has use for the whole of a long frame may keep the memory: reading into other memory costs less than a copy. */
   #giveDirectly(length: number): void {
-    const isOffered = length >= OFFERED_FROM;
+    const receiver = this.#receiver;
+    if (receiver === null) return;
+    const isOffered = length >= OFFERED_FROM && this.buffer !== this.#own;
     const offer = this.#offer;
-    this.#receiver?.receive(this.buffer, READ_HEADROOM, length, this.#device.segmentBytes, isOffered ? offer : null);
-    if (!offer.isTaken) return;
-    offer.isTaken = false;
-    this.buffer = new Uint8Array(Buffer.allocUnsafeSlow(READ_BYTES).buffer);
-    this.#address = this.#device.addressOf(this.buffer);
+    receiver.receive(this.buffer, READ_HEADROOM, length, this.#device.segmentBytes, isOffered ? offer : null);
+    if (offer.isTaken) {
+      offer.isTaken = false;
+      this.#use(receiver.frameMemory?.() ?? this.#own ?? freshMemory());
+    } else if (length >= OFFERED_FROM && !isOffered) {
+      const lent = receiver.frameMemory?.() ?? null;
+      if (lent !== null) this.#use(lent);
+    }
+  }
+
+  #use(memory: Uint8Array): void {
+    this.buffer = memory;
+    this.#address = this.#device.addressOf(memory);
   }
 
   #hold(length: number): void {

@@ -246,6 +246,10 @@ export class EngineAdapter implements MiniportDriver, LinkReceiver {
     else receiveFrame(engine, bytes, at, length, segmentBytes, offer);
   }
 
+  frameMemory(): Uint8Array | null {
+    return this.engine.pool.lendFrame();
+  }
+
   receiveDone(): void {
     const engine = this.engine;
     // With several queues the batches are theirs.

@@ -43,7 +43,9 @@ export function receiveFrame(
 ): void {
   engine.work.segmentBytes = segmentBytes;
   const isIdle = engine.table.size === 0 && !dropsBadPackets(engine);
+  if (offer !== null) engine.pool.receiving(bytes, offer);
   const taken = isIdle ? PASS_UP : tryChimney(engine, bytes, at, length);
+  if (offer !== null) engine.pool.receiving(null, null);
   if (engine.tap !== null) {
     const handledBy = taken === TAKEN ? HandledBy.TARGET : HandledBy.HOST;
     engine.tap.packet(0, handledBy, bytes, at, length, engine.runtime.nowUs());

@@ -9,35 +9,16 @@
 
 import { assert } from '../../base/assert.ts';
 import { type CopyBytes, copyBytes } from '../../base/copy-bytes.ts';
-import { Mdl, NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import type { MemoryOffer } from '../../base/memory-offer.ts';
+import { NetBuffer, NetBufferList } from '../../state/net-buffer-list.ts';
+import { FrameBlocks, type SharedFrames } from './frame-blocks.ts';
+import { PoolBlock, PoolMdl } from './pool-block.ts';
 
 export const BLOCK_BYTES: number = 32 * 1024;
+/** Text from so many bytes on stays in the frame that it came in, if that can be kept. */
+const KEPT_FROM = 32 * 1024;
 /** Copies up to this length are made byte by byte anyway (copyBytes). */
 const LOOP_COPY_MAX = 64;
-
-/** A run of pool memory, filled from the front and freed as a whole. */
-export class PoolBlock {
-  readonly bytes: Uint8Array;
-  /** Its number in its pool, or in the pool of the other thread to which it belongs. */
-  readonly index: number;
-  /** A block of another thread's pool: how many references of that pool are held here. -1: the block is this pool's own. */
-  pieces: number;
-  /** MDLs over it, and one for the pool while it is being filled. */
-  references = 0;
-  /** Bytes filled. */
-  used = 0;
-
-  constructor(bytes: Uint8Array, index: number, pieces = -1) {
-    this.bytes = bytes;
-    this.index = index;
-    this.pieces = pieces;
-  }
-
-  /** Whether it is another pool's. */
-  get isForeign(): boolean {
-    return this.pieces >= 0;
-  }
-}
 
 /** Memory that is shared with another thread, and what is told when blocks of the other's pool are free. */
 export interface SharedBlocks {
@@ -49,16 +30,8 @@ export interface SharedBlocks {
   readonly foreign: ((index: number) => Uint8Array) | null;
   /** Nothing here refers to this block of the other's pool any more; `pieces` references of it go back. Null: none is owed. */
   readonly onForeignFree: ((index: number, pieces: number) => void) | null;
-}
-
-/** A descriptor of pool memory. */
-export class PoolMdl extends Mdl {
-  block: PoolBlock;
-
-  constructor(block: PoolBlock) {
-    super(block.bytes, 0, 0);
-    this.block = block;
-  }
+  /** Memory for frames that are kept; null or absent: none are. */
+  readonly frames?: SharedFrames | null;
 }
 
 /** A list for indications and for BufferedData. */
@@ -94,6 +67,10 @@ export class ReceivePool {
   readonly #freeBlocks: PoolBlock[] = [];
   readonly #freeMdls: PoolMdl[] = [];
   readonly #freeLists: PoolList[] = [];
+  readonly #frames: FrameBlocks | null;
+  /** What is offered with the frame that is being received, and of which bytes. */
+  #offer: MemoryOffer | null = null;
+  #offered: Uint8Array | null = null;
   /** The block that is being filled. */
   #open: PoolBlock | null = null;
   #listsOut = 0;
@@ -104,12 +81,15 @@ export class ReceivePool {
     this.#shared = shared;
     this.#copy = shared?.copy ?? copyBytes;
     this.#isAligned = shared !== null && shared.own !== null && shared.copy === null;
+    const frames = shared?.frames ?? null;
+    this.#frames = shared === null || frames !== null ? new FrameBlocks(maxBytes, frames) : null;
   }
 
   /** Bytes it can still take. */
   get freeBytes(): number {
     const open = this.#open === null ? 0 : BLOCK_BYTES - this.#open.used;
-    return open + (this.#maxBlocks - this.#made + this.#freeBlocks.length) * BLOCK_BYTES;
+    const blocks = this.#maxBlocks - this.#made + this.#freeBlocks.length;
+    return Math.max(0, open + blocks * BLOCK_BYTES - (this.#frames === null ? 0 : this.#frames.boundBytes));
   }
 
   /** Lists that the driver above holds. */
@@ -120,7 +100,7 @@ export class ReceivePool {
   /** Blocks in which there is data of somebody, here or above; those of another thread's pool are counted there. */
   get blocksHeld(): number {
     const open = this.#open !== null && this.#open.references === 1 ? 1 : 0;
-    return this.#made - this.#freeBlocks.length - open;
+    return this.#made - this.#freeBlocks.length - open + (this.#frames === null ? 0 : this.#frames.held);
   }
 
   /** Blocks of the other thread's pool in which there is data of somebody here. */
@@ -135,8 +115,22 @@ export class ReceivePool {
     return this.#made * BLOCK_BYTES;
   }
 
-  /** Copies `length` bytes behind the data of a connection. `freeBytes` was enough. */
+  /** See `LinkReceiver.frameMemory`. */
+  lendFrame(): Uint8Array | null {
+    return this.#frames === null ? null : this.#frames.lend();
+  }
+
+  /** From now on the frame in `bytes` is being received, and may be kept; null: not any more. */
+  receiving(bytes: Uint8Array | null, offer: MemoryOffer | null): void {
+    this.#offered = bytes;
+    this.#offer = offer;
+  }
+
+  /** Puts `length` bytes behind the data of a connection: in a copy, unless they stay where they are. `freeBytes` was enough. */
   append(data: BufferedData, bytes: Uint8Array, at: number, length: number): void {
+    if (length >= KEPT_FROM && this.#offer !== null && bytes === this.#offered && this.#keep(data, bytes, at, length)) {
+      return;
+    }
     let from = at;
     let left = length;
     data.length += length;
@@ -152,6 +146,18 @@ export class ReceivePool {
       from += n;
       left -= n;
     }
+  }
+
+  #keep(data: BufferedData, bytes: Uint8Array, at: number, length: number): boolean {
+    const offer = this.#offer!;
+    const block = offer.isTaken || this.#frames === null ? null : this.#frames.keep(bytes);
+    if (block === null) return false;
+    offer.isTaken = true;
+    const mdl = this.#takeMdl(block, at, length);
+    mdl.memoryOffer = block.offer;
+    this.#link(data, mdl);
+    data.length += length;
+    return true;
   }
 
   /** Drops `bytes` bytes from the front of the data. */
@@ -248,7 +254,7 @@ export class ReceivePool {
 
   /** The other thread has freed so many pieces of a block. */
   dropReferences(index: number, pieces: number): void {
-    const block = this.#blocks[index];
+    const block = this.#blocks[index] ?? this.#frames?.at(index);
     assert(block !== undefined && block.references >= pieces, 'a block has the references that come back');
     block.references -= pieces - 1;
     this.#release(block);
@@ -282,6 +288,8 @@ export class ReceivePool {
     }
     const rest = this.#takeMdl(mdl.block, mdl.byteOffset + left, mdl.byteCount - left);
     rest.next = mdl.next;
+    // The memory is not one list's alone any more.
+    mdl.memoryOffer = null;
     mdl.byteCount = left;
     mdl.next = null;
     data.first = rest;
@@ -330,6 +338,7 @@ export class ReceivePool {
 
   #giveMdl(mdl: PoolMdl): void {
     mdl.next = null;
+    mdl.memoryOffer = null;
     this.#freeMdls.push(mdl);
     this.#release(mdl.block);
   }
@@ -339,7 +348,8 @@ export class ReceivePool {
     // A block that is being filled and that nobody refers to any more is filled again from its start.
     if (block.references === 1 && block === this.#open) block.used = 0;
     if (block.references > 0) return;
-    if (!block.isForeign) this.#freeBlocks.push(block);
+    if (block.isFrame) this.#frames!.free(block);
+    else if (!block.isForeign) this.#freeBlocks.push(block);
     else {
       const { pieces } = block;
       block.pieces = 0;

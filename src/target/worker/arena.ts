@@ -7,8 +7,10 @@
  */
 
 import type { CopyBytes } from '../../base/copy-bytes.ts';
+import { FRAME_MEMORY_BYTES } from '../../link/link.ts';
 import { RECORD_WORDS } from '../../tcp/connection.ts';
 import type { SlabMemory } from '../../tcp/slab.ts';
+import type { SharedFrames } from '../engine/frame-blocks.ts';
 import { BLOCK_BYTES } from '../engine/receive-pool.ts';
 import type { LentMemory } from './lent-memory.ts';
 
@@ -78,6 +80,8 @@ export function operationBegun(control: Int32Array): void {
 }
 
 const CONTROL_BYTES = 4096;
+/** Frames that are kept at a time, at most. */
+const FRAMES_MAX = 256;
 /** Doubles behind the control words: the NIC half's statistics of both families. */
 const STATISTICS_AT = 1024;
 /** Doubles for one family. */
@@ -119,6 +123,9 @@ export class Arena {
   readonly stateWords: Int32Array;
   readonly #receiveAt: number;
   readonly #receiveBlockCount: number;
+  /** Behind the blocks: frames that are kept as they were read. */
+  readonly #framesAt: number;
+  readonly #frameCount: number;
   readonly #sendAt: number;
   readonly #receiveBlocks: Uint8Array[] = [];
   readonly #sendBlocks: Uint8Array[] = [];
@@ -153,15 +160,27 @@ export class Arena {
     this.state = isWhole ? { buffer, at: stateAt + 8 * records, records } : null;
     this.#receiveAt = stateAt + records * STATE_BYTES;
     this.#receiveBlockCount = blocksOf(sizes.receiveBytes);
-    this.#sendAt = this.#receiveAt + this.#receiveBlockCount * BLOCK_BYTES;
+    this.#framesAt = this.#receiveAt + this.#receiveBlockCount * BLOCK_BYTES;
+    this.#frameCount = isWhole ? framesOf(sizes.receiveBytes) : 0;
+    this.#sendAt = this.#framesAt + this.#frameCount * FRAME_MEMORY_BYTES;
   }
 
-  /** A block of the pool of received data. */
+  /** Memory for frames that are kept as they were read; null: there is none. Their numbers follow those of the blocks. */
+  get frames(): SharedFrames | null {
+    if (this.#frameCount === 0) return null;
+    return { first: this.#receiveBlockCount, count: this.#frameCount, own: (index) => this.receiveBlock(index) };
+  }
+
+  /** A block of the pool of received data, or a frame of it. */
   receiveBlock(index: number): Uint8Array {
     if (this.#apart !== null) return apart(this.#apart.receive, index);
     let block = this.#receiveBlocks[index];
     if (block === undefined) {
-      block = new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES);
+      const frame = index - this.#receiveBlockCount;
+      block =
+        frame < 0
+          ? new Uint8Array(this.buffer, this.#receiveAt + index * BLOCK_BYTES, BLOCK_BYTES)
+          : new Uint8Array(this.buffer, this.#framesAt + frame * FRAME_MEMORY_BYTES, FRAME_MEMORY_BYTES);
       this.#receiveBlocks[index] = block;
     }
     return block;
@@ -174,21 +193,22 @@ export class Arena {
   keptBlockOf(bytes: Uint8Array, at: number, length: number): number {
     if (this.lent !== null && bytes.buffer === this.lent.buffer) {
       const piece = this.lent.pieceOf(bytes, at, length);
-      return piece < 0 ? -1 : this.#receiveBlockCount + piece;
+      return piece < 0 ? -1 : this.#receiveBlockCount + this.#frameCount + piece;
     }
     if (this.#apart !== null) return this.#apart.receive.findIndex((block) => block.buffer === bytes.buffer);
     if (bytes.buffer !== this.buffer) return -1;
     const from = bytes.byteOffset + at - this.#receiveAt;
     if (from < 0 || from + length > this.#sendAt - this.#receiveAt) return -1;
-    const index = Math.floor(from / BLOCK_BYTES);
-    return from + length <= (index + 1) * BLOCK_BYTES ? index : -1;
+    const inFrames = bytes.byteOffset + at - this.#framesAt;
+    if (inFrames < 0) return runIndex(from, length, BLOCK_BYTES);
+    const frame = runIndex(inFrames, length, FRAME_MEMORY_BYTES);
+    return frame < 0 ? -1 : this.#receiveBlockCount + frame;
   }
 
   /** The memory of such a number. */
   keptBlock(index: number): Uint8Array {
-    return index < this.#receiveBlockCount
-      ? this.receiveBlock(index)
-      : this.lent!.piece(index - this.#receiveBlockCount);
+    const piece = index - this.#receiveBlockCount - this.#frameCount;
+    return piece < 0 ? this.receiveBlock(index) : this.lent!.piece(piece);
   }
 
   /** A block of the pool of data to be sent. */
@@ -201,6 +221,12 @@ export class Arena {
     }
     return block;
   }
+}
+
+/** Which of the runs of `size` bytes holds these; -1: none does alone. */
+function runIndex(from: number, length: number, size: number): number {
+  const index = Math.floor(from / size);
+  return from + length <= (index + 1) * size ? index : -1;
 }
 
 function apart(blocks: Uint8Array[], index: number): Uint8Array {
@@ -224,6 +250,11 @@ function blocksOf(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / BLOCK_BYTES)) + 1;
 }
 
+/** Frames for a pool of so many bytes: about a quarter of it, which is more than is on its way at a time. */
+function framesOf(bytes: number): number {
+  return Math.min(FRAMES_MAX, Math.floor(bytes / 4 / FRAME_MEMORY_BYTES));
+}
+
 /** Bytes of an arena, with its blocks or without. Throws RangeError on sizes that cannot be. */
 export function arenaBytes(sizes: ArenaSizes, isWhole = true): number {
   for (const name of ['upBytes', 'downBytes'] as const) {
@@ -244,5 +275,6 @@ export function arenaBytes(sizes: ArenaSizes, isWhole = true): number {
   }
   const blocks = isWhole ? blocksOf(sizes.receiveBytes) + blocksOf(sizes.sendBytes) : 0;
   const state = isWhole ? recordsOf(stateBytes) * STATE_BYTES : 0;
-  return CONTROL_BYTES + sizes.upBytes + sizes.downBytes + state + blocks * BLOCK_BYTES;
+  const frames = isWhole ? framesOf(sizes.receiveBytes) * FRAME_MEMORY_BYTES : 0;
+  return CONTROL_BYTES + sizes.upBytes + sizes.downBytes + state + blocks * BLOCK_BYTES + frames;
 }

@@ -131,6 +131,7 @@ export class NicHalf {
       copy: arena.copy,
       foreign: null,
       onForeignFree: null,
+      frames: arena.frames,
     });
     const { showsPackets, ...options } = config;
     this.adapter = new NicAdapter({
