@@ -31,7 +31,7 @@ import { OffloadSwitch } from '../switch.ts';
 import type { ChimneyPort } from '../transport/chimney-port.ts';
 import type { HostEndpoint } from '../transport/tcp-endpoint.ts';
 import { ChimneyAdapter, type StandingStill } from './adapter.ts';
-import { configurationChanged, resumeAdapter, suspendAdapter, wakeSleepers } from './adapter-life.ts';
+import { resumeAdapter, suspendAdapter, wakeSleepers } from './adapter-life.ts';
 import { hasHopLimitOfPath } from './cached-state.ts';
 import type { ChimneyContext, MoveListener } from './context.ts';
 import { DataPath } from './data-path.ts';
@@ -41,6 +41,7 @@ import { Moves } from './moves.ts';
 import { ObjectState, OffloadedConnection, OffloadedNeighbor, OffloadedPath } from './objects.ts';
 import { StateOperations } from './operations.ts';
 import { OwnReasons } from './own-reasons.ts';
+import { statusIndicated } from './status-indications.ts';
 import { forEachBlock } from './tree.ts';
 
 /** What the client is made of. */
@@ -460,33 +461,7 @@ export class ChimneyClient implements ChimneyPort, PathObserver {
   statusEx(binding: NdisBindingHandle, indication: StatusIndication): void {
     const adapter = this.#adapters.get(binding);
     if (adapter === undefined) return;
-    switch (indication.statusCode) {
-      case NdisStatus.OFFLOAD_PAUSE:
-        adapter.isPaused = true;
-        this.#context.own.paused(adapter);
-        break;
-      case NdisStatus.OFFLOAD_RESUME:
-        adapter.isPaused = false;
-        adapter.queryCapabilities(this.#context.ndis);
-        if (adapter.sleepers.size > 0) wakeSleepers(this.#context, adapter);
-        break;
-      case NdisStatus.UPLOAD_ALL:
-        adapter.isPaused = true;
-        if (this.#context.offloadsAgain) adapter.resumedBecause = 'upload-all';
-        for (const connection of adapter.connections) {
-          if (this.#context.offloadsAgain) adapter.sleepers.add(connection);
-          this.#context.moves.requestTakeBack(connection, 'upload-all', null, null);
-        }
-        break;
-      case NdisStatus.TCP_CONNECTION_OFFLOAD_CURRENT_CONFIG:
-        configurationChanged(this.#context, adapter, indication.statusBuffer);
-        break;
-      case NdisStatus.TCP_CONNECTION_OFFLOAD_HARDWARE_CAPABILITIES:
-        adapter.queryCapabilities(this.#context.ndis);
-        break;
-      default:
-        break;
-    }
+    statusIndicated(this.#context, adapter, indication);
   }
 
   #adapterOf(binding: NdisBindingHandle): ChimneyAdapter {

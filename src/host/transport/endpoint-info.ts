@@ -29,3 +29,9 @@ export function infoOf(endpoint: HostEndpoint): TcpInfo {
     retransmittedSegments: c.retransmittedSegments,
   };
 }
+
+/** See `TcpEndpoint.sendBacklog`. */
+export function sendBacklogOf(endpoint: HostEndpoint): number {
+  const told = endpoint.location === 'host' ? 0 : endpoint.transport.chimney.sendBacklogOf(endpoint);
+  return told > 0 ? told : 2 * endpoint.tcp.cWnd;
+}

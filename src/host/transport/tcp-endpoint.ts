@@ -26,7 +26,7 @@ import type { PathEntry } from '../path/types.ts';
 import { endpointText } from './addresses.ts';
 import { EndpointExtras } from './endpoint-extras.ts';
 import { EndpointFlag } from './endpoint-flags.ts';
-import { infoOf } from './endpoint-info.ts';
+import { infoOf, sendBacklogOf } from './endpoint-info.ts';
 import * as options from './endpoint-options.ts';
 import { NO_HANDLER } from './no-handler.ts';
 import type { TcpTransport } from './tcp-transport.ts';
@@ -133,8 +133,7 @@ export class HostEndpoint extends EndpointExtras implements TcpEndpoint {
   }
 
   get sendBacklog(): number {
-    const told = this.location === 'host' ? 0 : this.transport.chimney.sendBacklogOf(this);
-    return told > 0 ? told : 2 * this.tcp.cWnd;
+    return sendBacklogOf(this);
   }
 
   write(bytes: Uint8Array, done: WriteDone | null): NetBufferList | null {
