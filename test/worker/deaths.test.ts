@@ -8,15 +8,17 @@ import { findingText } from '../../src/contract/finding.ts';
 import { expectNothingHeld, settled } from '../stack/support.ts';
 import { connectPeers, type TwoHosts, twoHosts } from '../stack/two-hosts.ts';
 import { seed, seedNote } from '../support/seed.ts';
+import { START_US } from './mortal.ts';
 import { expectAllBack, isDone, offloaded, type Pair, pairsOf, type Subject, subjectOf } from './mortal-stacks.ts';
 
 const THREADS = 3;
 
-/** Moves connections and ends NIC halves. */
+/** Moves connections, ends NIC halves, and makes the wire narrower or wider. */
 function strike(hosts: TwoHosts, { threads }: Subject, pairs: readonly Pair[], random: SeededRandom): void {
   const { endpoint } = pairs[random.nextUint32() % pairs.length]!.server;
   const what = random.nextUint32() % 100;
   if (what < 6) threads[random.nextUint32() % threads.length]!.kill(random.nextUint32() % 4);
+  else if (what >= 98) hosts.wire.a.setMtu(1_000 + (random.nextUint32() % 501));
   else if (endpoint === undefined) return;
   else if (what < 60 && endpoint.chimney.location === 'host') endpoint.chimney.offload().catch(() => {});
   else if (what < 70) endpoint.chimney.takeBack().catch(() => {});
@@ -124,6 +126,37 @@ describe('several NIC halves behind one adapter', () => {
     await settled(hosts, Promise.resolve());
     expect(subject.deaths.reduce((sum, { lost }) => sum + lost, 0)).toBe(0);
     await expectAllBack(hosts, pairs, queues);
+  });
+
+  test('an initiate that waits for one that starts is in progress: no status before its end, whoever dies [INIT-052]', async () => {
+    const subject = subjectOf(THREADS, 9);
+    const { hosts, pairs } = await offloaded(subject);
+    const { runtime, server } = hosts;
+    const late = connectPeers(hosts, 1000, 1000, 4, 200, false);
+    runtime.advance(100_000);
+    // What the others have takes its time to be told to the new one.
+    for (const thread of subject.threads) {
+      const query = thread.queryOffload.bind(thread);
+      thread.queryOffload = (...given) => runtime.timer(() => query(...given)).arm(runtime.nowUs() + 2_000);
+    }
+    subject.threads[0]!.kill();
+    const { control } = server.target('server');
+    control.pause();
+    runtime.advance(1_000);
+    // An operator does not wait for it.
+    control.resume();
+    runtime.advance(START_US - 500);
+    late.server.endpoint.chimney.offload().catch(() => {});
+    runtime.advance(100);
+    expect(late.server.endpoint.chimney.location).toBe('initiating');
+    for (const thread of subject.threads) thread.kill();
+    runtime.advance(500_000);
+    await settled(hosts, Promise.resolve());
+    // It was answered: nobody was there any more to take it.
+    expect(late.server.endpoint.chimney.location).toBe('host');
+    for (const { client } of [...pairs, late]) client.endpoint.abort();
+    runtime.advance(100_000);
+    await expectNothingHeld(hosts);
   });
 
   test('one is not replaced any more: its flows go to the others', async () => {

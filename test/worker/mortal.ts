@@ -93,6 +93,7 @@ class SharedDevice {
         this.onBatch();
       },
       linkState: (isUp) => this.#receiver!.linkState(isUp),
+      mtuChanged: (mtu) => this.#receiver!.mtuChanged?.(mtu),
       writable: () => this.#receiver!.writable(),
     });
   }
@@ -219,4 +220,4 @@ class MortalPort implements NicPort {
 }
 
 /** How long a new NIC half takes to start, µs. */
-const START_US = 30_000;
+export const START_US = 30_000;

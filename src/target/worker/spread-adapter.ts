@@ -170,19 +170,25 @@ export class SpreadAdapter implements MiniportDriver {
     return waiting > 0;
   }
   initiateOffload(_context: unknown, root: MiniportOffloadBlock): void {
-    this.#spread(OperationKind.INITIATE, root);
+    this.#begin(OperationKind.INITIATE, root);
   }
   terminateOffload(_context: unknown, root: MiniportOffloadBlock): void {
-    this.#spread(OperationKind.TERMINATE, root);
+    this.#begin(OperationKind.TERMINATE, root);
   }
   updateOffload(_context: unknown, root: MiniportOffloadBlock): void {
-    this.#spread(OperationKind.UPDATE, root);
+    this.#begin(OperationKind.UPDATE, root);
   }
   queryOffload(_context: unknown, root: MiniportOffloadBlock): void {
-    this.#spread(OperationKind.QUERY, root);
+    this.#begin(OperationKind.QUERY, root);
   }
   invalidateOffload(_context: unknown, root: MiniportOffloadBlock): void {
-    this.#spread(OperationKind.INVALIDATE, root);
+    this.#begin(OperationKind.INVALIDATE, root);
+  }
+
+  /** From here on it is in progress, also while it is kept for a thread that starts. */
+  #begin(kind: OperationKind, root: MiniportOffloadBlock): void {
+    if (kind === OperationKind.INITIATE) this.#statuses.initiateBegun();
+    this.#spread(kind, root);
   }
 
   #spread(kind: OperationKind, root: MiniportOffloadBlock): void {
@@ -199,7 +205,6 @@ export class SpreadAdapter implements MiniportDriver {
       if (own !== null) roots.push([thread, own]);
     });
     spread.outstanding = roots.length;
-    if (kind === OperationKind.INITIATE) this.#statuses.initiateBegun();
     if (roots.length === 0) {
       // What it names is with no thread any more.
       this.threads[0]!.later(() => this.#finish(spread));
