@@ -159,6 +159,39 @@ describe('several NIC halves behind one adapter', () => {
     await expectNothingHeld(hosts);
   });
 
+  test('what the others have taken while one started, which die before they can tell it, is not asked back from that one [TERM-063]', async () => {
+    const subject = subjectOf(THREADS, 9);
+    const { hosts, pairs } = await offloaded(subject);
+    const { runtime, server } = hosts;
+    // The first over IPv6: its neighbor and its path are new.
+    const six = connectPeers(hosts, 1000, 1000, 6, 200, false);
+    runtime.advance(100_000);
+    const later = (call: () => void, us: number): void => runtime.timer(call).arm(runtime.nowUs() + us);
+    for (const thread of subject.threads.slice(1)) {
+      const initiate = thread.initiateOffload.bind(thread);
+      thread.initiateOffload = (...given) => later(() => initiate(...given), 2 * START_US);
+      const query = thread.queryOffload.bind(thread);
+      thread.queryOffload = (...given) => {
+        query(...given);
+        for (const other of subject.threads.slice(1)) other.kill();
+      };
+    }
+    subject.threads[0]!.kill();
+    const { control } = server.target('server');
+    control.pause();
+    runtime.advance(1_000);
+    control.resume();
+    runtime.advance(1_000);
+    six.server.endpoint.chimney.offload().catch(() => {});
+    runtime.advance(500_000);
+    await settled(hosts, Promise.resolve());
+    expect(subject.deaths).toHaveLength(3);
+    expect(six.server.endpoint.chimney.moves.map(({ status }) => status).slice(0, 2)).toEqual(['SUCCESS', 'SUCCESS']);
+    for (const { client } of [...pairs, six]) client.endpoint.abort();
+    runtime.advance(100_000);
+    await expectNothingHeld(hosts);
+  });
+
   test('one is not replaced any more: its flows go to the others', async () => {
     const subject = subjectOf(THREADS, 0);
     const { hosts, pairs } = await offloaded(subject);

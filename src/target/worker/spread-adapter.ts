@@ -369,7 +369,9 @@ export class SpreadAdapter implements MiniportDriver {
   /** All threads have it; but one that came anew meanwhile has nothing of it, and is given it like everything else that all have. */
   #share(object: SpreadObject, parts: readonly Part[]): void {
     this.#restarts.shared.add(object);
-    for (const part of parts) if (!this.#isSame(part)) forget(object, part.thread);
+    this.threads.forEach((_, i) => {
+      if (!parts.some((part) => part.thread === i && this.#isSame(part))) forget(object, i);
+    });
   }
 
   /** Whether the thread is the one that was asked, dead or alive. */
