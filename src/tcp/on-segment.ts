@@ -35,7 +35,6 @@ export function onSegment(c: TcpConnection, p: TcpParameters, seg: TcpSegment, n
   if (effects !== Effect.NONE) return effects;
   if (p.role === 'target' && isUrgentHere(c, seg)) return Effect.URGENT;
 
-  if (seg.hasTimestamps && c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED)) updateTsRecent(c, seg, nowUs);
   onPeerHeard(c, p, nowUs);
   // TCP-024: an acceptable segment restarts the FIN-WAIT-2 timer.
   if (c.state === State.FIN_WAIT2 && isArmed(c, Moment.RETRANSMIT)) {
@@ -44,6 +43,8 @@ export function onSegment(c: TcpConnection, p: TcpParameters, seg: TcpSegment, n
   if (c.hasMode(TcpMode.ECN)) onMarks(c, seg);
   effects = onAck(c, p, seg, nowUs);
   if ((effects & (Effect.DROPPED | Effect.CLOSED)) !== 0) return effects;
+  // Not of one whose ACK is challenged: a stranger's guess must not make the peer's segments look old (RFC 5961 5, RFC 7323 5.3 R3).
+  if (seg.hasTimestamps && c.hasOption(TcpConstFlag.TIMESTAMP_ENABLED)) updateTsRecent(c, seg, nowUs);
   if ((seg.flags & TcpFlag.URG) !== 0) effects |= onUrgent(c, seg);
   return effects | onText(c, p, seg, nowUs);
 }

@@ -132,11 +132,11 @@ export class Reassembly {
     this.#finSeq = seq;
   }
 
-  /** Whether the peer's FIN, seen earlier, is next at `rcvNxt`; it is then the caller's. */
+  /** Whether the peer's FIN, seen earlier, is next at `rcvNxt`; it is then the caller's. One that text has gone beyond is forgotten. */
   takeFin(rcvNxt: Seq): boolean {
-    if (!this.#hasFin || this.#finSeq !== rcvNxt) return false;
+    if (!this.#hasFin || seqBefore(rcvNxt, this.#finSeq)) return false;
     this.#hasFin = false;
-    return true;
+    return this.#finSeq === rcvNxt;
   }
 
   /** Whether text is held that continues at `rcvNxt` or goes beyond it from before. */

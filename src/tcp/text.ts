@@ -29,13 +29,13 @@ export function onText(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowU
     c.setMode(TcpMode.ACK_NOW);
     return Effect.TRANSMIT;
   }
-  trim(c, seg);
+  const wasOld = trim(c, seg);
   if (seqBefore(c.rcvNxt, seg.seq)) return onOutOfOrder(c, p, seg);
-  return onInOrder(c, p, seg, nowUs);
+  return onInOrder(c, p, seg, wasOld, nowUs);
 }
 
-/** Cuts away what came before RCV.NXT and what lies beyond the window. 9293-SM-6. */
-function trim(c: TcpConnection, seg: TcpSegment): void {
+/** Cuts away what came before RCV.NXT and what lies beyond the window. Answers whether anything came before. 9293-SM-6. */
+function trim(c: TcpConnection, seg: TcpSegment): boolean {
   const old = seqDiff(c.rcvNxt, seg.seq);
   if (old > 0) {
     const cut = Math.min(old, seg.textLength);
@@ -51,9 +51,10 @@ function trim(c: TcpConnection, seg: TcpSegment): void {
     seg.flags &= ~TcpFlag.FIN;
     c.setMode(TcpMode.ACK_NOW);
   }
+  return old > 0;
 }
 
-function onInOrder(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: number): Effects {
+function onInOrder(c: TcpConnection, p: TcpParameters, seg: TcpSegment, wasOld: boolean, nowUs: number): Effects {
   let effects: Effects = Effect.NONE;
   let isUrgent = c.hasMode(TcpMode.ACK_NOW);
   let hasFin = (seg.flags & TcpFlag.FIN) !== 0;
@@ -66,16 +67,20 @@ function onInOrder(c: TcpConnection, p: TcpParameters, seg: TcpSegment, nowUs: n
   if (reassembly !== null && !reassembly.isEmpty) {
     // RFC 5681 4.2: at once while a gap is being filled, and while there is another.
     isUrgent = true;
-    const ready = reassembly.advance(c.rcvNxt);
-    if (c.hasOption(TcpConstFlag.SACK_ENABLED)) {
-      noteDuplicate(c, reassembly.duplicateLeft, reassembly.duplicateRight);
+    // Nothing follows a FIN that is next in order, whatever came before it and said otherwise.
+    if (hasFin) reassembly.clear();
+    else {
+      const ready = reassembly.advance(c.rcvNxt);
+      // Of two duplicates in one segment the lower one is told.
+      if (c.hasOption(TcpConstFlag.SACK_ENABLED) && !wasOld) {
+        noteDuplicate(c, reassembly.duplicateLeft, reassembly.duplicateRight);
+      }
+      if (ready > 0) {
+        effects |= Effect.TEXT;
+        receive(c, ready);
+      }
+      hasFin = reassembly.takeFin(c.rcvNxt);
     }
-    if (ready > 0) {
-      effects |= Effect.TEXT;
-      receive(c, ready);
-      hasFin = false;
-    }
-    if (reassembly.takeFin(c.rcvNxt)) hasFin = true;
   }
   if (hasFin) effects |= onFin(c, p, nowUs);
   return effects | scheduleAck(c, p, isUrgent || hasFin, nowUs);

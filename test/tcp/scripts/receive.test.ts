@@ -104,6 +104,16 @@ describe('out of order', () => {
     `);
   });
 
+  test('of two duplicates in one segment the lower one is reported (RFC 2883 4)', () => {
+    play(`
+      +0    < .  1:101(100) ack 1
+      +0    < .  201:301(100) ack 1
+      +0    > .  1:1(0) ack 101 <sack 201:301>
+      +0    < .  51:251(200) ack 1
+      +0    > .  1:1(0) ack 301 <sack 51:101>
+    `);
+  });
+
   test('a segment that comes twice is reported as a duplicate, once (RFC 2883 4)', () => {
     play(`
       +0    < .  1:1001(1000) ack 1
@@ -143,6 +153,34 @@ describe('out of order', () => {
       +0    state CLOSE-WAIT
       +0    effects END_OF_STREAM
       +0    readable 1500
+    `);
+  });
+
+  test('a FIN that is next in order ends the stream, whatever came before it for numbers beyond (RFC 9293 3.4)', () => {
+    play(`
+      +0    < .  201:301(100) ack 1
+      +0    > .  1:1(0) ack 1 <sack 201:301>
+      +0    < .  51:151(100) ack 1
+      +0    > .  1:1(0) ack 1 <sack 51:151 201:301>
+      +0    < F. 1:101(100) ack 1
+      +0    effects TEXT END_OF_STREAM
+      +0    > .  1:1(0) ack 102
+      +0    readable 100
+      +0    state CLOSE-WAIT
+    `);
+  });
+
+  test('a FIN that text goes beyond is forgotten, and what then comes out of order is kept as ever', () => {
+    play(`
+      +0    < F. 51:51(0) ack 1
+      +0    > .  1:1(0) ack 1
+      +0    < .  1:101(100) ack 1
+      +0    > .  1:1(0) ack 101
+      +0    < .  201:301(100) ack 1
+      +0    > .  1:1(0) ack 101 <sack 201:301>
+      +0    < F. 101:201(100) ack 1
+      +0    > .  1:1(0) ack 202
+      +0    readable 200
     `);
   });
 

@@ -45,6 +45,20 @@ describe('timestamps', () => {
     );
   });
 
+  test('a segment whose ACK is challenged does not make those of the peer look old (RFC 5961 5, RFC 7323 5.3 R3)', () => {
+    play(
+      `
+      +0    < P. 1:101(100) ack 5000 win 512 <TS val 2000000000 ecr t>
+      +0    > .  1:1(0) ack 1 <TS val * ecr 1010>
+      +0    readable 0
+      +0    < P. 1:101(100) ack 1 win 512 <TS val 1011 ecr t>
+      +0.04 > .  1:1(0) ack 101 <TS val * ecr 1011>
+      +0    readable 100
+    `,
+      options,
+    );
+  });
+
   test("PAWS across the wrap of the peer's clock", () => {
     play(
       `

@@ -28,6 +28,8 @@ const isReset = (said: string): boolean => said.startsWith('R ') || said.startsW
 const isAck = (said: string): boolean => /^\. -?\d+ ack -?\d+[^|]*$/.test(said);
 const hasEnded = ({ app }: Outcome): boolean => app.includes(' end');
 const isOver = (one: Outcome): boolean => hasEnded(one) || one.app.includes(' closed');
+/** States behind the peer's FIN; a kernel that has reset is in the last. */
+const FINISHED: readonly string[] = ['CLOSE-WAIT', 'CLOSING', 'LAST-ACK', 'CLOSED'];
 const flagsOf = (step: string): string => /^< ([A-Z.]+) /.exec(step)?.[1] ?? '';
 
 /** The bytes of the subject's stream in an answer that has nothing else: '1:1001'; null: it has something else, or they do not join. */
@@ -45,7 +47,7 @@ function textOf(said: string): string | null {
 
 /** A number in a line: what stands behind a word. */
 const numberBehind = (word: string, line: string): number =>
-  Number(new RegExp(`${word} (\\d+)`).exec(line)?.[1] ?? Number.NaN);
+  Number(new RegExp(`${word.replace('.', '\\.')} (\\d+)`).exec(line)?.[1] ?? Number.NaN);
 
 /** The number behind a segment of the peer. */
 function endOf(step: string): number {
@@ -58,6 +60,8 @@ const ackOf = (said: string): number => Number(/.* ack (-?\d+)/.exec(said)?.[1] 
 
 /** Whether the segment, with text or FIN, may have come before one that precedes it. */
 const isBeyondGap = (step: string): boolean => Number(/^< \S+ (-?\d+):/.exec(step)?.[1] ?? 0) > 1;
+
+const withoutSack = (said: string): string => said.replace(/ sack .*/, '');
 
 /** Bytes in all SACK blocks of an answer. */
 function bytesReported(said: string): number {
@@ -89,7 +93,7 @@ export const DEPARTURES: readonly Departure[] = [
       'RFC 9293 3.10.7.4, seventh: in CLOSE-WAIT and later text is ignored; the kernel resets, or is silent, we acknowledge what we have',
     is: ({ script, at, kernel, ours }) =>
       script.steps.slice(0, at + 1).some((step) => typeof step === 'string' && flagsOf(step).includes('F')) &&
-      isOver(ours) &&
+      (isOver(ours) || FINISHED.includes(kernel.state)) &&
       isAck(ours.said) &&
       (isReset(kernel.said) || kernel.said === '-'),
   },
@@ -146,7 +150,8 @@ export const DEPARTURES: readonly Departure[] = [
     id: 'a segment in TIME-WAIT without ACK, or with nothing in it',
     because:
       'RFC 9293 3.10.7.4, fifth: without ACK it is dropped; only a FIN that comes again has to be acknowledged (eighth)',
-    is: ({ kernel, ours }) => kernel.state === 'CLOSED' && hasEnded(ours) && isAck(kernel.said) && ours.said === '-',
+    is: ({ kernel, ours }) =>
+      (kernel.state === 'CLOSED' || kernel.state === '?') && hasEnded(ours) && isAck(kernel.said) && ours.said === '-',
   },
   {
     id: 'refused while both open',
@@ -269,6 +274,55 @@ export const DEPARTURES: readonly Departure[] = [
       script.name === 'PMTU: IPv6, for a SYN' && textOf(kernel.said) === '1:4001' && ours.said.startsWith('. 1+1240 '),
   },
   {
+    id: 'a segment without ACK outside of the window',
+    because:
+      'RFC 9293 3.10.7.4, first before fifth: what is not acceptable is answered by an ACK; the kernel drops what has no ACK before it looks',
+    is: ({ kernel, ours }) => /^< [FPUS]+ /.test(kernel.step) && kernel.said === '-' && isAck(ours.said),
+    goesOn: true,
+  },
+  {
+    id: 'an ACK with an old timestamp',
+    because: 'RFC 7323 5.3 R1: it is answered by an ACK; the kernel lets one pass that may have been overtaken',
+    is: ({ kernel, ours }) =>
+      /^< [PU]*\. .*\(0\)/.test(kernel.step) &&
+      kernel.said === '-' &&
+      numberBehind('TS val', kernel.step) < numberBehind('ecr', ours.said),
+  },
+  {
+    id: 'D-SACK of a segment with an old timestamp',
+    because: 'RFC 7323 5.3 R1: it is dropped, whatever its numbers are; the kernel reports the duplicate all the same',
+    is: ({ kernel, ours }) =>
+      numberBehind('TS val', kernel.step) < numberBehind('ecr', ours.said) &&
+      withoutSack(kernel.said) === withoutSack(ours.said),
+  },
+  {
+    id: 'D-SACK beside a FIN',
+    because: 'RFC 2883 4.2: a part that came twice is reported; the kernel does not where the segment has a FIN',
+    is: ({ kernel, ours }) =>
+      (flagsOf(kernel.step).includes('F') || FINISHED.includes(kernel.state)) &&
+      ours.said.includes(' sack ') &&
+      kernel.said === withoutSack(ours.said),
+    goesOn: true,
+  },
+  {
+    id: 'TSecr after an ACK that is old',
+    because: 'RFC 7323 5.3 R3: an acceptable segment sets TS.Recent; the kernel asks for an ACK that is not old, too',
+    is: ({ kernel, ours }) =>
+      kernel.said.replace(/ ecr \d+/, '') === ours.said.replace(/ ecr \d+/, '') &&
+      numberBehind('ecr', kernel.said) < numberBehind('ecr', ours.said) &&
+      (numberBehind('ack', kernel.step) < numberBehind('.', ours.said) || FINISHED.includes(kernel.state)),
+  },
+  {
+    id: 'a reset behind an end that nobody has read',
+    because:
+      'RFC 9293 3.10.7.4, second: the user is told of the reset; the kernel tells of the end that came before it, and of the reset by EPIPE',
+    is: ({ kernel, ours }) =>
+      flagsOf(kernel.step).startsWith('R') &&
+      kernel.app.endsWith(' end') &&
+      ours.app.endsWith(' ECONNRESET') &&
+      kernel.said === ours.said,
+  },
+  {
     id: 'a SYN with a signature',
     because:
       'RFC 9293 3.2, MUST-6: an option that is not implemented is ignored; the kernel knows it, and drops the SYN as nobody has given it a key',
@@ -351,7 +405,7 @@ export const DEPARTURES: readonly Departure[] = [
     is: ({ kernel, ours }) =>
       flagsOf(kernel.step).includes('F') &&
       kernel.said.includes(' sack ') &&
-      kernel.said.replace(/ sack .*/, '') === ours.said.replace(/ sack .*/, ''),
+      withoutSack(kernel.said) === withoutSack(ours.said),
   },
   {
     id: 'the ACK of a segment that ends just before the window',
@@ -365,7 +419,10 @@ export const DEPARTURES: readonly Departure[] = [
     because:
       'RFC 5961 5.2: a segment with an ACK from before SND.UNA - MAX.SND.WND is dropped and challenged; the kernel takes its text where it expected it',
     is: ({ kernel, ours }) =>
-      / ack -\d{4,}/.test(kernel.step) && isAck(kernel.said) && isAck(ours.said) && kernel.app !== ours.app,
+      / ack -\d{4,}/.test(kernel.step) &&
+      isAck(kernel.said) &&
+      isAck(ours.said) &&
+      ackOf(kernel.said) > ackOf(ours.said),
   },
 ];
 

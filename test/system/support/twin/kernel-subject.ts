@@ -281,7 +281,7 @@ class KernelApplication implements Application {
 
   seen(): string {
     this.attend();
-    return `read ${this.#read}${this.#end}${this.#wrong}`;
+    return `read ${this.#read}${this.#isHeld && this.#end !== ' closed' ? '' : this.#end}${this.#wrong}`;
   }
 
   state(): string {

@@ -164,6 +164,8 @@ class StackApplication implements Application, TcpHandler {
   #toWrite = 0;
   #read = 0;
   #isHeld = false;
+  /** The application has no socket any more. */
+  #isClosed = false;
   #end = '';
   #wrong = '';
 
@@ -229,6 +231,7 @@ class StackApplication implements Application, TcpHandler {
   }
 
   write(bytes: number): void {
+    if (this.#isClosed) return;
     this.#toWrite += bytes;
     if (this.endpoint === null) return;
     const text = Uint8Array.from({ length: this.#toWrite }, (_, i) => ourByte(this.#written + i));
@@ -238,18 +241,21 @@ class StackApplication implements Application, TcpHandler {
   }
 
   shutdown(): void {
-    this.endpoint?.shutdown();
+    if (!this.#isClosed) this.endpoint?.shutdown();
   }
 
   close(): void {
-    if (this.endpoint === null) return;
+    if (this.endpoint === null || this.#isClosed) return;
+    this.#isClosed = true;
     if (this.#end === '') this.#end = ' closed';
     this.endpoint.close();
   }
 
   abort(): void {
+    if (this.endpoint === null || this.#isClosed) return;
+    this.#isClosed = true;
     if (this.#end === '') this.#end = ' closed';
-    this.endpoint?.abort();
+    this.endpoint.abort();
   }
 
   holdReading(isHeld: boolean): void {
@@ -258,7 +264,7 @@ class StackApplication implements Application, TcpHandler {
   }
 
   seen(): string {
-    return `read ${this.#read}${this.#end}${this.#wrong}`;
+    return `read ${this.#read}${this.#isHeld && this.#end !== ' closed' ? '' : this.#end}${this.#wrong}`;
   }
 
   state(): string {
