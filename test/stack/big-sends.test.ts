@@ -6,6 +6,7 @@ import { createStack } from '../../src/stack.ts';
 import type { StackLink } from '../../src/stack-options.ts';
 import type { PacketTap } from '../../src/trace/trace.ts';
 import { BigGate, Lengths } from './gates.ts';
+import { closeStacks } from './two-hosts.ts';
 
 /** Whose super-segments they are. */
 const PLACES = ['host', 'target'] as const;
@@ -64,14 +65,7 @@ async function bigStream(writes: readonly Uint8Array[], way: Way) {
   }
   expect(server.findings).toEqual([]);
   endpoint.abort();
-  let isClosed = false;
-  void Promise.all([server.close(), client.close()]).then(() => {
-    isClosed = true;
-  });
-  for (let i = 0; i < 1000 && !isClosed; i++) {
-    runtime.advance(1000);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await closeStacks(runtime, [server, client]);
   expect(server.held()).toEqual({ buffers: 0, stateObjects: 0, connections: 0 });
   return { gate, text: Buffer.concat(received) };
 }

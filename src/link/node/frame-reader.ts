@@ -8,6 +8,7 @@
  * read so that its payload lies behind what is held, and the bytes under its header are put back. Nothing is allocated.
  */
 
+import { assert } from '../../base/assert.ts';
 import { MemoryOffer } from '../../base/memory-offer.ts';
 import { FRAME_MEMORY_BYTES, type LinkReceiver, WHOLE_FRAME } from '../link.ts';
 import { type Device, READ_BYTES, READ_HEADROOM } from './device.ts';
@@ -52,23 +53,20 @@ export class FrameReader {
   /** Who is given frames now; null: nobody any more. */
   #receiver: LinkReceiver | null = null;
   readonly #hasOther: (() => boolean) | null;
-  /** Whether memory of its own may be kept by others, and is made anew when it was. */
-  readonly #isMaker: boolean;
   /** Memory of its own that nobody may keep; null: all may be kept. */
   readonly #own: Uint8Array | null;
 
   /**
-   * `hasOther`: asked after each frame whether there is something to do that waits for no more of them; and only memory of the receiver's may
-   * be kept, as a thread's own would be of no use to another.
+   * `hasOther`: asked after each frame whether there is something to do that waits for no more of them. `mayKeepOwn`: whether others may keep
+   * memory that was made here, too, and not the receiver's alone; a thread's own is of no use to another.
    */
-  constructor(device: Device, hasOther: (() => boolean) | null = null) {
+  constructor(device: Device, hasOther: (() => boolean) | null = null, mayKeepOwn = true) {
     this.#hasOther = hasOther;
-    this.#isMaker = hasOther === null;
     const { segments, bulk } = device.description;
     this.#device = device;
     this.#memory = bulk && !segments ? new FrameMemory(2 * READ_BYTES) : null;
     this.buffer = this.#memory?.bytes ?? new Uint8Array(READ_BYTES);
-    this.#own = this.#isMaker ? null : this.buffer;
+    this.#own = mayKeepOwn ? null : this.buffer;
     this.#address = device.addressOf(this.buffer);
   }
 
@@ -156,6 +154,7 @@ export class FrameReader {
   }
 
   #use(memory: Uint8Array): void {
+    assert(memory.length >= READ_BYTES, 'memory for frames has room for the longest: the kernel writes into it');
     this.buffer = memory;
     this.#address = this.#device.addressOf(memory);
   }

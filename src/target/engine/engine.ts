@@ -29,6 +29,7 @@ import { type TcpParameterChanges, type TcpParameters, tcpParameters } from '../
 import { TcpSlab } from '../../tcp/slab.ts';
 import { TcpTable } from '../../tcp/table.ts';
 import type { PacketTap, Trace } from '../../trace/trace.ts';
+import { bigSendBytesOf } from '../plain/attributes.ts';
 import { FrameIndicator } from '../plain/frame-indicator.ts';
 import { FrameOutlet } from '../plain/frame-outlet.ts';
 import { type AllocateSends, type Capacity, DEFAULT_CAPACITY, type Refuse } from './capacity.ts';
@@ -245,8 +246,7 @@ export class Engine {
       backlogLists: options.backlogLists,
     });
     this.largeSendBytes = options.link.largeSendBytes ?? 0;
-    const big = options.link.takesGather === true ? (options.link.bigSendBytes ?? 0) : 0;
-    this.bigSendBytes = Math.max(big, this.largeSendBytes);
+    this.bigSendBytes = bigSendBytesOf(options.link);
     this.work = new Work(Math.max(options.link.mtu, this.largeSendBytes));
     this.timer = options.runtime.timer(onTimer);
     this.discretion = options.discretion === undefined ? null : new DiscretionWatch(this, options.discretion);

@@ -7,11 +7,15 @@ import type { Link } from '../../link/link.ts';
 import type { AdapterAttributes } from '../../ndis/miniport.ts';
 import { isZeroMac, MAC_LENGTH } from '../../wire/mac-address.ts';
 
+/** Largest IPv4 packet that the link takes with its text in a Gather; at least what it takes otherwise. */
+export function bigSendBytesOf({ takesGather, bigSendBytes = 0, largeSendBytes = 0 }: Link): number {
+  return takesGather === true && bigSendBytes > largeSendBytes ? bigSendBytes : largeSendBytes;
+}
+
 /** The attributes of an adapter that hands on text where it lies: super-segments may be as large as the link takes them. */
 export function withBigSends(attributes: AdapterAttributes, link: Link): AdapterAttributes {
-  const { bigSendBytes = 0, largeSendBytes = 0 } = link;
-  if (link.takesGather !== true || bigSendBytes <= largeSendBytes) return attributes;
-  return { ...attributes, bigSendBytes };
+  const bigSendBytes = bigSendBytesOf(link);
+  return bigSendBytes > (link.largeSendBytes ?? 0) ? { ...attributes, bigSendBytes } : attributes;
 }
 
 /** What the attributes are made of. */

@@ -54,7 +54,7 @@ export class NicLink extends DevicePort implements Link {
     this.#control = control;
     this.device.pin(buffer);
     this.#wakeFd = wakeFd;
-    this.#reader = new FrameReader(this.device, () => this.#isAsked());
+    this.#reader = new FrameReader(this.device, () => this.#isAsked(), false);
     this.#bellAddress = this.#libc.addressOf(this.#bell);
     this.#pollAddress = this.#libc.addressOf(this.#poll);
   }
